@@ -1,0 +1,1 @@
+"""AIA Studio's library."""

@@ -1,0 +1,204 @@
+"""TSN and TSM on torchvision's trunks, with an AIA module at every block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from torch import Tensor, nn
+from torchvision.models import mobilenetv2, resnet
+
+from aia import record
+from aia.card import model_card
+from aia.config import MIN_INPUT_SIZE, AIAConfig
+from aia.errors import AIAError
+from aia.gates import Attention
+
+SHIFT_DIV = 8  # one eighth of the channels looks forward, one eighth back (TSM, and the published AIA code)
+LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed (ResNet-101's layer3)
+
+
+class TemporalShift(nn.Module):
+    """TSM's shift: some channels come from the next frame, some from the previous one, zeros at the clip's ends."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shifts `x` `[B * T, C, H, W]` along T; same shape."""
+        v = x.unflatten(0, (-1, record.num_segments()))  # [B * T, C, H, W] -> [B, T, C, H, W]
+        fold = v.shape[2] // SHIFT_DIV
+        out = torch.zeros_like(v)
+        out[:, :-1, :fold] = v[:, 1:, :fold]
+        out[:, 1:, fold : 2 * fold] = v[:, :-1, fold : 2 * fold]
+        out[:, :, 2 * fold :] = v[:, :, 2 * fold :]
+        return out.flatten(0, 1)
+
+
+class Bottleneck(resnet.Bottleneck):
+    """torchvision's bottleneck with the published places: the shift before conv1, AIA between bn2 and its ReLU."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.shift, self.attention = nn.Identity(), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B * T, C, H, W]` -> `[B * T, C', H', W']`."""
+        out = self.relu(self.bn1(self.conv1(self.shift(x))))
+        out = self.relu(self.attention(self.bn2(self.conv2(out))))
+        out = self.bn3(self.conv3(out))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+class BasicBlock(resnet.BasicBlock):
+    """torchvision's basic block; no placement was published for it.
+
+    The analogous place: a bottleneck's AIA sits after a 3x3 convolution's BN, before the ReLU inside the residual branch.
+    A basic block has one such place, between bn1 and its ReLU. The shift is before conv1, as in a bottleneck.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.shift, self.attention = nn.Identity(), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B * T, C, H, W]` -> `[B * T, C', H', W']`."""
+        out = self.relu(self.attention(self.bn1(self.conv1(self.shift(x)))))
+        out = self.bn2(self.conv2(out))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+class InvertedResidual(mobilenetv2.InvertedResidual):
+    """torchvision's MobileNetV2 block; no placement was published for it.
+
+    The analogous place: AIA after the 3x3 (depthwise) convolution's BN, before its activation, on the expanded width. The
+    shift is at the branch's input, and only where there is a shortcut, as in TSM's own MobileNetV2: without one, the
+    shifted channels' own values would be lost.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.shift = nn.Identity()
+
+    @property
+    def depthwise(self) -> nn.Sequential:
+        """The depthwise stage: convolution, BN, activation."""
+        return self.conv[-3]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B * T, C, H, W]` -> `[B * T, C', H', W']`."""
+        out = self.conv(self.shift(x))
+        return x + out if self.use_res_connect else out
+
+
+_RESNETS = {
+    "resnet18": (BasicBlock, [2, 2, 2, 2]),
+    "resnet34": (BasicBlock, [3, 4, 6, 3]),
+    "resnet50": (Bottleneck, [3, 4, 6, 3]),
+    "resnet101": (Bottleneck, [3, 4, 23, 3]),
+}
+
+
+class AIANet(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="aia-studio",
+    license="apache-2.0",
+    pipeline_tag="video-classification",
+    tags=["attention-in-attention", "video-classification"],
+):
+    """A video classifier with AIA at every block.
+
+    Args:
+        config: What to build.
+        dropout: Probability before the linear layer, while training.
+
+    Attributes:
+        config: As given.
+        backbone: torchvision's trunk without its classifier, its weights under torchvision's names.
+        head: One linear layer per frame; the clip's logits are the mean over frames.
+    """
+
+    def __init__(self, config: AIAConfig, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.config = config
+        if config.arch == "mobilenet_v2":
+            self.backbone = mobilenetv2.mobilenet_v2(block=InvertedResidual)
+            width = self.backbone.last_channel
+            self.backbone.classifier = nn.Identity()
+        else:
+            block, layers = _RESNETS[config.arch]
+            self.backbone = resnet.ResNet(block, layers)
+            width = self.backbone.fc.in_features
+            self.backbone.fc = nn.Identity()
+        self._place()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, config.num_classes)
+
+    def _place(self) -> None:
+        for name, block in self._blocks():
+            if self.config.temporal == "tsm" and getattr(block, "use_res_connect", True):
+                block.shift = TemporalShift()
+            if self.config.attention == "none":
+                continue
+            attention = Attention(self.config.attention, name)
+            if isinstance(block, InvertedResidual):
+                block.depthwise.insert(
+                    2, attention
+                )  # the activation behind it has no weights: torchvision's names stay
+            else:
+                block.attention = attention
+
+    def _blocks(self) -> list[tuple[str, nn.Module]]:
+        """Name and module of every block that AIA and the shift may change, in order."""
+        if self.config.arch == "mobilenet_v2":
+            features = self.backbone.features.named_children()
+            return [(f"features.{i}", m) for i, m in features if isinstance(m, InvertedResidual)]
+        found = []
+        for stage in ("layer1", "layer2", "layer3", "layer4"):
+            blocks = list(getattr(self.backbone, stage).named_children())
+            found += [(f"{stage}.{i}", m) for i, m in blocks[:: 2 if len(blocks) >= LONG_STAGE else 1]]
+        return found
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """The blocks that hold an AIA module, in order; empty for "none"."""
+        return tuple(m.block for m in self.modules() if isinstance(m, Attention))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.weight.device
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classifies clips.
+
+        Args:
+            x: `[B, T, 3, H, W]`, normalised; any T, H and W of 32 px or more.
+
+        Returns:
+            Logits `[B, classes]`.
+
+        Raises:
+            AIAError: `x` has another shape.
+        """
+        if x.ndim != 5 or x.shape[2] != 3 or min(x.shape) < 1 or min(x.shape[3:]) < MIN_INPUT_SIZE:
+            raise AIAError(
+                f"The network takes clips [B, T, 3, H, W] with H and W of {MIN_INPUT_SIZE} px or more, not {list(x.shape)}."
+            )
+        batch, segments = x.shape[:2]
+        with record.clip_of(segments):
+            features = self.backbone(x.flatten(0, 1))  # [B * T, 3, H, W] -> [B * T, width]
+        logits = self.head(self.dropout(features))
+        return logits.unflatten(0, (batch, segments)).mean(dim=1)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, revision: str | None = None, **kwargs
+    ) -> AIANet:
+        """`aia.load` under the name that Hub users know: safetensors only, strict (the mixin's own is neither)."""
+        from aia.hub import load  # hub builds networks, so it imports this module
+
+        return load(pretrained_model_name_or_path, revision=revision, **kwargs)
+
+    def generate_model_card(self, **kwargs) -> ModelCard:
+        """The card that `save_pretrained` and `push_to_hub` write beside the weights."""
+        return model_card(self.config, **kwargs)

@@ -1,0 +1,145 @@
+"""What the gates did in one forward pass, and switching them: no hooks, nothing left on the model.
+
+Requests share one model, so nothing of a request is stored on it. The recorder and the switches live in context
+variables, which every thread has of its own; the AIA units look them up as they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import Tensor
+
+from aia.errors import AIAError
+
+MODES = ("identity", "mean", "scale")
+
+
+class Site(NamedTuple):
+    """Where a unit sits: the block, and the unit in it ("C", or "1.C" and "2.C" in a composite of two modules)."""
+
+    block: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Changes gates in one pass.
+
+    Attributes:
+        mode: "identity" sets the gate to 1, "mean" to its mean over the clip (one number per gate, so the scale of the
+            activations stays), "scale" multiplies it by `factor`.
+        block: A block's name such as "layer1.0", a stage such as "layer1", or "*" for all.
+        unit: "C", "T", "H", "W", a composite's own such as "2.C", or "*" for all. "C" means the C of both modules.
+        factor: For "scale": 0 or more.
+
+    Raises:
+        AIAError: An unknown mode or unit, or a negative or infinite factor.
+    """
+
+    mode: str = "identity"
+    block: str = "*"
+    unit: str = "*"
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise AIAError(f"A gate can be switched to {', '.join(MODES)}, not {self.mode!r}.")
+        if self.unit != "*" and self.unit.split(".")[-1] not in ("C", "T", "H", "W"):
+            raise AIAError(f"A gate's unit is C, T, H, W or *, not {self.unit!r}.")
+        if not 0 <= self.factor < float("inf"):
+            raise AIAError(f"A gate can be scaled by 0 or more, not by {self.factor!r}.")
+
+    def covers(self, site: Site) -> bool:
+        """Whether the switch is meant for the unit at `site`."""
+        block = self.block == "*" or site.block == self.block or site.block.startswith(self.block + ".")
+        unit = self.unit == "*" or site.unit == self.unit or site.unit.split(".")[-1] == self.unit
+        return block and unit
+
+    def __call__(self, gate: Tensor) -> Tensor:
+        """The switched gate `[B, ...]`, same shape."""
+        if self.mode == "identity":
+            return gate.new_ones(()).expand_as(gate)
+        if self.mode == "mean":
+            return gate.mean(dim=(1, 2, 3, 4), keepdim=True).expand_as(gate)
+        return gate * self.factor
+
+
+@dataclass
+class Recording:
+    """Filled while a pass runs.
+
+    Attributes:
+        switches: Applied in this order.
+        features: Whether the inputs and outputs of the modules are kept too (large).
+        gates: The gates as used (after switching), by site, each `[B, ...]` in its factorised shape.
+        inputs: By block, `[B, T, C, H, W]`, only with `features`.
+        outputs: By block, `[B, T, C, H, W]`, only with `features`.
+    """
+
+    switches: tuple[Switch, ...] = ()
+    features: bool = False
+    gates: dict[Site, Tensor] = field(default_factory=dict)
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+
+
+_recording: ContextVar[Recording | None] = ContextVar("aia_recording", default=None)
+_num_segments: ContextVar[int] = ContextVar("aia_num_segments", default=1)
+
+
+@contextmanager
+def recording(switches: Sequence[Switch] = (), *, features: bool = False) -> Iterator[Recording]:
+    """Records, and switches, the gates of the forward passes that this thread runs inside the block.
+
+    Args:
+        switches: Changes to make, in order.
+        features: Also keeps what went into and out of every block's module.
+
+    Yields:
+        The recording; a second forward pass overwrites the first.
+    """
+    seen = Recording(tuple(switches), features)
+    token = _recording.set(seen)
+    try:
+        yield seen
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
+def clip_of(num_segments: int) -> Iterator[None]:
+    """Says to the modules inside how many frames of a batch belong to one clip."""
+    token = _num_segments.set(num_segments)
+    try:
+        yield
+    finally:
+        _num_segments.reset(token)
+
+
+def num_segments() -> int:
+    """Frames per clip in the pass that is running."""
+    return _num_segments.get()
+
+
+def visit_gate(site: Site, gate: Tensor) -> Tensor:
+    """Called by a unit with the gate it computed; returns the gate to use."""
+    seen = _recording.get()
+    if seen is None:
+        return gate
+    for switch in seen.switches:
+        if switch.covers(site):
+            gate = switch(gate)
+    seen.gates[site] = gate.detach()
+    return gate
+
+
+def visit_block(block: str, x: Tensor, out: Tensor) -> None:
+    """Called by a block's module with its input and output, `[B, T, C, H, W]`."""
+    seen = _recording.get()
+    if seen is not None and seen.features:
+        seen.inputs[block], seen.outputs[block] = x.detach(), out.detach()

@@ -1,0 +1,1 @@
+"""Training: recipes, clips real and rendered, the loop."""

@@ -1,0 +1,432 @@
+"""Read a video file: the right frames, at the right times, or one sentence that says why not.
+
+The only module that opens video for reading. A file is demuxed once without decoding, which gives the true number of
+frames, their times and the key frames. The frames of a clip are chosen on that true number; decoding starts at the key
+frame before each of them, and every decoded frame is checked against the list. Where the list does not hold (no time
+stamps, damage, a container that lies) the file is decoded from the start, in order, and what comes out is the truth.
+Damage that no decoded frame depends on goes unseen: finding it would mean decoding every file whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from aia import limits
+from aia.errors import AIAError
+
+log = logging.getLogger(__name__)
+
+# Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
+# The sound formats are here so that the answer to a song is "no video stream".
+FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
+DECLARES_DURATION = ("mov,", "matroska", "avi", "flv")  # their headers state it, so that a missing end shows
+MISSING_END_SECONDS = 0.5  # by which a header may overstate it before the end counts as missing
+TS_PACKET_BYTES = (188, 192, 204)  # MPEG-TS is made of packets of one of these lengths
+TAIL_PACKETS = 3  # damage that begins this close to the last packet is at the end of the file
+# Decoders that give one frame for one packet and start afresh at every key frame; the others decode in order.
+PLANNABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d", "mjpeg"})
+JUMP_COST = 4  # frames; a jump that saves no more than this is not worth refilling the decoder
+PROOF_FRAMES = 16  # must come exactly as listed before unneeded non-reference frames are left undecoded
+MAX_PASSES = 3  # in order, until the count is the one the frames were chosen on: two, if decoding is repeatable
+DEFAULT_RATE = 25.0  # frames a second, where neither the frames nor the header tell
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames read from one video.
+
+    Attributes:
+        frames: Pictures, uint8 [T, H, W, 3], RGB, upright, at the source's size unless a `max_side` was given.
+        indices: Which frames they are, int64 [T], 0-based in presentation order, within [0, num_frames).
+        times: When they are shown, float64 [T], seconds from the file's first frame (which is 0.0).
+        fps: Mean frames a second of the whole file.
+        duration: Length of the whole file in seconds, the last frame's own time included.
+        num_frames: How many frames of the file can be decoded.
+        warnings: Sentences for a person; empty when all is well.
+    """
+
+    frames: np.ndarray
+    indices: np.ndarray
+    times: np.ndarray
+    fps: float
+    duration: float
+    num_frames: int
+    warnings: tuple[str, ...] = ()
+
+
+def sample_indices(num_frames: int, num_segments: int) -> list[int]:
+    """Return the middle frame of each of `num_segments` equal parts, 0-based; frames repeat in a shorter video.
+
+    The published test-time rule: tick = N / T, frame k is int(tick / 2 + tick * k).
+
+    >>> sample_indices(9, 8)
+    [0, 1, 2, 3, 5, 6, 7, 8]
+    """
+    tick = num_frames / num_segments
+    return [int(tick / 2 + tick * k) for k in range(num_segments)]
+
+
+def read_clip(path: str | Path, num_segments: int = 8, *, max_side: int | None = None) -> Clip:
+    """Read `num_segments` frames spread evenly over a video by the published rule.
+
+    Args:
+        path: A video file (MP4, MOV, WebM, MKV, AVI, MPEG-TS, GIF, ...).
+        num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
+        max_side: Scale pictures down until the longer side has this many pixels; never up.
+
+    Raises:
+        AIAError: The file is missing, not a video, damaged beyond use or over a limit, or an argument is out of range.
+    """
+    if not isinstance(num_segments, (int, np.integer)) or not 1 <= num_segments <= limits.MAX_SEGMENTS:
+        raise AIAError(f"A clip has 1 to {limits.MAX_SEGMENTS} frames, not {num_segments}: choose a number in between.")
+    return _read(path, lambda count: sample_indices(count, num_segments), max_side)
+
+
+def read_frames(path: str | Path, *, max_side: int | None = None) -> Clip:
+    """Read every frame of a video, in order; arguments and errors as in `read_clip`.
+
+    Raises:
+        AIAError: As in `read_clip`, or the pictures need more than `limits.MAX_PICTURE_BYTES`.
+    """
+    return _read(path, range, max_side)
+
+
+def _read(path: str | Path, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:
+    """Read the frames that `choose` picks from the true number of frames."""
+    if max_side is not None and max_side < 1:
+        raise AIAError(f"Pictures cannot be scaled to {max_side} pixels: give a max_side of at least 1.")
+    source = _Source(Path(path))
+    with source.open() as container:
+        scan = _scan(source, container)
+        if scan.plannable:
+            pictures = _Pictures(source, choose(len(scan.pts)), max_side)
+            if _decode_planned(source, scan, pictures):
+                return _clip(pictures, scan, scan.pts)
+            log.info("the plan for %s did not hold: decoding it in order", source.name)
+    return _decode_in_order(source, scan, choose, max_side)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One file, with the time by which it must be read."""
+
+    path: Path
+    deadline: float = field(default_factory=lambda: time.monotonic() + limits.MAX_DECODE_SECONDS)
+
+    @property
+    def name(self) -> str:
+        return self.path.name.encode("utf-8", "replace").decode()  # a name need not be text
+
+    def error(self, sentence: str) -> AIAError:
+        return AIAError(f"“{self.name}” {sentence}")
+
+    def check_time(self) -> None:
+        if time.monotonic() > self.deadline:
+            raise self.error("takes too long to read: shorten it or save it with smaller pictures.")
+
+    def check_picture(self, width: int, height: int) -> None:
+        if width * height > limits.MAX_FRAME_PIXELS:
+            raise self.error(f"has pictures of {width} x {height} pixels, more than 4K: save it with smaller ones.")
+
+    def check_length(self, seconds: float) -> None:
+        if seconds > limits.MAX_SECONDS:
+            raise self.error(f"is longer than {limits.MAX_SECONDS} s: cut it to the part you want to look at.")
+
+    def open(self) -> av.container.InputContainer:
+        """Open the file and nothing else: no other protocol, and no format that points elsewhere."""
+        try:
+            size = self.path.stat().st_size
+        except (OSError, ValueError):
+            raise self.error("was not found: check the name.") from None
+        if not self.path.is_file():
+            raise self.error("is not a file: choose a video file.")
+        if size > limits.MAX_UPLOAD_BYTES:
+            most = limits.MAX_UPLOAD_BYTES // 2**20
+            raise self.error(f"is larger than {most} MB: cut it or save it with a lower quality.")
+        try:
+            return av.open(
+                f"file:{self.path.absolute()}",  # so that no name is taken for a protocol or an option
+                options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+                metadata_errors="replace",
+                timeout=limits.MAX_SCAN_SECONDS,
+            )
+        except (av.FFmpegError, ValueError, OSError):
+            raise self.error(
+                "could not be opened as a video: choose an intact MP4, MOV, WebM, MKV, AVI or GIF."
+            ) from None
+
+    def video_stream(self, container: av.container.InputContainer) -> av.VideoStream:
+        """Return the main moving picture: never cover art."""
+        best = container.streams.best("video")
+        candidates = [best, *container.streams.video] if best is not None else []
+        cover = av.stream.Disposition.attached_pic
+        stream = next((s for s in candidates if not s.disposition & cover), None)
+        if stream is None:
+            raise self.error("has no video stream, only sound or a cover: choose a file with moving pictures.")
+        if stream.codec_context is None:
+            raise self.error("is in a video format that cannot be decoded here: save it as H.264 MP4.")
+        self.check_picture(stream.codec_context.width, stream.codec_context.height)
+        # The decoder itself refuses a picture that grows past the header's word, before it takes the memory.
+        stream.codec_context.options = {"max_pixels": str(2 * limits.MAX_FRAME_PIXELS)}
+        return stream
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What one pass over the packets says, before any decoding; stream and packets live as long as their container.
+
+    Attributes:
+        stream: The video stream.
+        packets: Its packets in decoding order, the empty one that drains the decoder last.
+        count: How many of them should show a frame.
+        pts: Presentation times of those frames, sorted, in `time_base`; empty where one is unknown.
+        keys: (pts, position in `packets`) of the key frames; empty where a time is unknown.
+        bad: Positions in `packets` that could not be read whole.
+        cut: Whether the header promised a longer file, or the file stops inside a packet.
+        time_base: Seconds in one step of `pts`.
+        rate: Frames a second by the header, or `DEFAULT_RATE`.
+    """
+
+    stream: av.VideoStream
+    packets: list[av.Packet]
+    count: int
+    pts: list[int]
+    keys: list[tuple[int, int]]
+    bad: list[int]
+    cut: bool
+    time_base: float
+    rate: float
+
+    @property
+    def plannable(self) -> bool:
+        """Whether the list looks fit to find frames by; decoding checks it further."""
+        return (
+            not self.bad
+            and self.stream.codec_context.name in PLANNABLE_CODECS
+            and bool(self.pts and self.keys)
+            and _increasing(self.pts)
+            and _increasing([pts for pts, _ in self.keys])
+            and self.keys[0][0] <= self.pts[0]
+            and not any(packet.has_sidedata("new_extradata") for packet in self.packets)
+        )
+
+
+def _scan(source: _Source, container: av.container.InputContainer) -> _Scan:
+    """Demux the whole file once without decoding."""
+    stream = source.video_stream(container)
+    packets, whole, end = _demux(source, container, stream)
+    full = [packet for packet in packets if packet.size]
+    stamped = all(packet.pts is not None for packet in full)
+    shown = [packet for packet in full if not packet.is_discard and not packet.is_corrupt]
+    declared = (container.duration or 0) / av.time_base if container.format.name.startswith(DECLARES_DURATION) else 0
+    size = source.path.stat().st_size
+    return _Scan(
+        stream=stream,
+        packets=packets,
+        count=len(shown),
+        pts=sorted(packet.pts for packet in shown) if stamped else [],
+        keys=[(packet.pts, i) for i, packet in enumerate(packets) if stamped and packet.size and packet.is_keyframe],
+        bad=[i for i, packet in enumerate(packets) if packet.is_corrupt] + [len(packets)] * (not whole),
+        cut=declared > end + MISSING_END_SECONDS
+        or (container.format.name == "mpegts" and all(size % length for length in TS_PACKET_BYTES)),
+        time_base=float(stream.time_base),
+        rate=float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE),
+    )
+
+
+def _demux(
+    source: _Source, container: av.container.InputContainer, stream: av.VideoStream
+) -> tuple[list[av.Packet], bool, float]:
+    """Return the stream's packets, whether the file could be read to its end, and where its streams end in seconds."""
+    packets: list[av.Packet] = []
+    first, end, held = math.inf, 0.0, 0
+    too_late = time.monotonic() + limits.MAX_SCAN_SECONDS
+    try:
+        for number, packet in enumerate(container.demux()):
+            # One file can name the same bytes many times, so its size does not bound what is held.
+            if number >= limits.MAX_PACKETS or held > limits.MAX_UPLOAD_BYTES or time.monotonic() > too_late:
+                raise source.error("has too many parts to read: save it again as a short MP4.")
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream.index != stream.index:
+                continue
+            packets.append(packet)
+            held += packet.size
+            if packet.pts is not None and not packet.is_discard:
+                shown = float(packet.pts * packet.time_base)
+                first = min(first, shown)
+                source.check_length(shown - first)
+    except av.FFmpegError:
+        return packets, False, end
+    except IndexError:
+        pass  # PyAV trips over a stream that turned up late, when all has been read
+    return packets, True, end
+
+
+class _Pictures:
+    """The wanted frames of a video as RGB, filled while it is decoded.
+
+    Attributes:
+        indices: Which frames are wanted, repeats allowed.
+        frames: uint8 [T, H, W, 3], one row for each index; None until the first is taken.
+        resized: Whether a frame had to be scaled to the size of the first.
+    """
+
+    def __init__(self, source: _Source, indices: Sequence[int], max_side: int | None):
+        self.source, self.indices, self.max_side = source, list(indices), max_side
+        self.frames: np.ndarray | None = None
+        self.resized = False
+        self._rows: dict[int, list[int]] = {}
+        for row, index in enumerate(self.indices):
+            self._rows.setdefault(index, []).append(row)
+
+    def take(self, index: int, frame: av.VideoFrame) -> None:
+        """Keep the frame if it is wanted: scaled, turned upright."""
+        if index not in self._rows:
+            return
+        self.source.check_picture(frame.width, frame.height)
+        scale = min(1.0, (self.max_side or math.inf) / max(frame.width, frame.height))
+        size = (max(1, round(frame.height * scale)), max(1, round(frame.width * scale)))
+        turns = round(frame.rotation / 90)  # quarters, counterclockwise, as np.rot90 counts
+        if self.frames is None:
+            upright = size[::-1] if turns % 2 else size
+            if len(self.indices) * math.prod(size) * 3 > limits.MAX_PICTURE_BYTES:
+                raise self.source.error("has more picture data than fits in memory: give a smaller max_side.")
+            self.frames = np.empty((len(self.indices), *upright, 3), np.uint8)
+        upright = self.frames.shape[1:3]
+        fixed = upright[::-1] if turns % 2 else upright
+        self.resized |= fixed != size
+        try:
+            image = frame.to_ndarray(format="rgb24", height=fixed[0], width=fixed[1])
+        except (av.FFmpegError, ValueError):
+            kind = frame.format.name
+            raise self.source.error(f"stores colours as {kind}, which cannot be shown: save it as H.264 MP4.") from None
+        self.frames[self._rows[index]] = np.rot90(image, turns)
+
+
+def _runs(scan: _Scan, wanted: Sequence[int]) -> list[tuple[int, set[int]]]:
+    """Plan the decoding: (position of the key packet to start at, the frames to take from there on)."""
+    position = {packet.pts: i for i, packet in enumerate(scan.packets)}
+    runs: list[tuple[int, set[int]]] = []
+    reached = 0
+    for index in sorted(set(wanted)):
+        pts = scan.pts[index]
+        start = scan.keys[bisect_right(scan.keys, pts, key=lambda key: key[0]) - 1][1]
+        if not runs or start > reached + JUMP_COST:
+            runs.append((start, set()))
+        runs[-1][1].add(index)
+        reached = max(reached, position[pts])
+    return runs
+
+
+def _decode_planned(source: _Source, scan: _Scan, pictures: _Pictures) -> bool:
+    """Decode from key frame to wanted frame; return False as soon as the decoder contradicts the list."""
+    context = scan.stream.codec_context
+    index_of = {pts: index for index, pts in enumerate(scan.pts)}
+    proven = 0
+    for start, wanted in _runs(scan, pictures.indices):
+        context.flush_buffers()
+        first = scan.packets[start].pts
+        due = bisect_left(scan.pts, first)  # the frame that must come next
+        for packet in scan.packets[start:]:
+            source.check_time()
+            # In H.264 no other frame needs a non-reference one, so it may stay undecoded.
+            skim = context.name == "h264" and proven >= PROOF_FRAMES
+            context.skip_frame = "NONREF" if skim and index_of.get(packet.pts) not in wanted else "DEFAULT"
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                return False
+            for frame in frames:
+                if frame.pts is not None and frame.pts < first:
+                    continue  # leads its key frame in an open GOP: it belongs to the run before
+                index = index_of.get(frame.pts, -1)
+                if index < due or (index > due and not skim) or frame.is_corrupt:
+                    return False
+                pictures.take(index, frame)
+                wanted.discard(index)
+                due, proven = index + 1, proven + 1
+            if not wanted:
+                break
+        else:
+            return False
+    return True
+
+
+def _decode_in_order(
+    source: _Source, scan: _Scan, choose: Callable[[int], Sequence[int]], max_side: int | None
+) -> Clip:
+    """Decode from the first packet to the last; only what comes out counts as a frame."""
+    if not scan.pts:
+        source.check_length(scan.count / scan.rate)
+    count = max(scan.count, 1)
+    for _ in range(MAX_PASSES):
+        pictures = _Pictures(source, choose(count), max_side)
+        stamps, failed = _one_pass(source, pictures)
+        if not stamps:
+            raise source.error("holds no frame that can be decoded: export or download it again.")
+        if len(stamps) == count:
+            return _clip(pictures, scan, stamps, failed)
+        count = len(stamps)
+    raise source.error("is damaged and gives other frames each time it is decoded: export or download it again.")
+
+
+def _one_pass(source: _Source, pictures: _Pictures) -> tuple[list[int | None], list[int]]:
+    """Decode the whole file afresh; return every frame's pts and the positions of the packets that failed."""
+    stamps: list[int | None] = []
+    failed: list[int] = []
+    with source.open() as container:
+        stream = source.video_stream(container)
+        packets, whole, _ = _demux(source, container, stream)
+        for position, packet in enumerate(packets if whole else [*packets, None]):
+            source.check_time()
+            try:
+                frames = stream.decode(packet)
+            except av.FFmpegError:
+                failed.append(position)
+                continue
+            for frame in frames:
+                pictures.take(len(stamps), frame)
+                stamps.append(frame.pts)
+    return stamps, failed
+
+
+def _clip(pictures: _Pictures, scan: _Scan, stamps: Sequence[int | None], failed: Sequence[int] = ()) -> Clip:
+    """Put the answer together from the pictures and the presentation times of all frames."""
+    count = len(stamps)
+    if None not in stamps and _increasing(stamps):
+        times = (np.array(stamps) - stamps[0]) * scan.time_base
+    else:
+        times = np.arange(count) / scan.rate
+    fps = (count - 1) / float(times[-1]) if count > 1 else scan.rate
+    warnings = []
+    bad = [*scan.bad, *failed]
+    if bad and min(bad) < len(scan.packets) - TAIL_PACKETS:
+        warnings.append(f"Parts of the file are damaged: the {count} frames that could be decoded are used.")
+    elif bad or scan.cut:
+        warnings.append(f"The end of the file is damaged or missing: the {count} frames before it are used.")
+    if pictures.resized:
+        warnings.append("The picture size changes within the file: all frames are shown at the size of the first.")
+    return Clip(
+        frames=pictures.frames,
+        indices=np.array(pictures.indices),
+        times=times[pictures.indices],
+        fps=fps,
+        duration=count / fps,
+        num_frames=count,
+        warnings=tuple(warnings),
+    )
+
+
+def _increasing(values: Sequence[int]) -> bool:
+    return all(a < b for a, b in pairwise(values))

@@ -1,0 +1,132 @@
+"""Makes small video files whose frames carry their own number, for the tests of reading and writing video."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+BITS = 10  # a frame's number is drawn as ten black or white blocks, in two rows of five
+
+
+def picture(number: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """Return the RGB picture of one frame, uint8 [H, W, 3]: its number in blocks over a ramp that moves."""
+    ramp = (np.arange(width)[None, :] * 2 + np.arange(height)[:, None] + number * 7) % 256
+    image = np.stack([ramp, 255 - ramp, np.full_like(ramp, 128)], axis=-1).astype(np.uint8)
+    for bit in range(BITS):
+        row, column = divmod(bit, 5)
+        top, left = row * height // 4, column * width // 5
+        image[top : top + height // 4, left : left + width // 5] = 235 if number >> bit & 1 else 20
+    return image
+
+
+def number_of(image: np.ndarray) -> int:
+    """Read the number back from a decoded picture of any size, uint8 [H, W, 3], upright."""
+    height, width = image.shape[:2]
+    number = 0
+    for bit in range(BITS):
+        row, column = divmod(bit, 5)
+        block = image[
+            int((row + 0.3) * height / 4) : int((row + 0.7) * height / 4) + 1,
+            int((column + 0.3) * width / 5) : int((column + 0.7) * width / 5) + 1,
+        ]
+        number |= int(block.mean() > 128) << bit
+    return number
+
+
+def write_video(
+    path: Path,
+    count: int = 30,
+    *,
+    codec: str = "libx264",
+    size: tuple[int, int] = (96, 64),
+    pix_fmt: str = "yuv420p",
+    rate: int = 25,
+    ticks: list[int] | None = None,
+    options: dict[str, str] | None = None,
+    gop: int | None = None,
+    bframes: int | None = None,
+    container: dict[str, str] | None = None,
+    format: str | None = None,
+    audio: bool = False,
+    turns: int = 0,
+    start: int = 0,
+) -> Path:
+    """Write `count` numbered frames; `ticks` gives their times in milliseconds (else constant `rate`).
+
+    The pictures lie turned by `turns` quarters counterclockwise, as a phone held upright stores them.
+    """
+    with av.open(str(path), "w", format=format, options=container or {}) as output:
+        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height = size[::-1] if turns % 2 else size
+        stream.pix_fmt = pix_fmt
+        if gop is not None:
+            stream.codec_context.gop_size = gop
+        if bframes is not None:
+            stream.codec_context.max_b_frames = bframes
+        if ticks is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        sound = output.add_stream("aac", rate=44100) if audio else None
+        for index in range(count):
+            image = np.ascontiguousarray(np.rot90(picture(start + index, *size), turns))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = index if ticks is None else ticks[index]
+            frame.time_base = Fraction(1, rate) if ticks is None else Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if sound is not None:
+            for index in range(count * 44100 // rate // 1024):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                silence.sample_rate, silence.pts = 44100, index * 1024
+                output.mux(sound.encode(silence))
+            output.mux(sound.encode(None))
+    return path
+
+
+def turn(path: Path, degrees: int) -> Path:
+    """Write a display matrix into an MP4's video track, so that players turn it clockwise by `degrees`."""
+    cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40  # version 0: 40 bytes stand before the matrix
+    matrix = [cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30]
+    data[start : start + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(data)
+    return path
+
+
+def trim_by_edit_list(path: Path, skip: int) -> Path:
+    """Let an MP4's edit list start `skip` ticks of its media later, as a phone's "trim" does."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 4 + 4 + 4  # version and flags, number of edits
+    length, begin = struct.unpack(">Ii", data[at : at + 8])
+    data[at : at + 8] = struct.pack(">Ii", length, begin + skip)
+    path.write_bytes(data)
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    """Keep only the first `share` of a file's bytes, an odd number of them: MPEG-TS cut between packets is whole."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share) | 1])
+    return path
+
+
+def every_frame(path: Path) -> tuple[list[np.ndarray], list[int | None]]:
+    """Decode a file the plain way, in order: pictures turned upright, and their raw pts. Errors skip a packet."""
+    frames, stamps = [], []
+    with av.open(str(path)) as source:
+        packets = source.demux(source.streams.video[0])
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return frames, stamps
+                decoded = packet.decode()
+            except av.FFmpegError:
+                continue
+            for frame in decoded:
+                frames.append(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+                stamps.append(frame.pts)
