@@ -1,4 +1,4 @@
-"""From a name to a network: a folder, a shipped model or a repository on the Hugging Face Hub; safetensors only, strict."""
+"""From a name to a network: a folder, a shipped model or a repository on the Hub; safetensors only, strict."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import re
 from pathlib import Path
 
-import httpx
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -27,7 +26,9 @@ from aia.network import AIANet
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_REPO = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # the Hub's own rule
+_NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # in no git name; in a path it could lead out of the cache
 
 
 def available_models() -> tuple[str, ...]:
@@ -46,8 +47,8 @@ def load(name: str | Path, *, revision: str | None = None, device: str | torch.d
     """Loads a pretrained network.
 
     Looked for in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Of a repository only
-    `config.json` and `model.safetensors` are read; pickled weights never are. A private repository's token is taken from
-    the environment variable HF_TOKEN and from nowhere else.
+    `config.json` and `model.safetensors` are read; pickled weights never are. A private repository's token is taken
+    from the environment variable HF_TOKEN and from nowhere else.
 
     Args:
         name: A folder, one of `available_models()`, or "user/repo".
@@ -58,46 +59,46 @@ def load(name: str | Path, *, revision: str | None = None, device: str | torch.d
         The network in eval mode.
 
     Raises:
-        AIAError: Nothing by that name, no connection, or files that are not a valid AIA model.
+        AIAError: Nothing by that name, no connection, files that are not a valid AIA model, or no such device.
     """
-    if Path(name).is_dir():
-        folder = Path(name)
-        config, weights = AIAConfig.from_file(folder / CONFIG), folder / WEIGHTS
-        if not weights.is_file():
-            raise AIAError(
-                f"The folder {folder.name} has no {WEIGHTS}; pickled weights are not loaded, convert them first."
-            )
-    elif str(name) in available_models():
-        folder = CHECKPOINTS / str(name)
-        config, weights = AIAConfig.from_file(folder / CONFIG), folder / WEIGHTS
-    elif _REPO.fullmatch(str(name)):
-        config, weights = _from_hub(str(name), revision)
+    name = str(name)
+    if os.path.isdir(name):  # noqa: PTH112  to Path, "" is the current folder and a name of 10,000 characters an error
+        config, weights = _from_folder(Path(name))
+    elif name in available_models():
+        config, weights = _from_folder(CHECKPOINTS / name)
+    elif _REPO.fullmatch(name):
+        config, weights = _from_hub(name, revision or None)
     else:
         shipped = ", ".join(available_models()) or "none"
-        raise AIAError(
-            f"There is no model {str(name)[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo."
-        )
-    return read_weights(AIANet(config), weights).to(device or best_device())
+        raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo.")
+    model, device = read_weights(AIANet(config), weights), device or best_device()
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError):  # torch raises either for a device that is not there
+        raise AIAError(f"The device {str(device)[:80]!r} cannot be used here or is full; give another one.") from None
 
 
 def read_weights(model: AIANet, path: Path) -> AIANet:
-    """Fills a network from a safetensors file, every tensor by its name and shape; float16 and bfloat16 become float32.
+    """Fills a network from a safetensors file, every tensor by its name and shape; other floats become float32.
 
     Raises:
         AIAError: Damaged or too large, a missing, extra or misshapen tensor, or a value that is not finite.
     """
-    if path.stat().st_size > MAX_CHECKPOINT_BYTES:
-        raise AIAError(f"{path.name} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB; no AIA model is.")
     expected = model.state_dict()
     try:
+        _check_size(path.stat().st_size, path.name)
         with safe_open(path, framework="pt") as file:
             check_tensors({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, expected, path.name)  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in expected}
     except (SafetensorError, OSError, ValueError):
         raise AIAError(f"{path.name} is damaged or no safetensors file; download or convert it again.") from None
     for key, tensor in state.items():
-        if tensor.is_floating_point() != expected[key].is_floating_point() or not torch.isfinite(tensor).all():
-            raise AIAError(f"{path.name} holds values in {key} that are no finite numbers; the model cannot work.")
+        want = expected[key].dtype
+        if tensor.dtype == want or (want.is_floating_point and tensor.dtype in _FLOATS):
+            state[key] = tensor.to(want)  # before the check: a float64 may be too large for a float32
+            if torch.isfinite(state[key]).all():
+                continue
+        raise AIAError(f"{path.name} holds values in {key} that are no finite numbers of its type; convert it again.")
     model.load_state_dict(state)
     return model.eval()
 
@@ -113,47 +114,68 @@ def check_tensors(found: dict[str, tuple[int, ...]], expected: dict[str, torch.T
     wrong = [key for key in expected if key in found and found[key] != tuple(expected[key].shape)]
     for keys, what in ((missing, "lacks"), (extra, "has the unexpected"), (wrong, "has another shape for")):
         if keys:
-            shapes = f" ({list(found[keys[0]])}, not {list(expected[keys[0]].shape)})" if keys is wrong else ""
+            key = repr(keys[0][:80]) if keys is extra else keys[0]  # the file's own words may be of any kind
+            shapes = f" ({str(list(found[key]))[:80]}, not {list(expected[key].shape)})" if keys is wrong else ""
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            raise AIAError(f"{where} does not fit the network: it {what} {keys[0]}{shapes}{more}.")
+            raise AIAError(f"{where} does not fit the network: it {what} {key}{shapes}{more}.")
+
+
+def _check_size(size: int, where: str) -> None:
+    if size > MAX_CHECKPOINT_BYTES:
+        raise AIAError(f"{where} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB; no AIA model is.")
+
+
+def _from_folder(folder: Path) -> tuple[AIAConfig, Path]:
+    config, weights = AIAConfig.from_file(folder / CONFIG), folder / WEIGHTS
+    if not weights.is_file():
+        raise AIAError(
+            f"The folder {str(folder)!r} has no {WEIGHTS}; pickled weights are not loaded, convert them first."
+        )
+    return config, weights
 
 
 def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
-    """Config and weights of one commit of a repository, from the cache if they are all there."""
+    """Config and weights of one commit; no request at all if both are in the cache."""
+    if revision and _NO_REVISION.search(revision):
+        raise AIAError(f"{revision[:200]!r} cannot be a revision; give a branch, a tag or a commit of {repo}.")
     try:
-        config = _cached_or_fetched(repo, CONFIG, revision)
-        checked = AIAConfig.from_file(config)  # before the weights travel
-        commit = config.parent.name  # .../snapshots/<commit>/config.json: both files come from one commit
-        return checked, _cached_or_fetched(repo, WEIGHTS, commit)
-    except GatedRepoError:
-        raise AIAError(
-            f"The repository {repo} is gated: ask for access, then set HF_TOKEN in the environment."
-        ) from None
-    except RepositoryNotFoundError:
-        raise AIAError(
-            f"The Hub has no repository {repo}, or it is private: check the name, or set HF_TOKEN."
-        ) from None
-    except RevisionNotFoundError:
-        raise AIAError(f"The repository {repo} has no revision {revision!r}; check its branches and tags.") from None
-    except LocalEntryNotFoundError:
-        raise AIAError(
-            f"The Hub cannot be reached and {repo} is not in the cache; try again or use a shipped model."
-        ) from None
-    except EntryNotFoundError as error:
-        file = WEIGHTS if WEIGHTS in str(error) else CONFIG
-        hint = "pickled weights are not loaded, since they can run code" if file == WEIGHTS else "it is no AIA model"
-        raise AIAError(f"The repository {repo} has no {file}; {hint}.") from None
-    except HFValidationError:
-        raise AIAError(f"{repo!r} is no valid repository name; a Hub model is called user/repo.") from None
-    except (HfHubHTTPError, httpx.HTTPError, OSError):
-        raise AIAError(
-            f"The download of {repo} failed; check the connection and try again, or use a shipped model."
-        ) from None
+        cached = [try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS)]
+    except (OSError, ValueError):  # a cache that cannot be read
+        cached = [None]
+    if all(isinstance(path, str) for path in cached):
+        return AIAConfig.from_file(cached[0]), Path(cached[1])
+    config = _fetch(repo, CONFIG, revision)
+    checked = AIAConfig.from_file(config)  # before the weights travel
+    return checked, _fetch(repo, WEIGHTS, config.parent.name)  # its folder is named after the commit
 
 
-def _cached_or_fetched(repo: str, file: str, revision: str | None) -> Path:
-    token = os.environ.get("HF_TOKEN") or False  # False: not even one that was stored by a login
+def _fetch(repo: str, file: str, revision: str | None) -> Path:
+    """Downloads one file into the Hub's cache."""
+    token = os.environ.get("HF_TOKEN", "").strip() or False  # False: not even one that was stored by a login
     try:
-        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True, token=token))
-    except LocalEntryNotFoundError:
+        # One question with one short timeout comes first: hf_hub_download repeats its own for minutes.
+        url = hf_hub_url(repo, file, revision=revision)
+        _check_size(get_hf_file_metadata(url, token=token).size or 0, file)
         return Path(hf_hub_download(repo, file, revision=revision, token=token))
+    except AIAError:
+        raise
+    except Exception as error:  # which ones depends on huggingface_hub's version (requests, httpx, httpx2, hf_xet)
+        raise AIAError(_why(error, repo, file, revision)) from None
+
+
+def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:
+    """The sentence for what went wrong on the way; the error's own text may hold addresses, so it is not shown."""
+    if isinstance(error, GatedRepoError):
+        return f"The repository {repo} is gated: ask for access on its page, then set HF_TOKEN in the environment."
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{repo} is neither a folder here nor a public repository on the Hub; check the name, or set HF_TOKEN."
+    if isinstance(error, RevisionNotFoundError):
+        return f"The repository {repo} has no revision {(revision or 'main')[:200]!r}; check its branches and tags."
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        hint = "pickled weights are not loaded, since they can run code" if file == WEIGHTS else "it is no AIA model"
+        return f"The repository {repo} has no {file}; {hint}."
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"{repo} is not in the cache and HF_HUB_OFFLINE is set; unset it, or use a shipped model."
+    if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code in (401, 403):
+        return f"The Hub does not give {repo} to this token or address; check HF_TOKEN in the environment."
+    return f"The download of {repo} failed; check the connection and the disk and try again, or use a shipped model."

@@ -13,7 +13,7 @@ from aia import record
 from aia.card import model_card
 from aia.config import MIN_INPUT_SIZE, AIAConfig
 from aia.errors import AIAError
-from aia.gates import Attention
+from aia.gates import Attention, Unit
 
 SHIFT_DIV = 8  # one eighth of the channels looks forward, one eighth back (TSM, and the published AIA code)
 LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed (ResNet-101's layer3)
@@ -51,8 +51,8 @@ class Bottleneck(resnet.Bottleneck):
 class BasicBlock(resnet.BasicBlock):
     """torchvision's basic block; no placement was published for it.
 
-    The analogous place: a bottleneck's AIA sits after a 3x3 convolution's BN, before the ReLU inside the residual branch.
-    A basic block has one such place, between bn1 and its ReLU. The shift is before conv1, as in a bottleneck.
+    The analogous place: a bottleneck's AIA sits after a 3x3 convolution's BN, before the ReLU inside the residual
+    branch. A basic block has one such place, between bn1 and its ReLU. The shift is before conv1, as in a bottleneck.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -69,9 +69,9 @@ class BasicBlock(resnet.BasicBlock):
 class InvertedResidual(mobilenetv2.InvertedResidual):
     """torchvision's MobileNetV2 block; no placement was published for it.
 
-    The analogous place: AIA after the 3x3 (depthwise) convolution's BN, before its activation, on the expanded width. The
-    shift is at the branch's input, and only where there is a shortcut, as in TSM's own MobileNetV2: without one, the
-    shifted channels' own values would be lost.
+    The analogous place: AIA after the 3x3 (depthwise) convolution's BN, before its activation, on the expanded width.
+    The shift is at the branch's input, and only where there is a shortcut, as in TSM's own MobileNetV2: without one,
+    the shifted channels' own values would be lost.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -113,6 +113,7 @@ class AIANet(
 
     Attributes:
         config: As given.
+        name: What it was loaded by; empty for a new network.
         backbone: torchvision's trunk without its classifier, its weights under torchvision's names.
         head: One linear layer per frame; the clip's logits are the mean over frames.
     """
@@ -120,6 +121,7 @@ class AIANet(
     def __init__(self, config: AIAConfig, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
+        self.name = ""
         if config.arch == "mobilenet_v2":
             self.backbone = mobilenetv2.mobilenet_v2(block=InvertedResidual)
             width = self.backbone.last_channel
@@ -164,6 +166,11 @@ class AIANet(
         return tuple(m.block for m in self.modules() if isinstance(m, Attention))
 
     @property
+    def sites(self) -> tuple[record.Site, ...]:
+        """Every unit of every block."""
+        return tuple(m.site for m in self.modules() if isinstance(m, Unit))
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.head.weight.device
@@ -182,7 +189,7 @@ class AIANet(
         """
         if x.ndim != 5 or x.shape[2] != 3 or min(x.shape) < 1 or min(x.shape[3:]) < MIN_INPUT_SIZE:
             raise AIAError(
-                f"The network takes clips [B, T, 3, H, W] with H and W of {MIN_INPUT_SIZE} px or more, not {list(x.shape)}."
+                f"The network takes [B, T, 3, H, W] with H and W of {MIN_INPUT_SIZE} px or more, not {list(x.shape)}."
             )
         batch, segments = x.shape[:2]
         with record.clip_of(segments):

@@ -142,4 +142,5 @@ def visit_block(block: str, x: Tensor, out: Tensor) -> None:
     """Called by a block's module with its input and output, `[B, T, C, H, W]`."""
     seen = _recording.get()
     if seen is not None and seen.features:
-        seen.inputs[block], seen.outputs[block] = x.detach(), out.detach()
+        seen.inputs[block] = x.detach()
+        seen.outputs[block] = out.detach().clone()  # the activation behind the module works in place

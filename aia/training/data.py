@@ -174,8 +174,8 @@ def _warp(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray
 def _colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One random exposure, contrast, cast and saturation for the clip, blur and noise: float32 in [0, 1]."""
     x = frames.astype(np.float32) / 255
-    x = x ** np.exp(rng.normal(0, 0.25))
-    x = (x - 0.5) * np.exp(rng.normal(0, 0.2)) + 0.5 + rng.normal(0, 0.08)
+    x = x ** np.exp(rng.normal(0, 0.2))
+    x = (x - 0.5) * np.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
     grey = x.mean(axis=3, keepdims=True)
     x = grey + (x - grey) * (0.0 if rng.random() < 0.1 else np.exp(rng.normal(0, 0.3)))
     x = x * np.exp(rng.normal(0, 0.08, 3))

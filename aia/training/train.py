@@ -24,20 +24,20 @@ from aia.network import AIANet
 from aia.preprocess import preprocess
 from aia.training.data import ClipDataset, Sample, load_frames, read_manifest, rendered_pool, split_samples
 from aia.training.recipe import Recipe
-from aia.training.trunk import load_trunk
+from aia.training.start import load_start
 from aia.video import read_clip
 
 log = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, data: Path, out: Path, *, trunk: str = "none", cache: Path | None = None) -> AIANet:
+def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: Path | None = None) -> AIANet:
     """Trains a network; call it again with the same arguments after a kill and it goes on with the last whole epoch.
 
     Args:
         recipe: What and how.
         data: Folder with a csv; see `read_manifest`.
         out: Gets config.json, model.safetensors, README.md, history.jsonl and, while it runs, state.pt.
-        trunk: Start weights; see `load_trunk`.
+        init: Start weights; see `load_start`.
         cache: Folder for decoded clips; `out/cache` by default.
 
     Returns:
@@ -59,7 +59,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, trunk: str = "none", cache: 
     held_set = decode_all(held, recipe)
 
     model = AIANet(recipe.config, dropout=recipe.dropout)
-    load_trunk(model, trunk)
+    load_start(model, init)
     for conv in model.modules():
         if isinstance(conv, nn.Conv2d):
             conv.to(memory_format=torch.channels_last)

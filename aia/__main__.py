@@ -1,0 +1,5 @@
+"""`python -m aia`."""
+
+from aia.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,138 @@
+"""From a checkpoint in the published format (.pth.tar) to our folder."""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aia.config import AIAConfig
+from aia.errors import AIAError
+from aia.hub import check_tensors
+from aia.network import AIANet
+
+_VARIANTS = {
+    "": "none",
+    "_C_BN": "c",
+    "_ST_BN": "st",
+    "_CinST_BN": "cinst",
+    "_STinC_BN": "stinc",
+    "_STinC-2022-06_BN": "stinc-2022-06",
+    "_CplusST_BN": "c+st",
+    "_C2ST_BN": "c->st",
+    "_ST2C_BN": "st->c",
+    "_CinST2STinC_BN": "cinst->stinc",
+    "_STinC2CinST_BN": "stinc->cinst",
+    "_STinCplusCinST_BN": "stinc+cinst",
+}
+# Net file of the published code -> (temporal, attention). The published name of TSN is "C2D". "STinC-2022-06" is our name
+# for the class called STinC until 2022-08-05, which has the same keys and other mathematics.
+NETS = {
+    f"{prefix}{variant}": (temporal, attention)
+    for prefix, temporal in (("C2D", "tsn"), ("TSM", "tsm"))
+    for variant, attention in _VARIANTS.items()
+}
+_DEPTHS = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50", (23, True): "resnet101"}
+
+
+def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
+    """Turns a published-format checkpoint into a folder for `aia.load`.
+
+    The net has to be told: several nets share one set of names, and the number of segments is not stored. The trunk's depth
+    follows from the names.
+
+    Args:
+        checkpoint: `{"state_dict": ...}` with names under `module.`, read without running any code in it.
+        out: Gets config.json, model.safetensors and README.md.
+        net: A name in `NETS`, such as "TSM_CinST_BN".
+        labels: Text file with one label a line, in the order of the classes.
+        segments: Frames per clip the network was trained with.
+
+    Returns:
+        The network.
+
+    Raises:
+        AIAError: Something does not fit; the sentence names the difference, and nothing is written.
+    """
+    checkpoint, out, labels = Path(checkpoint), Path(out), Path(labels)
+    if net not in NETS:
+        near = difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
+        raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
+    temporal, attention = NETS[net]
+    names = _read_labels(labels)
+    state = _read_state_dict(checkpoint)
+    arch = _arch(state, checkpoint.name)
+    model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
+    head = "new_fc" if any(key.startswith("new_fc.") for key in state) else "base_model.fc"
+    published = {_published_name(key, attention, head): key for key in model.state_dict()}
+    rows = state[f"{head}.bias"].shape[0] if f"{head}.bias" in state and state[f"{head}.bias"].ndim == 1 else len(names)
+    if rows != len(names):
+        raise AIAError(
+            f"{checkpoint.name} has {rows} classes and {labels.name} has {len(names)} labels; they must be equal."
+        )
+    expected = {name: model.state_dict()[key] for name, key in published.items()}
+    check_tensors({key: tuple(tensor.shape) for key, tensor in state.items()}, expected, f"{checkpoint.name} as {net}")
+    model.load_state_dict({published[name]: tensor for name, tensor in state.items()})
+    model.eval()
+    _write(model, out, checkpoint.name, net)
+    return model
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise AIAError(f"The labels {path.name} cannot be read; give a text file with one label a line.") from None
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors by name, without `module.`; nothing but plain tensors, numbers and text is unpickled."""
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise AIAError(f"The checkpoint {path.name} cannot be read; check the path.") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        raise AIAError(
+            f"{path.name} is no plain state dict: it is damaged or holds objects, which are not loaded."
+        ) from None
+    state = data.get("state_dict", data) if isinstance(data, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
+        raise AIAError(f"{path.name} is no plain state dict: it must hold tensors by name, or them under 'state_dict'.")
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _arch(state: dict[str, Tensor], where: str) -> str:
+    blocks = [int(m[1]) for name in state if (m := re.match(r"base_model\.layer3\.(\d+)\.conv1\.weight$", name))]
+    depth = (max(blocks, default=-1) + 1, any(".conv3." in name for name in state))
+    if depth not in _DEPTHS:
+        raise AIAError(
+            f"{where} holds no ResNet-18, 34, 50 or 101 under module.base_model; is it a published checkpoint?"
+        )
+    return _DEPTHS[depth]
+
+
+def _published_name(key: str, attention: str, head: str) -> str:
+    """Our name of a tensor -> the published one, without `module.`."""
+    single = "->" not in attention and "+" not in attention
+    key = re.sub(r"^backbone\.", "base_model.", re.sub(r"^head\.", f"{head}.", key))
+    key = key.replace(".attention.first.", ".eft." if single else ".eft1.").replace(".attention.second.", ".eft2.")
+    return re.sub(r"(\.eft[12]?\.[CTHW])\.", r"\1_", key)
+
+
+def _write(model: AIANet, out: Path, source: str, net: str) -> None:
+    """Writes the folder as a whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as part:
+        card = {"origin": f"Converted from `{source}` (published format, net `{net}`) with `python -m aia convert`."}
+        model.save_pretrained(part, model_card_kwargs=card)
+        out.mkdir(exist_ok=True)
+        for file in Path(part).iterdir():
+            shutil.move(file, out / file.name)

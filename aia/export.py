@@ -1,0 +1,117 @@
+"""An inspection as files: numbers for programs, pictures for people."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aia import render
+from aia.inspection import BlockGates, Inspection
+
+
+def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Path]:
+    """Writes an inspection.
+
+    Args:
+        seen: What to write.
+        folder: Made if missing. Gets inspection.json, gates.npz, channels.csv, frames.csv and, of one block, overlay.png
+            and overlay.mp4 (the absolute scale 0 to 1); without gates, the plain frames.
+        block: The block to draw; the liveliest by default.
+
+    Returns:
+        The files.
+
+    Raises:
+        AIAError: There is no such block.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = seen.block(block or seen.liveliest_block) if seen.blocks else None
+    names = ("inspection.json", "gates.npz", "channels.csv", "frames.csv", "overlay.png", "overlay.mp4")
+    text, gates, channels, frames, png, mp4 = (folder / name for name in names)
+    text.write_text(json.dumps(summary(seen, shown), indent=1) + "\n", encoding="utf-8")
+    np.savez_compressed(gates, **arrays(seen))
+    _write_csv(
+        channels,
+        ("block", "channel", "mean_gate"),
+        ((b.name, c, f"{v:.6f}") for b in seen.blocks for c, v in enumerate(b.channel_mean)),
+    )
+    _write_csv(
+        frames,
+        ("block", "frame", "source_index", "seconds", "mean_gate"),
+        (
+            (b.name, t, seen.clip.indices[t], f"{seen.clip.times[t]:.4f}", f"{v:.6f}")
+            for b in seen.blocks
+            for t, v in enumerate(b.temporal_profile)
+        ),
+    )
+    pictures = draw(seen, shown)
+    render.write_png(png, render.strip(pictures))
+    render.write_mp4(mp4, pictures, render.playback_fps(len(pictures), seen.clip.duration))
+    return [text, gates, channels, frames, png, mp4]
+
+
+def draw(
+    seen: Inspection, block: BlockGates | None, *, opacity: float = 0.5, colour_map: str = "viridis"
+) -> np.ndarray:
+    """The frames with a block's map over them and a legend under them, uint8 `[T, H', W, 3]`; plain without a block."""
+    if block is None:
+        return seen.clip.frames
+    pictures = render.overlay(
+        seen.clip.frames, block.spatiotemporal_map, seen_box=seen.seen_box, opacity=opacity, colour_map=colour_map
+    )
+    captions = [f"{block.name} · {time:.2f} s" for time in seen.clip.times]
+    return render.with_legend(pictures, captions, colour_map=colour_map)
+
+
+def summary(seen: Inspection, shown: BlockGates | None = None) -> dict[str, Any]:
+    """The inspection without its arrays, as JSON types."""
+    clip = seen.clip
+    return {
+        "model": seen.model,
+        "network": seen.title,
+        "label": seen.label,
+        "scores": seen.scores,
+        "device": seen.device,
+        "seconds": dict(seen.seconds),
+        "switches": [vars(switch) for switch in seen.switches],
+        "clip": {
+            "indices": clip.indices.tolist(),
+            "times": clip.times.tolist(),
+            "fps": clip.fps,
+            "duration": clip.duration,
+            "num_frames": clip.num_frames,
+            "warnings": list(clip.warnings),
+        },
+        "seen_box": list(seen.seen_box),
+        "drawn_block": shown.name if shown else None,
+        "blocks": [
+            {
+                "name": block.name,
+                "attention": block.attention,
+                "units": {unit: list(gate.shape) for unit, gate in block.gates.items()},
+                "channel_mean": block.channel_mean.tolist(),
+                "temporal_profile": block.temporal_profile.tolist(),
+            }
+            for block in seen.blocks
+        ],
+    }
+
+
+def arrays(seen: Inspection) -> dict[str, np.ndarray]:
+    """Every array of an inspection: "logits", "times", "indices", "<block>/<unit>" and "<block>/map"."""
+    found = {"logits": seen.logits, "times": seen.clip.times, "indices": seen.clip.indices}
+    for block in seen.blocks:
+        found |= {f"{block.name}/{unit}": gate for unit, gate in block.gates.items()}
+        found[f"{block.name}/map"] = block.spatiotemporal_map
+    return found
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

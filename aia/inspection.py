@@ -1,0 +1,302 @@
+"""The main job: a clip through a network, and what its gates did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aia import record
+from aia.config import split_attention
+from aia.errors import AIAError
+from aia.network import AIANet
+from aia.preprocess import preprocess, seen_box
+from aia.record import Switch
+from aia.video import Clip
+
+FLAT_SPREAD = 0.02  # a gate whose map or channels span less than this (of 0 to 1) is called flat
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """What stands out in one block's gate.
+
+    Attributes:
+        low: Smallest value of the spatio-temporal map.
+        high: Largest value of the map.
+        mean: Mean value of the map.
+        flat: Whether the map spans less than `FLAT_SPREAD`.
+        peak_frame: Frame of the largest value, 0-based.
+        peak_place: Its place in the part of the picture that the network saw: (x, y) as fractions.
+        open_frame: Frame with the largest mean.
+        closed_frame: Frame with the smallest mean.
+        steady: Whether the frames' means span less than `FLAT_SPREAD`.
+        strongest: The five channels with the largest mean gate.
+        weakest: The five channels with the smallest mean gate.
+    """
+
+    low: float
+    high: float
+    mean: float
+    flat: bool
+    peak_frame: int
+    peak_place: tuple[float, float]
+    open_frame: int
+    closed_frame: int
+    steady: bool
+    strongest: tuple[int, ...]
+    weakest: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockGates:
+    """The gates of one block, as they were used on one clip.
+
+    The gate that multiplies the block's feature X follows from the factorised gates alone. With G = (T + H + W) / 3 it is
+    G for ST and CinST, C for C and STinC, the product of the two for cascades and their mean for averages.
+
+    Attributes:
+        name: The block, such as "layer1.0".
+        attention: The network's setting, such as "cinst".
+        gates: Unit -> float32 array in (0, 1): C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`. In a
+            composite the first module's units are called "1.C", ... and the second's "2.C", ...
+        input: What the module got, `[T, C, H, W]`; only if features were asked for.
+        output: What the module gave, `[T, C, H, W]`; only if features were asked for.
+    """
+
+    name: str
+    attention: str
+    gates: Mapping[str, np.ndarray]
+    input: np.ndarray | None = None
+    output: np.ndarray | None = None
+
+    def unit(self, name: str) -> np.ndarray:
+        """One unit's gate in its factorised shape.
+
+        Raises:
+            AIAError: The block has no such unit.
+        """
+        if name not in self.gates:
+            raise AIAError(f"The block {self.name} has no unit {name!r}; it has {', '.join(self.gates)}.")
+        return self.gates[name]
+
+    @property
+    def channel_mean(self) -> np.ndarray:
+        """Mean gate of each channel over (T, H, W), `[C]`.
+
+        Of the gate that multiplies X. STinC multiplies by C, which is one value for all channels: there it is the mean of
+        G, which steers C. The setting "c" has no gate per channel: one value, `[1]`.
+        """
+        u, g, combination = self._applied()
+        if g is None:
+            g = self._spatio_temporal("")
+            if g is None:
+                return np.array([u.mean()], np.float32)
+            u = None
+        if combination == "average":
+            return 0.5 * u.mean() + 0.5 * _channel_mean(None, g)
+        return _channel_mean(u, g)
+
+    @property
+    def spatiotemporal_map(self) -> np.ndarray:
+        """Mean over channels of the gate that multiplies X, `[T, H, W]`: where and when features are let through."""
+        u, g, combination = self._applied()
+        if g is None:
+            return u[:, 0]
+        if combination == "average":
+            return 0.5 * u[:, 0] + 0.5 * _map(g)
+        return _map(g) if u is None else u[:, 0] * _map(g)
+
+    @property
+    def temporal_profile(self) -> np.ndarray:
+        """Mean of the map in each frame, `[T]`."""
+        return self.spatiotemporal_map.mean(axis=(1, 2))
+
+    @property
+    def highlights(self) -> Highlights:
+        """What stands out in the block's gate."""
+        values, channels = self.spatiotemporal_map, self.channel_mean
+        frame, row, column = np.unravel_index(values.argmax(), values.shape)
+        order = np.argsort(-channels, kind="stable")
+        return Highlights(
+            low=float(values.min()),
+            high=float(values.max()),
+            mean=float(values.mean()),
+            flat=bool(np.ptp(values) < FLAT_SPREAD),
+            peak_frame=int(frame),
+            peak_place=((column + 0.5) / values.shape[2], (row + 0.5) / values.shape[1]),
+            open_frame=int(self.temporal_profile.argmax()),
+            closed_frame=int(self.temporal_profile.argmin()),
+            steady=bool(np.ptp(self.temporal_profile) < FLAT_SPREAD),
+            strongest=tuple(order[:5].tolist()),
+            weakest=tuple(order[::-1][:5].tolist()),
+        )
+
+    def channel_map(self, channel: int) -> np.ndarray:
+        """The gate that multiplies one channel of X, `[T, H, W]` (for STinC's channels: of G, see `channel_mean`)."""
+        u, g, combination = self._applied()
+        g = g or self._spatio_temporal("")
+        if g is None:
+            return u[:, 0]
+        own = _map(tuple(gate[:, channel : channel + 1] for gate in g))
+        if self._applied()[1] is None or u is None:
+            return own
+        return 0.5 * u[:, 0] + 0.5 * own if combination == "average" else u[:, 0] * own
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""
+        u, g, combination = self._applied()
+        full = None if g is None else sum(g) / 3
+        if u is None or full is None:
+            return x * (u if full is None else full)
+        return x * (0.5 * u + 0.5 * full if combination == "average" else u * full)
+
+    def _applied(self) -> tuple[np.ndarray | None, tuple[np.ndarray, ...] | None, str]:
+        """The C gate and the (T, H, W) gates that multiply X, and how they are combined."""
+        kinds, combination = split_attention(self.attention)
+        u = g = None
+        for number, kind in enumerate(kinds, start=1):
+            prefix = "" if len(kinds) == 1 else f"{number}."
+            if kind in ("st", "cinst"):
+                g = self._spatio_temporal(prefix)
+            else:
+                u = self.gates[prefix + "C"]
+        return u, g, combination
+
+    def _spatio_temporal(self, prefix: str) -> tuple[np.ndarray, ...] | None:
+        return tuple(self.gates[prefix + axis] for axis in "THW") if prefix + "T" in self.gates else None
+
+
+def _map(g: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of G over channels, `[T, H, W]`, without building G."""
+    return sum(gate.mean(axis=1) for gate in g) / 3
+
+
+def _channel_mean(u: np.ndarray | None, g: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of u . G over (T, H, W), `[C]`, without building G: each gate meets u averaged over the axis it lacks."""
+    if u is None:
+        return sum(gate.mean(axis=(0, 2, 3)) for gate in g) / 3
+    return (
+        sum(
+            (u.mean(axis=axis, keepdims=True) * gate).mean(axis=(0, 2, 3))
+            for axis, gate in zip((0, 2, 3), g, strict=True)
+        )
+        / 3
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What a network said about a clip, and the gates it used.
+
+    Attributes:
+        model: The name it was loaded by.
+        title: The network in the paper's words.
+        labels: Class names, in the order of the logits.
+        logits: float32 `[classes]`.
+        probabilities: Softmax of the logits, `[classes]`.
+        blocks: Gates of every block with an AIA module, in order; empty for a network without AIA.
+        clip: The frames it saw.
+        seen_box: The part of each frame it saw: (left, top, right, bottom) as fractions.
+        device: Where it ran.
+        seconds: Wall time of "preprocess" and "forward" (with recording).
+        switches: Changes that were made to the gates.
+    """
+
+    model: str
+    title: str
+    labels: tuple[str, ...]
+    logits: np.ndarray
+    probabilities: np.ndarray
+    blocks: tuple[BlockGates, ...]
+    clip: Clip
+    seen_box: tuple[float, float, float, float]
+    device: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    switches: tuple[Switch, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.labels[int(self.probabilities.argmax())]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Probability by label, the most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")
+        return {self.labels[i]: float(self.probabilities[i]) for i in order}
+
+    @property
+    def liveliest_block(self) -> str:
+        """The block whose map varies most over the clip, a good one to look at first; "" for a network without AIA."""
+        return max(self.blocks, key=lambda block: block.spatiotemporal_map.std()).name if self.blocks else ""
+
+    def block(self, name: str) -> BlockGates:
+        """The gates of one block.
+
+        Raises:
+            AIAError: The network has no AIA module there.
+        """
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise AIAError(
+            f"There are no gates at {name!r}; the blocks are {', '.join(b.name for b in self.blocks) or 'none'}."
+        )
+
+    def save(self, folder: str | Path, *, block: str | None = None) -> list[Path]:
+        """Writes gates.npz, inspection.json, channels.csv, frames.csv, overlay.png and overlay.mp4; see `aia.export`."""
+        from aia.export import save  # export draws, and drawing is not needed to inspect
+
+        return save(self, Path(folder), block=block)
+
+
+def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), features: bool = False) -> Inspection:
+    """Classifies a clip and records the gates. Safe to call from several threads on one model.
+
+    Args:
+        model: From `aia.load`.
+        clip: From `aia.read_clip`; any number of frames.
+        switches: Changes to the gates, applied in order.
+        features: Also keeps every module's input and output (some hundred MB for a ResNet).
+
+    Raises:
+        AIAError: A switch fits no gate of the model.
+    """
+    for switch in switches:
+        if not any(switch.covers(site) for site in model.sites):
+            raise AIAError(f"No gate of this model is at block {switch.block!r}, unit {switch.unit!r}.")
+    start = time.perf_counter()
+    x = preprocess(clip.frames, model.config).to(model.device)
+    ready = time.perf_counter()
+    with torch.inference_mode(), record.recording(switches, features=features) as seen:
+        logits = model(x)[0].float().cpu()  # waits for the device
+    seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
+    return Inspection(
+        model=model.name,
+        title=model.config.title,
+        labels=model.config.labels,
+        logits=logits.numpy(),
+        probabilities=logits.softmax(0).numpy(),
+        blocks=tuple(_block_gates(name, model.config.attention, seen) for name in model.block_names),
+        clip=clip,
+        seen_box=seen_box(*clip.frames.shape[1:3], model.config),
+        device=str(model.device),
+        seconds=seconds,
+        switches=tuple(switches),
+    )
+
+
+def _block_gates(name: str, attention: str, seen: record.Recording) -> BlockGates:
+    def array(tensors: Mapping, key: object) -> np.ndarray | None:
+        return tensors[key][0].float().cpu().numpy() if key in tensors else None
+
+    gates = {site.unit: array(seen.gates, site) for site in seen.gates if site.block == name}
+    order = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
+    return BlockGates(
+        name, attention, {unit: gates[unit] for unit in order}, array(seen.inputs, name), array(seen.outputs, name)
+    )

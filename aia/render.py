@@ -1,0 +1,183 @@
+"""Arrays in, pictures out: colour maps, overlays, a legend, charts as SVG, MP4."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import av
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from aia.errors import AIAError
+
+COLOUR_MAPS = ("viridis", "cividis", "magma", "grey", "turbo")
+UNSEEN_DIM = 0.35  # brightness of the part of a picture that the network did not see
+FOOTER_PX = 34  # height of the legend under a picture
+INK, PAPER = (28, 32, 40), (250, 250, 248)
+
+
+@cache
+def colour_table(name: str) -> np.ndarray:
+    """The colours of a map, uint8 `[256, 3]`.
+
+    Raises:
+        AIAError: Not one of `COLOUR_MAPS`.
+    """
+    if name not in COLOUR_MAPS:
+        raise AIAError(f"There is no colour map {name!r}; choose one of {', '.join(COLOUR_MAPS)}.")
+    values = matplotlib.colormaps["gray" if name == "grey" else name](np.arange(256))
+    return (values[:, :3] * 255).round().astype(np.uint8)
+
+
+def overlay(
+    frames: np.ndarray,
+    maps: np.ndarray,
+    *,
+    seen_box: tuple[float, float, float, float] = (0, 0, 1, 1),
+    opacity: float = 0.5,
+    colour_map: str = "viridis",
+    scale: tuple[float, float] = (0.0, 1.0),
+    smooth: bool = True,
+) -> np.ndarray:
+    """Lays maps over frames.
+
+    Args:
+        frames: RGB uint8 `[T, H, W, 3]`.
+        maps: `[T, h, w]`, any size.
+        seen_box: Part of the frame that the maps cover, (left, top, right, bottom) as fractions; the rest is darkened.
+        opacity: 0 shows only the frame, 1 only the map.
+        colour_map: One of `COLOUR_MAPS`.
+        scale: Values shown as the first and the last colour; the same for all frames.
+        smooth: Enlarges the map smoothly; otherwise every cell is one rectangle.
+
+    Returns:
+        RGB uint8 `[T, H, W, 3]`.
+    """
+    height, width = frames.shape[1:3]
+    left, right = round(seen_box[0] * width), max(round(seen_box[2] * width), round(seen_box[0] * width) + 1)
+    top, bottom = round(seen_box[1] * height), max(round(seen_box[3] * height), round(seen_box[1] * height) + 1)
+    table, (low, high) = colour_table(colour_map), scale
+    out = (frames * UNSEEN_DIM).astype(np.uint8)
+    for picture, frame, values in zip(out, frames, maps, strict=True):
+        levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
+        method = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
+        levels = cv2.resize(levels, (right - left, bottom - top), interpolation=method)
+        colours = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
+        part = frame[top:bottom, left:right]
+        picture[top:bottom, left:right] = cv2.addWeighted(colours, opacity, part, 1 - opacity, 0)
+    return out
+
+
+def with_legend(
+    frames: np.ndarray, captions: list[str], *, colour_map: str = "viridis", scale: tuple[float, float] = (0.0, 1.0)
+) -> np.ndarray:
+    """Adds a footer to every frame: a caption, and the colour scale with its numbers; `[T, H + FOOTER_PX, W, 3]`."""
+    count, height, width = frames.shape[:3]
+    out = np.empty((count, height + FOOTER_PX, width, 3), np.uint8)
+    out[:, :height] = frames
+    bar_width = min(max(width // 4, 40), 160)
+    bar = colour_table(colour_map)[np.linspace(0, 255, bar_width).astype(int)]
+    font = ImageFont.load_default(13)
+    ends = [f"{end:g}" if end in (0, 1) else f"{end:.2f}" for end in scale]
+    for picture, caption in zip(out, captions, strict=True):
+        footer = Image.new("RGB", (width, FOOTER_PX), PAPER)
+        footer.paste(Image.fromarray(np.tile(bar, (12, 1, 1))), (width - bar_width - 8, 4))
+        draw = ImageDraw.Draw(footer)
+        draw.text((8, FOOTER_PX / 2), caption, INK, font, anchor="lm")
+        small = ImageFont.load_default(11)
+        draw.text((width - bar_width - 8, 17), ends[0], INK, small)
+        draw.text((width - 8, 17), ends[1], INK, small, anchor="ra")
+        picture[height:] = np.asarray(footer)
+    return out
+
+
+def strip(frames: np.ndarray, *, height: int = 180, gap: int = 4) -> np.ndarray:
+    """All frames side by side, scaled to `height`: RGB uint8."""
+    width = max(1, round(frames.shape[2] * height / frames.shape[1]))
+    pictures = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    blank = np.full((height, gap, 3), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, blank)][:-1], axis=1)
+
+
+def playback_fps(num_frames: int, duration: float) -> float:
+    """Frames a second at which T sampled frames play about as long as the clip, but never slower than 2 or faster than 10."""
+    return float(np.clip(num_frames / max(duration, 1e-3), 2, 10))
+
+
+def write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
+    """Writes an MP4 that browsers play: H.264, yuv420p, index first.
+
+    Args:
+        path: Written over.
+        frames: RGB uint8 `[T, H, W, 3]`; an odd last row or column is repeated, since yuv420p needs even sizes.
+        fps: Frames a second.
+    """
+    height, width = frames.shape[1:3]
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Writes one RGB picture."""
+    Image.fromarray(picture).save(path)
+
+
+def channel_bars(values: np.ndarray, *, colour_map: str = "viridis") -> str:
+    """One bar for each channel, from the strongest to the weakest, on the absolute scale 0 to 1.
+
+    Args:
+        values: `[C]` in [0, 1].
+        colour_map: A bar has the colour of its value.
+
+    Returns:
+        An `<svg>` that fills its box whatever its shape, without text, so that it is legible at any width. Every bar tells
+        its channel and value to the pointer.
+    """
+    bars = "".join(
+        f'<rect x="{place + 0.05:.2f}" y="{1 - value:.4f}" width="0.9" height="{max(value, 0.004):.4f}" '
+        f'fill="{_colour(value, colour_map)}"><title>channel {channel}: {value:.3f}</title></rect>'
+        for place, channel in enumerate(np.argsort(-values, kind="stable"))
+        for value in (float(values[channel]),)
+    )
+    label = f"Mean gate of {len(values)} channels, sorted, from {values.max():.2f} down to {values.min():.2f}"
+    return _svg(len(values), bars, label)
+
+
+def profile_line(values: np.ndarray, times: np.ndarray, *, colour_map: str = "viridis") -> str:
+    """The mean gate of every frame on the absolute scale 0 to 1; see `channel_bars` for the `<svg>`.
+
+    Args:
+        values: `[T]` in [0, 1].
+        times: Seconds of the source clip `[T]`.
+        colour_map: A dot has the colour of its value.
+    """
+    points = " ".join(f"{frame + 0.5},{1 - value:.4f}" for frame, value in enumerate(values))
+    line = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2" opacity=".5"/>'
+    dots = "".join(  # a line of no length with round ends is a dot that stays round when the box is stretched
+        f'<path d="M{frame + 0.5} {1 - value:.4f}h0" stroke="{_colour(value, colour_map)}" stroke-width="14" '
+        f'stroke-linecap="round"><title>frame {frame + 1}, {time:.2f} s: {value:.3f}</title></path>'
+        for frame, (value, time) in enumerate(zip(values.tolist(), times, strict=True))
+    )
+    label = f"Mean gate of {len(values)} frames: " + ", ".join(f"{value:.2f}" for value in values)
+    return _svg(len(values), line + dots, label)
+
+
+def _colour(value: float, colour_map: str) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour_table(colour_map)[round(min(max(value, 0), 1) * 255)])
+
+
+def _svg(width: int, marks: str, label: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {width} 1" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">{marks}</svg>'
+    )

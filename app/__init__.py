@@ -1,0 +1,1 @@
+"""The page: layout, handlers and words. Everything it shows is computed by `aia`."""

@@ -1,0 +1,159 @@
+"""Events of the page -> calls of `aia` -> what the page shows. No tensor is touched here."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+import aia
+from aia import export, render
+from app import models, text, views
+
+try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is not there
+    import spaces
+
+    on_gpu = spaces.GPU(duration=10)
+except ImportError:
+
+    def on_gpu(function):
+        """Runs the function as it is."""
+        return function
+
+
+log = logging.getLogger(__name__)
+MAX_SIDE = 640  # pixels; the page shows frames no larger
+EXPORTS_KEPT = 8
+_exports: deque[tempfile.TemporaryDirectory] = deque()
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the heat map is drawn."""
+
+    block: str
+    opacity: float
+    colour_map: str
+
+
+@on_gpu
+def _inspect(name: str, clip: aia.Clip) -> aia.Inspection:
+    return aia.inspect(models.get(name), clip)
+
+
+def inspect(video: str | None, name: str, offered: list[str], progress: gr.Progress) -> aia.Inspection:
+    """Reads and classifies a clip.
+
+    Raises:
+        AIAError: Whatever cannot be done, in a sentence for the visitor.
+    """
+    if not video:
+        raise aia.AIAError(text.NO_VIDEO)
+    if name not in offered:
+        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(name)[:100], names=", ".join(offered)))
+    progress(0.1, desc=text.STEP_READ)
+    model = models.get(name)
+    clip = aia.read_clip(video, model.config.num_segments, max_side=MAX_SIDE)
+    progress(0.5, desc=text.STEP_RUN)
+    seen = _inspect(name, clip)
+    progress(0.8, desc=text.STEP_DRAW)
+    return seen
+
+
+def sentence(error: Exception) -> str:
+    """What a visitor is told about an error: our own sentences as they are, of a bug only a number to report."""
+    if isinstance(error, aia.AIAError):
+        return str(error)
+    number = secrets.token_hex(4)
+    log.error("report %s", number, exc_info=error)
+    return text.CRASH.format(id=number)
+
+
+def show(
+    video: str | None, name: str, opacity: float, colour_map: str, before: aia.Inspection | None, offered, progress
+):
+    """A new result: every output of the page, in the order of `studio.RESULT`."""
+    try:
+        seen = inspect(video, name, offered, progress)
+        look = Look(seen.liveliest_block, opacity, colour_map)
+        return (
+            gr.update(value="", visible=False),
+            seen,
+            gr.update(value=views.result(seen), visible=True),
+            gr.update(visible=bool(seen.blocks)),
+            gr.update(visible=not seen.blocks),
+            gr.update(choices=[b.name for b in seen.blocks], value=look.block or None),
+            *pictures(seen, look),
+        )
+    except Exception as error:
+        said = sentence(error) + (text.KEPT if before else "")
+        return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 10
+
+
+def redraw(seen: aia.Inspection | None, block: str, opacity: float, colour_map: str):
+    """The pictures of another block or with another look; nothing runs through the network again."""
+    if seen is None or not seen.blocks:
+        return [gr.skip()] * 5
+    return pictures(seen, Look(block, opacity, colour_map))
+
+
+def pictures(seen: aia.Inspection, look: Look) -> tuple[str, str, str, str, str]:
+    """Sentence, overlay, film strip, channel chart and profile of one block, as HTML."""
+    if not seen.blocks:
+        return "", "", "", "", ""
+    block = seen.block(look.block)
+    drawn = render.overlay(
+        seen.clip.frames,
+        block.spatiotemporal_map,
+        seen_box=seen.seen_box,
+        opacity=look.opacity,
+        colour_map=look.colour_map,
+    )
+    return (
+        views.words(text.what_is_seen(seen, block)),
+        views.player(_mp4(seen, drawn), look.colour_map, f"{text.OVERLAY}, {block.name}"),
+        views.strip(drawn, seen.clip.times),
+        views.channels(block, look.colour_map),
+        views.profile(block, seen.clip.times, look.colour_map),
+    )
+
+
+def _mp4(seen: aia.Inspection, drawn) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "overlay.mp4"
+        render.write_mp4(path, drawn, render.playback_fps(len(drawn), seen.clip.duration))
+        return path.read_bytes()
+
+
+def _new_export_folder() -> Path:
+    """A folder whose files live until Gradio has surely copied them to its cache, `EXPORTS_KEPT` exports later."""
+    if len(_exports) == EXPORTS_KEPT:
+        _exports.popleft().cleanup()
+    _exports.append(tempfile.TemporaryDirectory(prefix="aia-export-"))
+    return Path(_exports[-1].name)
+
+
+def classify_api(video: str | None, name: str, offered: list[str], progress: gr.Progress) -> dict[str, Any]:
+    """The endpoint /classify."""
+    try:
+        seen = inspect(video, name, offered, progress)
+    except Exception as error:
+        raise gr.Error(sentence(error), print_exception=False) from None
+    return {"label": seen.label, "scores": seen.scores, "model": name, "frames": seen.clip.indices.tolist()}
+
+
+def inspect_api(video: str | None, name: str, block: str, offered: list[str], progress: gr.Progress):
+    """The endpoint /inspect."""
+    try:
+        seen = inspect(video, name, offered, progress)
+        files = {path.name: str(path) for path in export.save(seen, _new_export_folder(), block=block or None)}
+        shown = seen.block(block or seen.liveliest_block) if seen.blocks else None
+    except Exception as error:
+        raise gr.Error(sentence(error), print_exception=False) from None
+    return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]

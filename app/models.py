@@ -1,0 +1,45 @@
+"""Which models the page offers, and each of them loaded once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import aia
+from aia.cli import DEFAULT_MODEL
+
+MODELS_IN_MEMORY = 4
+_loading = Lock()
+
+
+def offered(extra: Sequence[str] = ()) -> list[str]:
+    """Names to choose from, the default first: shipped models, `extra`, and those of the environment's AIA_MODELS.
+
+    AIA_MODELS holds folders and Hub repositories, separated by commas or white space.
+    """
+    from_environment = [name for name in re.split(r"[,\s]+", os.environ.get("AIA_MODELS", "")) if name]
+    shipped = sorted(aia.available_models(), key=lambda name: name != DEFAULT_MODEL)
+    return list(dict.fromkeys([*extra, *shipped, *from_environment]))
+
+
+def get(name: str) -> aia.AIANet:
+    """The loaded model of a name; one thread loads while the others wait, so that nothing is downloaded twice."""
+    with _loading:
+        return _load(name)
+
+
+@lru_cache(maxsize=MODELS_IN_MEMORY)
+def _load(name: str) -> aia.AIANet:
+    return aia.load(name)
+
+
+def labels(name: str) -> tuple[str, ...]:
+    """The labels a model knows, without loading its weights; empty where only a download would tell."""
+    for folder in (Path(name), Path(aia.hub.CHECKPOINTS) / name):
+        if (folder / aia.hub.CONFIG).is_file():
+            return aia.AIAConfig.from_file(folder / aia.hub.CONFIG).labels
+    return ()

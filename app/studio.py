@@ -1,0 +1,153 @@
+"""The page: what is where, and which event calls which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+
+import aia
+from aia import limits, render
+from app import handlers, models, text, views
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+STYLE = Path(__file__).with_name("style.css")
+EXAMPLES = {  # file in assets/examples -> label on the page
+    "swipe-left": "swipe left",
+    "swipe-up": "swipe up",
+    "circle": "circle",
+    "check-mark": "check mark",
+    "cross": "cross",
+    "star": "star",
+    "square": "square",
+    "no-gesture-waving": "waving (no gesture)",
+}
+DELETE_AFTER_SECONDS = 3600
+QUEUE = 32  # visitors who may wait; the next one is told that the page is full
+CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
+
+THEME = gr.themes.Base(
+    primary_hue=gr.themes.colors.teal,
+    neutral_hue=gr.themes.colors.slate,
+    radius_size=gr.themes.sizes.radius_md,
+    spacing_size=gr.themes.sizes.spacing_md,
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+    font_mono=["ui-monospace", "Consolas", "monospace"],
+).set(  # white on teal-700 is legible, on the default teal-500 it is not
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_600",
+    button_primary_text_color="white",
+)
+TO_RESULT = "() => { if (innerWidth < 800) document.getElementById('summary').scrollIntoView({behavior: 'smooth'}) }"
+
+
+def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
+    """
+    names = models.offered(extra_models)
+    with gr.Blocks(title=text.TITLE, analytics_enabled=False, delete_cache=(600, DELETE_AFTER_SECONDS)) as page:
+        seen = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
+        gr.HTML(views.header(_device_words()))
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(scale=4, min_width=320):
+                video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], elem_id="clip")
+                examples = gr.Examples(
+                    [[str(ASSETS / "examples" / f"{name}.mp4")] for name in EXAMPLES],
+                    video,
+                    label=text.EXAMPLES,
+                    example_labels=list(EXAMPLES.values()),
+                )
+                model = gr.Dropdown(names, value=names[0] if names else None, label=text.MODEL, elem_id="model")
+                known = gr.HTML(views.knows(text.knows(models.labels(names[0]) if names else ())))
+                run = gr.Button(text.RUN, variant="primary", elem_id="run")
+                gr.HTML(views.knows(_privacy_words()))
+            with gr.Column(scale=7, min_width=320):
+                problem = gr.HTML(visible=False, elem_id="problem")
+                summary = gr.HTML(views.empty(), elem_id="summary")
+                plain = gr.HTML(views.words(text.NO_GATES), visible=False)
+                with gr.Column(visible=False, elem_id="gates") as gates:
+                    sentence = gr.HTML(elem_id="sentence")
+                    overlay = gr.HTML(elem_id="overlay")
+                    with gr.Row():
+                        block = gr.Dropdown([], label=text.BLOCK, info=text.BLOCK_INFO, elem_id="block", scale=2)
+                        opacity = gr.Slider(0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=2)
+                        colours = gr.Dropdown(list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=1)
+                    strip = gr.HTML(elem_id="strip")
+                    channels = gr.HTML(elem_id="channels")
+                    profile = gr.HTML(elem_id="profile")
+                    gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
+
+        drawn = [sentence, overlay, strip, channels, profile]
+        result = [problem, seen, summary, gates, plain, block, *drawn]
+
+        def show(video, name, opacity, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way to inject it
+            return handlers.show(video, name, opacity, colours, before, names, progress)
+
+        inputs = [video, model, opacity, colours, seen]
+        private = {"api_visibility": "private", "concurrency_id": "model", "concurrency_limit": CONCURRENCY}
+        started = [video.upload, video.stop_recording, run.click, examples.load_input_event.then]
+        for event in started:
+            event(show, inputs, result, show_progress_on=summary, **private).then(None, js=TO_RESULT)
+        model.input(lambda name: views.knows(text.knows(models.labels(name))), model, known, api_visibility="private")
+        model.input(show, inputs, result, show_progress_on=summary, **private)
+        look = [seen, block, opacity, colours]
+        quick = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+        gr.on([block.input, opacity.release, colours.input], handlers.redraw, look, drawn, **quick)
+        _endpoints(names)
+    page.queue(max_size=QUEUE)
+    return page
+
+
+def _endpoints(names: list[str]) -> None:
+    """The endpoints for programs: hidden components, so that files pass Gradio's own checks."""
+    with gr.Column(visible=False):
+        video, name = gr.Video(label="video"), gr.Textbox(names[0] if names else "", label="model")
+        block, answer = gr.Textbox("", label="block"), gr.JSON(label="answer")
+        summary, npz, mp4 = gr.JSON(label="summary"), gr.File(label="gates.npz"), gr.File(label="overlay.mp4")
+
+        def classify(video, model, progress=gr.Progress()):  # noqa: B008
+            return handlers.classify_api(video, model, names, progress)
+
+        def inspect(video, model, block="", progress=gr.Progress()):  # noqa: B008
+            return handlers.inspect_api(video, model, block, names, progress)
+
+        shared = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
+        gr.Button().click(
+            classify, [video, name], answer, api_name="classify", api_description=text.CLASSIFY_API, **shared
+        )
+        gr.Button().click(
+            inspect,
+            [video, name, block],
+            [summary, npz, mp4],
+            api_name="inspect",
+            api_description=text.INSPECT_API,
+            **shared,
+        )
+
+
+def launch_options() -> dict:
+    """What `launch` needs beside host and port."""
+    return {
+        "theme": THEME,
+        "css_paths": STYLE,
+        "max_file_size": limits.MAX_UPLOAD_BYTES,
+        "show_error": True,
+        "footer_links": ["api"],
+        "ssr_mode": False,
+        "enable_monitoring": False,
+    }
+
+
+def _device_words() -> str:
+    device = aia.hub.best_device().type
+    return {"cpu": "the CPU", "mps": "the Apple GPU", "cuda": "the GPU"}[device]
+
+
+def _privacy_words() -> str:
+    return text.PRIVACY.format(seconds=limits.MAX_SECONDS, megabytes=limits.MAX_UPLOAD_BYTES >> 20)

@@ -1,0 +1,121 @@
+"""Every sentence the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aia import Inspection
+from aia.inspection import BlockGates
+
+TITLE = "AIA Studio"
+TAGLINE = "See what attention lets through in a video network."
+INTRO = (
+    "Attention in Attention puts tiny gates into every block of a video classifier. Give it a short clip: you get the "
+    "label, and where, when and in which channels the gates opened."
+)
+UPLOAD = "Your clip"
+EXAMPLES = "Or try an example (drawn by this project)"
+MODEL = "Model"
+RUN = "Show the gates"
+PRIVACY = "Your clip is read on this server, shown to nobody else and deleted about an hour later. Up to {seconds} s, {megabytes} MB."
+EMPTY_TITLE = "Nothing to show yet"
+EMPTY = "Choose an example or upload a clip on the left. The label and the gates appear here in about a second."
+NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
+UNKNOWN_MODEL = "There is no model {name!r} on this page; choose one of {names}."
+CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
+KEPT = " Below you still see the previous clip."
+BLOCK = "Block"
+BLOCK_INFO = "From the first, fine and simple, to the last, coarse and abstract"
+OPACITY = "Opacity of the heat map"
+COLOUR_MAP = "Colours"
+OVERLAY = "Spatio-temporal gate over the clip"
+STRIP = "The frames the network saw"
+CHANNELS = "Gate per channel"
+CHANNELS_HELP = "Every channel's mean gate over space and time. 1 lets the channel through, 0 shuts it."
+PROFILE = "Gate over time"
+PROFILE_HELP = "The mean of the heat map in each frame."
+LEGEND_LOW, LEGEND_HIGH = "0 shut", "1 open"
+LIMITS = (
+    "Gates show what the network let through for <em>every</em> class, not why it chose this one: they are not "
+    "class-specific, and attention is not an explanation. The model knows only its own labels and gives any clip one of them."
+)
+NO_GATES = "This network has no AIA gates: it is the plain trunk to compare with. Choose a model with AIA to see gates."
+STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
+CLASSIFY_API = (
+    "Classifies a video. Returns the label, the probability of every label (highest first), the model's name and the 0-based "
+    "indices of the frames that the network saw."
+)
+INSPECT_API = (
+    "Classifies a video and records the gates. Returns a JSON summary (scores, frames, per-channel means and temporal profile "
+    "of every block), gates.npz with every gate, and overlay.mp4 of one block (empty block: the liveliest)."
+)
+
+
+def knows(labels: Sequence[str]) -> str:
+    """What a model can answer, said before the upload."""
+    if not labels:
+        return "This model's labels are shown once it is loaded."
+    shown = ", ".join(labels[:14]) + (f" and {len(labels) - 14} more" if len(labels) > 14 else "")
+    return f"This model knows {len(labels)} labels: {shown}."
+
+
+def headline(seen: Inspection) -> str:
+    """How sure the model is, in words."""
+    best = float(seen.probabilities.max())
+    if best < 0.5:
+        return "The model is not sure; this is only its best guess."
+    return "The model is fairly sure." if best < 0.9 else "The model is sure."
+
+
+def what_is_seen(seen: Inspection, block: BlockGates) -> str:
+    """One or two sentences on what a block's gate did on this clip."""
+    found = block.highlights
+    if found.flat:
+        return (
+            f"At {block.name} the gate is flat: {found.mean:.2f} at every place and time. This block's attention does not "
+            "choose here; try another block."
+        )
+    times = seen.clip.times
+    place = _place(*found.peak_place)
+    where = (
+        f"At {block.name} the gate is widest open ({found.high:.2f}) {place} at {times[found.peak_frame]:.2f} s; elsewhere it "
+        f"goes down to {found.low:.2f}."
+    )
+    if found.steady:
+        return f"{where} Averaged over the picture it hardly changes from frame to frame."
+    return (
+        f"{where} Over time it is most open at {times[found.open_frame]:.2f} s and most shut at "
+        f"{times[found.closed_frame]:.2f} s."
+    )
+
+
+def channels_named(block: BlockGates) -> str:
+    """The strongest and the weakest channels of a block."""
+    values, found = block.channel_mean, block.highlights
+    if len(values) == 1:
+        return f"This module has one gate for all channels; its mean is {values[0]:.2f}."
+    strong = ", ".join(f"{c} ({values[c]:.2f})" for c in found.strongest)
+    weak = ", ".join(f"{c} ({values[c]:.2f})" for c in found.weakest)
+    steers = (
+        " They steer the gate shown above; they do not multiply the feature."
+        if block.attention.startswith("stinc")
+        else ""
+    )
+    return f"{len(values)} channels. Strongest: {strong}. Weakest: {weak}.{steers}"
+
+
+def ran(seen: Inspection, precision: str = "float32") -> str:
+    """Where and how long the network ran."""
+    device = {"cpu": "the CPU", "mps": "the Apple GPU"}.get(seen.device.split(":")[0], "the GPU")
+    milliseconds = 1000 * seen.seconds["forward"]
+    return (
+        f"{seen.title} · {len(seen.clip.times)} of {seen.clip.num_frames} frames, {seen.clip.duration:.1f} s · "
+        f"{milliseconds:.0f} ms on {device}, {precision}"
+    )
+
+
+def _place(x: float, y: float) -> str:
+    """A place in the picture in words."""
+    row = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
+    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
+    return f"at the {' '.join(filter(None, (row, column)))}" if row or column else "in the middle"

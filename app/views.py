@@ -1,0 +1,132 @@
+"""Results as HTML: small functions, every text escaped."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+import cv2
+import numpy as np
+
+from aia import Inspection, render
+from aia.inspection import BlockGates
+from app import text
+
+TOP = 5  # labels shown
+
+
+def header(device: str) -> str:
+    """Title and tagline."""
+    return (
+        f'<header class="aia-head"><h1>{text.TITLE}</h1><span class="chip">Runs on {escape(device)}</span>'
+        f'<p class="tagline">{text.TAGLINE}</p><p class="intro">{text.INTRO}</p></header>'
+    )
+
+
+def empty() -> str:
+    """What the result column shows before the first result."""
+    return (
+        '<div class="empty"><svg viewBox="0 0 120 64" aria-hidden="true">'
+        + "".join(
+            f'<rect x="{x}" y="12" width="24" height="40" rx="3" fill="var(--aia-{i})"/>'
+            for i, x in enumerate((2, 32, 62, 92))
+        )
+        + f"</svg><h2>{text.EMPTY_TITLE}</h2><p>{text.EMPTY}</p></div>"
+    )
+
+
+def error(sentence: str) -> str:
+    """What could not be done; it stays until the next run."""
+    return f'<div class="problem" role="alert">{escape(sentence)}</div>'
+
+
+def words(sentence: str) -> str:
+    """A sentence about what is seen."""
+    return f'<p class="words">{escape(sentence)}</p>'
+
+
+def knows(sentence: str) -> str:
+    """What the model can answer, and where the clip goes."""
+    return f'<p class="quiet">{escape(sentence)}</p>'
+
+
+def result(seen: Inspection) -> str:
+    """The label, the five most probable labels as bars, warnings, and where it ran."""
+    rows = "".join(
+        f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
+        f'<span class="number">{100 * p:.1f} %</span></li>'
+        for label, p in list(seen.scores.items())[:TOP]
+    )
+    warnings = "".join(f'<p class="note" role="status">{escape(warning)}</p>' for warning in seen.clip.warnings)
+    return (
+        f'<section class="result" aria-label="Result"><h2 id="label">{escape(seen.label)}</h2>'
+        f'<p class="quiet">{text.headline(seen)}</p><ol class="scores">{rows}</ol>{warnings}'
+        f'<p class="quiet small">{escape(text.ran(seen))}</p></section>'
+    )
+
+
+def player(mp4: bytes, colour_map: str, label: str) -> str:
+    """The overlay as a looping video, with the colour scale under it."""
+    data = base64.b64encode(mp4).decode()
+    return (
+        f'<figure class="player"><video src="data:video/mp4;base64,{data}" aria-label="{escape(label)}" '
+        f"autoplay loop muted playsinline controls></video>{legend(colour_map)}</figure>"
+    )
+
+
+def legend(colour_map: str) -> str:
+    """The absolute colour scale from 0 to 1."""
+    table = render.colour_table(colour_map)
+    stops = ", ".join("rgb({},{},{})".format(*table[i]) for i in range(0, 256, 15))
+    return (
+        f'<figcaption class="legend"><span>{text.LEGEND_LOW}</span><span class="scale" style="background:'
+        f'linear-gradient(to right, {stops})"><i>0.5</i></span><span>{text.LEGEND_HIGH}</span></figcaption>'
+    )
+
+
+def strip(frames: np.ndarray, times: np.ndarray) -> str:
+    """The sampled frames side by side with their times."""
+    figures = "".join(
+        f'<figure><img src="{_webp(frame)}" alt="Frame {i + 1} with heat map"><figcaption>{time:.2f} s</figcaption></figure>'
+        for i, (frame, time) in enumerate(zip(frames, times, strict=True))
+    )
+    return f'<h3>{text.STRIP}</h3><div class="strip">{figures}</div>'
+
+
+def channels(block: BlockGates, colour_map: str) -> str:
+    """The per-channel gates: chart, words, and all of them as a table."""
+    values = block.channel_mean
+    ends = "<span>strongest</span><span>weakest</span>"
+    bars = _chart(render.channel_bars(values, colour_map=colour_map), ends) if len(values) > 1 else ""
+    rows = "".join(f"<tr><td>{c}</td><td>{v:.3f}</td></tr>" for c, v in enumerate(values))
+    return (
+        f'<h3>{text.CHANNELS} <span class="quiet">{escape(block.name)}</span></h3><p class="quiet">{text.CHANNELS_HELP}</p>'
+        f'{bars}<p id="channels-named">{escape(text.channels_named(block))}</p>'
+        f"<details><summary>All {len(values)} values</summary><div class=table><table><thead><tr><th>Channel</th>"
+        f"<th>Mean gate</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def profile(block: BlockGates, times: np.ndarray, colour_map: str) -> str:
+    """The gate over time."""
+    line = render.profile_line(block.temporal_profile, times, colour_map=colour_map)
+    every = -(-len(times) // 8)
+    marks = "".join(f"<span>{t:.2f}{' s' if i == 0 else ''}</span>" for i, t in enumerate(times) if i % every == 0)
+    return (
+        f'<h3>{text.PROFILE} <span class="quiet">{escape(block.name)}</span></h3><p class="quiet">{text.PROFILE_HELP}</p>'
+        f"{_chart(line, marks, 'even')}"
+    )
+
+
+def _chart(svg: str, marks: str, spread: str = "") -> str:
+    """A drawing with the scale 0 to 1 at its left and marks under it."""
+    return (
+        f'<div class="chart"><div class="ticks"><span>1</span><span>0.5</span><span>0</span></div>{svg}'
+        f'<div class="marks {spread}">{marks}</div></div>'
+    )
+
+
+def _webp(frame: np.ndarray) -> str:
+    small = cv2.resize(frame, (240, max(1, round(240 * frame.shape[0] / frame.shape[1]))), interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".webp", small[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])[1]
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,65 @@
+import dataclasses
+import json
+
+import pytest
+
+from aia import AIAConfig, AIAError
+
+GOOD = {"labels": ["a", "b"]}
+
+
+def test_a_configuration_survives_json():
+    config = AIAConfig(("a", "b"), arch="mobilenet_v2", attention="stinc->cinst", resize=128, input_size=112)
+    assert AIAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_it_cannot_be_changed_once_checked():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        AIAConfig(("a",)).arch = "vgg"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"arch": "vgg16"}, "arch"),
+        ({"temporal": None}, "temporal"),
+        ({"attention": ["cinst"]}, "attention"),
+        ({"num_segments": 0}, "num_segments"),
+        ({"num_segments": True}, "num_segments"),
+        ({"num_segments": 8.0}, "num_segments"),
+        ({"input_size": 31}, "input_size"),
+        ({"input_size": 10**9}, "input_size"),
+        ({"resize": 100}, "resizes"),
+        ({"resize": [240]}, "resize"),
+        ({"resize": [240, "320"]}, "resize"),
+        ({"resize": {"height": 240}}, "resize"),
+        ({"mean": [0.5, 0.5]}, "mean"),
+        ({"mean": [0.5, 0.5, float("nan")]}, "mean"),
+        ({"std": [0, 1, 1]}, "std"),
+        ({"std": "111"}, "std"),
+        ({"labels": []}, "labels"),
+        ({"labels": "ab"}, "labels"),
+        ({"labels": ["a", ""]}, "label"),
+        ({"labels": ["a", 1]}, "label"),
+        ({"labels": ["a", "a"]}, "labels"),
+        ({"labels": ["a", "b" * 1000]}, "label"),
+        ({"dropout": 0.5}, "dropout"),
+    ],
+)
+def test_a_wrong_field_is_named_in_one_sentence(change, named):
+    with pytest.raises(AIAError) as error:
+        AIAConfig.from_dict({**GOOD, **change})
+    assert named in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3, {}])
+def test_what_is_no_configuration_is_refused(data):
+    with pytest.raises(AIAError):
+        AIAConfig.from_dict(data)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[" * 100_000, "\xff", '{"labels": ["a"], "arch": "x"}'])
+def test_a_damaged_file_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, encoding="latin-1")
+    with pytest.raises(AIAError):
+        AIAConfig.from_file(tmp_path / "config.json")
