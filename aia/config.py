@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aia.errors import AIAError
+from aia.limits import MAX_CONFIG_BYTES
 
 ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2")
 TEMPORALS = ("tsn", "tsm")
@@ -161,6 +162,8 @@ class AIAConfig:
             AIAError: Missing, not JSON, or not a valid configuration.
         """
         try:
+            if Path(path).stat().st_size > MAX_CONFIG_BYTES:
+                raise AIAError(f"{Path(path).name} is too large to be config.json of an AIA model.")
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError:
             raise AIAError(

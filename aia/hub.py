@@ -72,6 +72,7 @@ def load(name: str | Path, *, revision: str | None = None, device: str | torch.d
         shipped = ", ".join(available_models()) or "none"
         raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo.")
     model, device = read_weights(AIANet(config), weights), device or best_device()
+    model.name = name
     try:
         return model.to(device)
     except (RuntimeError, AssertionError):  # torch raises either for a device that is not there

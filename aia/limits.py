@@ -18,3 +18,5 @@ MAX_SEGMENTS = 64
 MAX_PICTURE_BYTES = 2 * 2**30
 # bytes; the largest safetensors file that is read (a ResNet-101 with AIA has 170 MB)
 MAX_CHECKPOINT_BYTES = 2**30
+# bytes; the largest config.json that is read (ten thousand long labels have 2 MB)
+MAX_CONFIG_BYTES = 8 * 2**20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -205,6 +206,28 @@ class AIANet(
         from aia.hub import load  # hub builds networks, so it imports this module
 
         return load(pretrained_model_name_or_path, revision=revision, **kwargs)
+
+    def push_to_hub(self, repo_id: str, **kwargs) -> str:
+        """Uploads config, weights and card to a Hub repository, with the token of the environment's HF_TOKEN only.
+
+        Args:
+            repo_id: "user/repo"; made if it does not exist.
+            **kwargs: As of the mixin: commit_message, private, branch, create_pr, ...
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            AIAError: No token, no permission or no connection.
+        """
+        token = os.environ.get("HF_TOKEN", "").strip()
+        if not token:
+            raise AIAError("Pushing to the Hub needs a token that may write; set HF_TOKEN in the environment.")
+        kwargs["model_card_kwargs"] = {"name": repo_id, **(kwargs.get("model_card_kwargs") or {})}
+        try:
+            return super().push_to_hub(repo_id, **{**kwargs, "token": token})
+        except Exception:  # the client's errors may show the token
+            raise AIAError(f"{repo_id} could not be pushed; check the name, HF_TOKEN and the connection.") from None
 
     def generate_model_card(self, **kwargs) -> ModelCard:
         """The card that `save_pretrained` and `push_to_hub` write beside the weights."""

@@ -149,7 +149,9 @@ def test_requests_that_share_a_model_never_see_each_other(net):
             seen = inspect(net, jobs[number][0], switches=jobs[number][1])
             for a, b in zip(seen.blocks, alone[number].blocks, strict=True):
                 for unit in a.gates:
-                    if a.gates[unit].shape != b.gates[unit].shape or not np.allclose(a.gates[unit], b.gates[unit], atol=1e-5):
+                    if a.gates[unit].shape != b.gates[unit].shape or not np.allclose(
+                        a.gates[unit], b.gates[unit], atol=1e-5
+                    ):
                         wrong.append((number, a.name, unit))
             if not np.allclose(seen.logits, alone[number].logits, rtol=1e-4, atol=1e-5):
                 wrong.append((number, "logits"))
@@ -160,4 +162,6 @@ def test_requests_that_share_a_model_never_see_each_other(net):
     for thread in threads:
         thread.join()
     assert not wrong
-    assert not np.allclose(alone[0].logits, alone[2].logits, rtol=1e-4, atol=1e-5), "the jobs must differ to tell them apart"
+    assert not np.allclose(alone[0].logits, alone[2].logits, rtol=1e-4, atol=1e-5), (
+        "the jobs must differ to tell them apart"
+    )
