@@ -109,7 +109,7 @@ def _endpoints(names: list[str]) -> None:
     with gr.Column(visible=False):
         video, name = gr.Video(label="video"), gr.Textbox(names[0] if names else "", label="model")
         block, answer = gr.Textbox("", label="block"), gr.JSON(label="answer")
-        summary, npz, mp4 = gr.JSON(label="summary"), gr.File(label="gates.npz"), gr.File(label="overlay.mp4")
+        summary, npz, mp4 = gr.JSON(label="summary"), gr.File(label="gates_npz"), gr.File(label="overlay_mp4")
 
         def classify(video, model, progress=gr.Progress()):  # noqa: B008
             return handlers.classify_api(video, model, names, progress)

@@ -17,7 +17,10 @@ UPLOAD = "Your clip"
 EXAMPLES = "Or try an example (drawn by this project)"
 MODEL = "Model"
 RUN = "Show the gates"
-PRIVACY = "Your clip is read on this server, shown to nobody else and deleted about an hour later. Up to {seconds} s, {megabytes} MB."
+PRIVACY = (
+    "Your clip is read on this server, shown to nobody else and deleted about an hour later. "
+    "It may have up to {seconds} s and {megabytes} MB."
+)
 EMPTY_TITLE = "Nothing to show yet"
 EMPTY = "Choose an example or upload a clip on the left. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."

@@ -1,0 +1,38 @@
+"""Finds a Chromium: CHROMIUM, the system's, Playwright's own, and as a last resort Playwright's download."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Error, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+
+
+def find_chromium() -> tuple[str | None, str]:
+    """The path of a browser, or None and the reason why there is none."""
+    if chosen := os.environ.get("CHROMIUM"):
+        return (chosen, "") if Path(chosen).is_file() else (None, f"CHROMIUM={chosen} is no file")
+    for name in NAMES:
+        if found := shutil.which(name):
+            return found, ""
+    if own := _playwrights_own():
+        return own, ""
+    install = [sys.executable, "-m", "playwright", "install", "chromium"]
+    answer = subprocess.run(install, capture_output=True, text=True, timeout=600, check=False)
+    if own := _playwrights_own():
+        return own, ""
+    last = (answer.stderr or answer.stdout).strip().splitlines()[-1:]
+    return None, f"no Chromium on this machine, and `playwright install chromium` failed: {' '.join(last)}"
+
+
+def _playwrights_own() -> str | None:
+    try:
+        with sync_playwright() as playwright:
+            path = playwright.chromium.executable_path
+    except Error:
+        return None
+    return path if path and Path(path).is_file() else None

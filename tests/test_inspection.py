@@ -1,0 +1,179 @@
+"""Inspecting, exporting, drawing, and the command line, on real files."""
+
+import csv
+import json
+
+import av
+import numpy as np
+import pytest
+from conftest import clip_of, moving_frames, small_net
+from PIL import Image
+
+import aia
+from aia import AIAError, export, render
+from aia.cli import main
+from aia.inspection import BlockGates, inspect
+from aia.preprocess import preprocess, seen_box
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "net"
+    small_net().save_pretrained(path)
+    return path
+
+
+def test_an_inspection_says_label_scores_and_where_it_ran(net, clip):
+    seen = inspect(net, clip)
+    assert seen.label == next(iter(seen.scores)) and abs(sum(seen.scores.values()) - 1) < 1e-5
+    assert list(seen.scores.values()) == sorted(seen.scores.values(), reverse=True)
+    assert (seen.device, seen.labels) == ("cpu", net.config.labels)
+    assert set(seen.seconds) == {"preprocess", "forward"}
+    assert seen.block(seen.liveliest_block).spatiotemporal_map.std() == max(b.spatiotemporal_map.std() for b in seen.blocks)
+    with pytest.raises(AIAError, match="There are no gates"):
+        seen.block("nowhere")
+
+
+def test_a_network_without_aia_has_no_gates_and_still_answers(clip, tmp_path):
+    seen = inspect(small_net("none"), clip)
+    assert seen.blocks == () and seen.liveliest_block == ""
+    assert {p.name for p in seen.save(tmp_path)} >= {"overlay.mp4", "inspection.json"}
+
+
+def test_preprocessing_is_resize_crop_normalise():
+    config = aia.AIAConfig(("a",), input_size=64, resize=(80, 96), mean=(0, 0, 0), std=(1, 1, 1))
+    frames = np.zeros((1, 160, 192, 3), np.uint8)
+    frames[:, 16:144, 32:160] = 255  # just what the crop keeps
+    x = preprocess(frames, config)
+    assert x.shape == (1, 1, 3, 64, 64) and x[..., 2:-2, 2:-2].min() == 1
+    assert seen_box(160, 192, config) == pytest.approx((16 / 96, 8 / 80, 80 / 96, 72 / 80))
+
+
+def test_one_number_resizes_the_shorter_side_and_keeps_the_aspect():
+    config = aia.AIAConfig(("a",), input_size=64, resize=64)
+    assert seen_box(100, 200, config) == pytest.approx((0.25, 0, 0.75, 1))
+    assert seen_box(200, 100, config) == pytest.approx((0, 0.25, 1, 0.75))
+    for shape in ((1, 1), (1, 500), (500, 1), (33, 47)):
+        assert preprocess(np.zeros((2, *shape, 3), np.uint8), config).shape == (1, 2, 3, 64, 64)
+
+
+def test_the_heat_map_lies_where_the_network_looked():
+    frames = np.full((1, 100, 200, 3), 100, np.uint8)
+    maps = np.zeros((1, 2, 2))
+    maps[0, 1, 0] = 1  # lower left of what was seen
+    out = render.overlay(frames, maps, seen_box=(0.25, 0, 0.75, 1), opacity=1, smooth=False)[0]
+    low, high = render.colour_table("viridis")[[0, 255]]
+    assert (out[75, 60] == high).all() and (out[25, 60] == low).all() and (out[75, 140] == low).all()
+    assert (out[:, :50] == 35).all() and (out[:, 150:] == 35).all(), "what was not seen is dark and has no colour"
+
+
+def test_colours_are_absolute_and_never_stretched_to_the_clip():
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    maps = np.stack([np.full((2, 2), 0.5), np.full((2, 2), 0.6)])
+    out = render.overlay(frames, maps, opacity=1)
+    assert (out[0] == render.colour_table("viridis")[128]).all() and (out[1] == render.colour_table("viridis")[153]).all()
+
+
+def test_opacity_nothing_is_the_frame():
+    frames = moving_frames(2)
+    assert np.array_equal(render.overlay(frames, np.random.rand(2, 3, 3), opacity=0), frames)
+
+
+def test_unknown_colours_are_refused():
+    with pytest.raises(AIAError, match="viridis"):
+        render.colour_table("jet")
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (1, 1)])
+def test_an_mp4_plays_and_has_every_frame(tmp_path, size):
+    frames = moving_frames(5, 48, 64)[:, : size[0], : size[1]]
+    render.write_mp4(tmp_path / "x.mp4", frames, 2.67)
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert float(stream.average_rate) == pytest.approx(2.67, abs=0.01)
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert len(pictures) == 5
+    assert np.abs(pictures[3][: size[0], : size[1]].astype(int) - frames[3]).mean() < 20
+
+
+def test_charts_name_every_channel_and_frame():
+    bars = render.channel_bars(np.array([0.2, 0.9, 0.5]))
+    assert [bars.index(f"channel {c}:") for c in (1, 2, 0)] == sorted(bars.index(f"channel {c}:") for c in range(3))
+    line = render.profile_line(np.array([0.25, 0.5]), np.array([0.0, 1.5]))
+    assert "frame 2, 1.50 s: 0.500" in line and line.count("<path") == 2
+
+
+def test_highlights_find_the_peak_and_call_a_flat_gate_flat():
+    gate = np.full((4, 1, 3, 3), 0.3, np.float32)
+    flat = BlockGates("b", "c", {"C": gate})
+    assert flat.highlights.flat and flat.highlights.steady
+    gate = gate.copy()
+    gate[2, 0, 0, 2] = 0.9
+    found = BlockGates("b", "c", {"C": gate}).highlights
+    assert (found.flat, found.peak_frame, found.open_frame) == (False, 2, 2)
+    assert found.peak_place == pytest.approx((5 / 6, 1 / 6)) and found.high == pytest.approx(0.9)
+
+
+def test_saved_files_reopen_and_agree(net, video, tmp_path):
+    seen = inspect(net, aia.read_clip(video))
+    seen.save(tmp_path, block="layer2.0")
+    summary = json.loads((tmp_path / "inspection.json").read_text())
+    assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
+    assert summary["clip"]["indices"] == seen.clip.indices.tolist()
+    with np.load(tmp_path / "gates.npz") as arrays:
+        assert np.array_equal(arrays["logits"], seen.logits)
+        for block in seen.blocks:
+            assert np.array_equal(arrays[f"{block.name}/map"], block.spatiotemporal_map)
+            for unit, gate in block.gates.items():
+                assert np.array_equal(arrays[f"{block.name}/{unit}"], gate)
+    with (tmp_path / "channels.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["block"] == "layer3.1"]
+    assert np.allclose([float(r["mean_gate"]) for r in rows], seen.block("layer3.1").channel_mean, atol=1e-6)
+    with (tmp_path / "frames.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["block"] == "layer3.1"]
+    assert np.allclose([float(r["mean_gate"]) for r in rows], seen.block("layer3.1").temporal_profile, atol=1e-6)
+    drawn = export.draw(seen, seen.block("layer2.0"))
+    assert Image.open(tmp_path / "overlay.png").size[1] == 180
+    again = aia.read_clip(tmp_path / "overlay.mp4", num_segments=8)
+    assert again.num_frames == 8 and again.frames.shape == drawn.shape
+    assert np.abs(again.frames.astype(int) - drawn).mean() < 6
+
+
+def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(folder, video, tmp_path, capsys):
+    bad = tmp_path / "no.mp4"
+    bad.write_bytes(b"nothing like a video")
+    assert main(["classify", str(video), str(bad), str(video), "--model", str(folder), "--device", "cpu", "--json"]) == 1
+    out, err = capsys.readouterr()
+    first, second, third = map(json.loads, out.splitlines())
+    assert first == third and first["file"] == str(video) and first["model"] == str(folder)
+    assert first["label"] == max(first["scores"], key=first["scores"].get) and set(first["scores"]) == set(small_net().config.labels)
+    assert first["frames"] == aia.video.sample_indices(30, 8)
+    assert second["file"] == str(bad) and "no.mp4" in second["error"] and "Traceback" not in err
+
+
+def test_classify_speaks_plainly(folder, video, capsys):
+    assert main(["classify", str(video), "--model", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith(f"{video}: ")
+
+
+def test_inspect_writes_all_its_files(folder, video, tmp_path):
+    assert main(["inspect", str(video), "--out", str(tmp_path / "new" / "dir"), "--model", str(folder)]) == 0
+    names = {p.name for p in (tmp_path / "new" / "dir").iterdir()}
+    assert names == {"inspection.json", "gates.npz", "channels.csv", "frames.csv", "overlay.png", "overlay.mp4"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["classify", "x.mp4", "--model", "nobody-has-this"], ["inspect", "gone.mp4", "--out", "o", "--model", "MODEL"]]
+)
+def test_what_cannot_be_done_is_one_sentence_on_standard_error(arguments, folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([a.replace("MODEL", str(folder)) for a in arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.strip().splitlines()) == 1
+
+
+def test_fewer_and_more_frames_than_trained_with_run_too(net):
+    for count in (1, 3, 16):
+        seen = inspect(net, clip_of(moving_frames(count)))
+        assert all(block.spatiotemporal_map.shape[0] == count for block in seen.blocks)

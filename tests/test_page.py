@@ -1,0 +1,217 @@
+"""The page as visitors and programs meet it: a real server, the real client, a real browser."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import FLAGS, find_chromium
+from conftest import small_net
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from playwright.sync_api import expect, sync_playwright
+
+import aia
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """`python app.py` with three small models beside the shipped one; yields its address and the models' folders."""
+    home = tmp_path_factory.mktemp("page")
+    folders = []
+    for attention in ("cinst", "stinc", "none"):
+        folder = home / f"small-{attention}"
+        small_net(attention).save_pretrained(folder)
+        folders.append(str(folder))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "AIA_MODELS": f"{folders[1]}, {folders[2]}",
+        "GRADIO_TEMP_DIR": str(home / "uploads"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_OFFLINE": "1",
+    }
+    log = (home / "log").open("w")
+    command = [sys.executable, "app.py", "--model", folders[0], "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(address, timeout=5).read()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()
+                time.sleep(0.3)
+        yield address, folders
+        assert process.poll() is None, "the server must outlive every test"
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return Client(server[0], verbose=False)
+
+
+@pytest.fixture
+def not_a_video(tmp_path):
+    path = tmp_path / "holiday.mp4"
+    path.write_bytes(b"this is text, not a film" * 50)
+    return path
+
+
+# ---- programs
+
+
+def test_classify_answers_with_label_scores_model_and_frames(client, server):
+    answer = client.predict(video=handle_file(str(EXAMPLE)), model=server[1][0], api_name="/classify")
+    assert set(answer) == {"label", "scores", "model", "frames"}
+    clip = aia.read_clip(EXAMPLE, max_side=640)
+    seen = aia.inspect(aia.load(server[1][0], device="cpu"), clip)
+    assert (answer["label"], answer["model"]) == (seen.label, server[1][0])
+    assert answer["frames"] == clip.indices.tolist()
+    assert answer["scores"] == pytest.approx(seen.scores, abs=1e-4)
+
+
+def test_inspect_answers_with_a_summary_the_gates_and_a_film(client, server):
+    summary, npz, mp4 = client.predict(
+        video=handle_file(str(EXAMPLE)), model=server[1][1], block="layer2.0", api_name="/inspect"
+    )
+    seen = aia.inspect(aia.load(server[1][1], device="cpu"), aia.read_clip(EXAMPLE, max_side=640))
+    assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
+    with np.load(npz) as arrays:
+        assert np.allclose(arrays["layer2.0/C"], seen.block("layer2.0").gates["C"], atol=1e-4)
+    assert aia.read_clip(mp4).num_frames == 8
+
+
+def test_the_endpoints_describe_themselves(client, server):
+    described = json.load(urllib.request.urlopen(f"{server[0]}/gradio_api/info"))["named_endpoints"]
+    assert set(described) == {"/classify", "/inspect"}, "events of the page are no endpoints"
+    assert [p["parameter_name"] for p in described["/classify"]["parameters"]] == ["video", "model"]
+    assert "probability" in described["/classify"]["description"] and "gates" in described["/inspect"]["description"]
+
+
+def test_bad_input_gets_one_sentence_and_the_server_lives(client, server, not_a_video):
+    for arguments, named in (
+        ({"video": handle_file(str(not_a_video)), "model": server[1][0]}, "holiday.mp4"),
+        ({"video": handle_file(str(EXAMPLE)), "model": "someone/else"}, "someone/else"),
+        ({"video": None, "model": server[1][0]}, "no clip"),
+    ):
+        with pytest.raises(AppError) as error:
+            client.predict(**arguments, api_name="/classify")
+        said = str(error.value)
+        assert named in said and "Traceback" not in said and "\n" not in said.strip()
+    assert client.predict(video=handle_file(str(EXAMPLE)), model=server[1][2], api_name="/classify")["label"]
+
+
+def test_a_file_on_the_server_cannot_be_named_as_a_clip(server, video):
+    data = {"data": [{"path": str(video), "meta": {"_type": "gradio.FileData"}}, server[1][0]]}
+    call = f"{server[0]}/gradio_api/call/classify"
+    headers = {"Content-Type": "application/json"}
+    asked = urllib.request.urlopen(urllib.request.Request(call, json.dumps(data).encode(), headers))
+    answer = urllib.request.urlopen(f"{call}/{json.load(asked)['event_id']}", timeout=60).read().decode()
+    assert "event: error" in answer and "scores" not in answer
+
+
+# ---- visitors
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path, reason = find_chromium()
+    if path is None:
+        if os.environ.get("AIA_REQUIRE_BROWSER"):
+            pytest.fail(f"The browser tests must run here: {reason}")
+        warnings.warn(f"BROWSER TESTS LEFT OUT: {reason}", stacklevel=1)
+        pytest.skip(f"BROWSER TESTS LEFT OUT: {reason}")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])
+def page(browser, server, request):
+    width, height = request.param
+    opened = browser.new_page(viewport={"width": width, "height": height})
+    opened.set_default_timeout(60_000)
+    problems = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(server[0])
+    yield opened
+    assert problems == []
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width, "no horizontal bar"
+    opened.close()
+
+
+def choose(page, dropdown: str, option: str) -> None:
+    page.locator(f"{dropdown} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def chart_of(page) -> str:
+    return page.locator("#channels svg").get_attribute("aria-label")
+
+
+def test_a_visitor_uploads_looks_around_and_gives_a_bad_file(page, server, not_a_video):
+    expect(page.locator("#summary")).to_contain_text("Nothing to show yet")
+    expect(page.locator("body")).to_contain_text("This model knows 3 labels: left, right, still")
+
+    page.locator("#clip input[type=file]").set_input_files(str(EXAMPLE))
+    expect(page.locator("#label")).to_have_text(re.compile("^(left|right|still)$"), timeout=60_000)
+    assert page.locator("#summary .scores li").count() == 3
+    expect(page.locator("body")).to_contain_text("attention is not an explanation")
+
+    film = page.locator("#overlay video")
+    expect(film).to_be_visible()
+    page.wait_for_function("document.querySelector('#overlay video').currentTime > 0.3")
+    assert film.evaluate("v => [v.videoWidth, v.videoHeight, v.error]") == [320, 240, None]
+    expect(page.locator("#overlay .legend")).to_contain_text("0 shut")
+    expect(page.locator("#strip img")).to_have_count(8)
+    expect(page.locator("#channels-named")).to_contain_text("Strongest:")
+
+    film_before, chart_before = film.get_attribute("src"), chart_of(page)
+    current = page.locator("#block input").input_value()
+    choose(page, "#block", "layer2.1" if current != "layer2.1" else "layer1.1")
+    expect(page.locator("#channels svg")).not_to_have_attribute("aria-label", chart_before)
+    assert film.get_attribute("src") != film_before
+    expect(page.locator("#channels svg rect")).to_have_count(128 if current != "layer2.1" else 64)
+
+    label = page.locator("#label").inner_text()
+    page.locator("#clip").get_by_label("Clear").click()
+    page.locator("#clip input[type=file]").set_input_files(str(not_a_video))
+    expect(page.locator("#problem")).to_contain_text("“holiday.mp4” could not be opened as a video")
+    assert page.locator("#label").inner_text() == label, "nothing is lost"
+    assert "Traceback" not in page.locator("body").inner_text()
+
+
+def test_an_example_a_model_with_another_gate_and_one_without(page, server):
+    page.get_by_text("swipe left", exact=True).click()
+    expect(page.locator("#label")).to_be_visible(timeout=60_000)
+    choose(page, "#model", server[1][1])
+    expect(page.locator("#channels-named")).to_contain_text("They steer the gate", timeout=60_000)
+    choose(page, "#model", server[1][2])
+    expect(page.locator("body")).to_contain_text("This network has no AIA gates", timeout=60_000)
+    expect(page.locator("#overlay")).to_be_hidden()
+
+
+def test_the_button_without_a_clip_says_what_to_do(page):
+    page.get_by_role("button", name="Show the gates").click()
+    expect(page.locator("#problem")).to_contain_text("There is no clip yet")
