@@ -2,7 +2,9 @@
 
 import argparse
 import logging
+import threading
 
+from app import models
 from app.studio import build, launch_options
 
 
@@ -17,7 +19,10 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    build(options.model).launch(server_name=options.host, server_port=options.port, **launch_options())
+    page = build(options.model)
+    if names := models.offered(options.model):
+        threading.Thread(target=models.warm, args=(names[0],), daemon=True).start()
+    page.launch(server_name=options.host, server_port=options.port, **launch_options())
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
         raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
     temporal, attention = NETS[net]
     names = _read_labels(labels)
-    state = _read_state_dict(checkpoint)
+    state = read_state_dict(checkpoint)
     arch = _arch(state, checkpoint.name)
     model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
     head = "new_fc" if any(key.startswith("new_fc.") for key in state) else "base_model.fc"
@@ -93,8 +93,18 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors by name, without `module.`; nothing but plain tensors, numbers and text is unpickled."""
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Reads a PyTorch checkpoint without running any code in it: only plain tensors, numbers and text are unpickled.
+
+    Args:
+        path: A state dict, or a dict that holds one under "state_dict".
+
+    Returns:
+        The tensors by name, without the prefix `module.`.
+
+    Raises:
+        AIAError: Missing, damaged or anything else.
+    """
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

@@ -96,6 +96,16 @@ def with_legend(
     return out
 
 
+def shrink(frames: np.ndarray, max_side: int) -> np.ndarray:
+    """Frames `[T, H, W, 3]` scaled down until the longer side has `max_side` pixels; never up."""
+    height, width = frames.shape[1:3]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return frames
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+
+
 def strip(frames: np.ndarray, *, height: int = 180, gap: int = 4) -> np.ndarray:
     """All frames side by side, scaled to `height`: RGB uint8."""
     width = max(1, round(frames.shape[2] * height / frames.shape[1]))

@@ -6,7 +6,7 @@ import logging
 import secrets
 import tempfile
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ except ImportError:
 
 
 log = logging.getLogger(__name__)
-MAX_SIDE = 640  # pixels; the page shows frames no larger
+SHOWN_SIDE = 640  # pixels; the network sees the frames at full size, the page shows and keeps them no larger
 EXPORTS_KEPT = 8
 _exports: deque[tempfile.TemporaryDirectory] = deque()
 
@@ -59,11 +59,11 @@ def inspect(video: str | None, name: str, offered: list[str], progress: gr.Progr
         raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(name)[:100], names=", ".join(offered)))
     progress(0.1, desc=text.STEP_READ)
     model = models.get(name)
-    clip = aia.read_clip(video, model.config.num_segments, max_side=MAX_SIDE)
+    clip = aia.read_clip(video, model.config.num_segments)
     progress(0.5, desc=text.STEP_RUN)
     seen = _inspect(name, clip)
     progress(0.8, desc=text.STEP_DRAW)
-    return seen
+    return replace(seen, clip=replace(seen.clip, frames=render.shrink(seen.clip.frames, SHOWN_SIDE)))
 
 
 def sentence(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import aia
 from aia.cli import DEFAULT_MODEL
 
 MODELS_IN_MEMORY = 4
+WARM_UP_CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
+log = logging.getLogger(__name__)
 _loading = Lock()
 
 
@@ -30,6 +33,15 @@ def get(name: str) -> aia.AIANet:
     """The loaded model of a name; one thread loads while the others wait, so that nothing is downloaded twice."""
     with _loading:
         return _load(name)
+
+
+def warm(name: str) -> None:
+    """Loads a model and runs it once, so that the first visitor waits no longer than the second."""
+    try:
+        model = get(name)
+        aia.inspect(model, aia.read_clip(WARM_UP_CLIP, model.config.num_segments))
+    except aia.AIAError as error:  # a visitor who chooses it is told
+        log.warning("%s", error)
 
 
 @lru_cache(maxsize=MODELS_IN_MEMORY)

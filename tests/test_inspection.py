@@ -29,7 +29,9 @@ def test_an_inspection_says_label_scores_and_where_it_ran(net, clip):
     assert list(seen.scores.values()) == sorted(seen.scores.values(), reverse=True)
     assert (seen.device, seen.labels) == ("cpu", net.config.labels)
     assert set(seen.seconds) == {"preprocess", "forward"}
-    assert seen.block(seen.liveliest_block).spatiotemporal_map.std() == max(b.spatiotemporal_map.std() for b in seen.blocks)
+    assert seen.block(seen.liveliest_block).spatiotemporal_map.std() == max(
+        b.spatiotemporal_map.std() for b in seen.blocks
+    )
     with pytest.raises(AIAError, match="There are no gates"):
         seen.block("nowhere")
 
@@ -71,7 +73,9 @@ def test_colours_are_absolute_and_never_stretched_to_the_clip():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     maps = np.stack([np.full((2, 2), 0.5), np.full((2, 2), 0.6)])
     out = render.overlay(frames, maps, opacity=1)
-    assert (out[0] == render.colour_table("viridis")[128]).all() and (out[1] == render.colour_table("viridis")[153]).all()
+    assert (out[0] == render.colour_table("viridis")[128]).all() and (
+        out[1] == render.colour_table("viridis")[153]
+    ).all()
 
 
 def test_opacity_nothing_is_the_frame():
@@ -143,11 +147,15 @@ def test_saved_files_reopen_and_agree(net, video, tmp_path):
 def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(folder, video, tmp_path, capsys):
     bad = tmp_path / "no.mp4"
     bad.write_bytes(b"nothing like a video")
-    assert main(["classify", str(video), str(bad), str(video), "--model", str(folder), "--device", "cpu", "--json"]) == 1
+    assert (
+        main(["classify", str(video), str(bad), str(video), "--model", str(folder), "--device", "cpu", "--json"]) == 1
+    )
     out, err = capsys.readouterr()
     first, second, third = map(json.loads, out.splitlines())
     assert first == third and first["file"] == str(video) and first["model"] == str(folder)
-    assert first["label"] == max(first["scores"], key=first["scores"].get) and set(first["scores"]) == set(small_net().config.labels)
+    assert first["label"] == max(first["scores"], key=first["scores"].get) and set(first["scores"]) == set(
+        small_net().config.labels
+    )
     assert first["frames"] == aia.video.sample_indices(30, 8)
     assert second["file"] == str(bad) and "no.mp4" in second["error"] and "Traceback" not in err
 
@@ -164,7 +172,8 @@ def test_inspect_writes_all_its_files(folder, video, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["classify", "x.mp4", "--model", "nobody-has-this"], ["inspect", "gone.mp4", "--out", "o", "--model", "MODEL"]]
+    "arguments",
+    [["classify", "x.mp4", "--model", "nobody-has-this"], ["inspect", "gone.mp4", "--out", "o", "--model", "MODEL"]],
 )
 def test_what_cannot_be_done_is_one_sentence_on_standard_error(arguments, folder, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -83,7 +83,7 @@ def not_a_video(tmp_path):
 def test_classify_answers_with_label_scores_model_and_frames(client, server):
     answer = client.predict(video=handle_file(str(EXAMPLE)), model=server[1][0], api_name="/classify")
     assert set(answer) == {"label", "scores", "model", "frames"}
-    clip = aia.read_clip(EXAMPLE, max_side=640)
+    clip = aia.read_clip(EXAMPLE)
     seen = aia.inspect(aia.load(server[1][0], device="cpu"), clip)
     assert (answer["label"], answer["model"]) == (seen.label, server[1][0])
     assert answer["frames"] == clip.indices.tolist()
@@ -94,7 +94,7 @@ def test_inspect_answers_with_a_summary_the_gates_and_a_film(client, server):
     summary, npz, mp4 = client.predict(
         video=handle_file(str(EXAMPLE)), model=server[1][1], block="layer2.0", api_name="/inspect"
     )
-    seen = aia.inspect(aia.load(server[1][1], device="cpu"), aia.read_clip(EXAMPLE, max_side=640))
+    seen = aia.inspect(aia.load(server[1][1], device="cpu"), aia.read_clip(EXAMPLE))
     assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
     with np.load(npz) as arrays:
         assert np.allclose(arrays["layer2.0/C"], seen.block("layer2.0").gates["C"], atol=1e-4)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torchvision.models import get_model, get_model_weights
 
+from aia.convert import read_state_dict
 from aia.errors import AIAError
 from aia.hub import load
 from aia.network import AIANet
@@ -38,14 +37,7 @@ def load_start(model: AIANet, source: str) -> None:
     if source == "torchvision":
         weights = get_model_weights(arch).DEFAULT.get_state_dict(progress=True)
     else:
-        try:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
-        except OSError:
-            raise AIAError(
-                f"The trunk file {Path(source).name} cannot be read; give the path of a state dict."
-            ) from None
-        except (pickle.UnpicklingError, RuntimeError, EOFError):
-            raise AIAError(f"The trunk file {Path(source).name} is no plain state dict of tensors.") from None
+        weights = read_state_dict(Path(source))
     weights = _without_classifier(weights)
     if weights.keys() != plain.keys():
         weights = dict(zip(plain, weights.values(), strict=False)) if len(weights) == len(plain) else {}

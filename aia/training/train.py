@@ -82,8 +82,8 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
             line |= {f"held_out_{k}": v for k, v in score(averaged.module, *held_set).items()}
         with (out / "history.jsonl").open("a", encoding="utf-8") as history:
             history.write(json.dumps(line) + "\n")
-        log.info("%s", line)
         _save_state(out / "state.pt", parts, epoch + 1)
+        log.info("%s", line)
     result = deepcopy(averaged.module).eval().to("cpu", memory_format=torch.contiguous_format)
     result.save_pretrained(out)
     return result
@@ -135,7 +135,14 @@ def _warm_cosine(recipe: Recipe, steps: int) -> Callable[[int], float]:
 
 def _save_state(path: Path, parts: dict, epoch: int) -> None:
     part = path.with_suffix(".part")
-    torch.save({"epoch": epoch, **{name: thing.state_dict() for name, thing in parts.items()}}, part)
+    torch.save(
+        {
+            "epoch": epoch,
+            "random": torch.get_rng_state(),
+            **{name: thing.state_dict() for name, thing in parts.items()},
+        },
+        part,
+    )
     part.replace(path)
 
 
@@ -146,6 +153,7 @@ def _resume(path: Path, parts: dict) -> int:
     state = torch.load(path, map_location="cpu", weights_only=True)
     for name, thing in parts.items():
         thing.load_state_dict(state[name])
+    torch.set_rng_state(state["random"])
     log.info("going on after epoch %d", state["epoch"])
     return state["epoch"]
 

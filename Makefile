@@ -1,0 +1,74 @@
+# `make app` and `make test` need only a Python 3.10 or newer: each makes .venv itself and installs into it again
+# when a requirements file has changed. Works with GNU make 3.81 (macOS) and newer.
+
+PYTHON ?=
+PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3.13 python3 python)
+PY := .venv/bin/python
+ARGS ?=
+
+RECIPE := aia/training/configs/egogestar-tsm-cinst.json
+OUT := runs/$(basename $(notdir $(RECIPE)))
+# Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
+KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help app test lint format bench examples model need-data clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+app: .venv/.app ## the page; options: make app ARGS="--port 8000 --model user/repo"
+	$(PY) app.py $(ARGS)
+
+test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/test_video.py -x"
+	$(PY) -m pytest $(ARGS)
+
+lint: .venv/.dev ## ruff's checks and the format, nothing is changed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: .venv/.dev ## ruff's fixes and format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: .venv/.app ## time decoding, the network, gates, drawing and the whole request
+	$(PY) -m aia bench $(ARGS)
+
+examples: .venv/.app ## draw assets/examples again
+	$(PY) -m aia.training.synthetic assets/examples
+
+model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--init torchvision"]
+	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)
+
+need-data:
+	@test -n "$(DATA)" || { \
+	  echo "make model needs DATA=folder: videos and a csv with the columns file, label, split, scene." >&2; exit 2; }
+
+clean: ## remove .venv, caches and builds; runs/ stays
+	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp in .venv says what is installed; the tests' packages include the page's.
+.venv/.app: requirements.txt | .venv/bin/pip
+	@echo "Installing $< into .venv: some GB for torch, a few minutes the first time."
+	@$(PY) -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+.venv/.dev: requirements-dev.txt requirements.txt | .venv/bin/pip
+	@echo "Installing $< into .venv: some GB for torch, a few minutes the first time."
+	@$(PY) -m pip install -q --disable-pip-version-check -r $<
+	@touch .venv/.app $@
+
+.venv/bin/pip:
+	@for python in $(PYTHONS); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || continue; \
+	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare="$$python"; continue; }; \
+	  echo "Making .venv with $$("$$python" -V)"; \
+	  exec "$$python" -m venv --clear .venv; \
+	done; \
+	if test -n "$$bare"; then \
+	  echo "$$bare has no venv module; on Debian and Ubuntu: sudo apt-get install python3-venv"; \
+	else \
+	  echo 'No Python 3.10 or newer found; install one or name it, as in: make app PYTHON=/path/to/python3'; \
+	fi >&2; exit 1
