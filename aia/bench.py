@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from aia import export, render
-from aia.inspection import inspect
+from aia import record, render
+from aia.errors import AIAError
+from aia.inspection import Inspection, inspect
 from aia.network import AIANet
 from aia.preprocess import preprocess
 from aia.training.synthetic import render_gesture
@@ -31,7 +32,12 @@ def bench(model: AIANet, *, video: str | Path | None = None, repeats: int = 9) -
 
     Returns:
         A Markdown table of medians, and of each part over the plain forward pass of the same round.
+
+    Raises:
+        AIAError: The video cannot be read, or no round is asked for.
     """
+    if repeats < 1:
+        raise AIAError(f"A benchmark needs one round or more, not {repeats}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(video) if video else _drawn_clip(Path(folder))
         parts = _parts(model, path, Path(folder))
@@ -63,31 +69,37 @@ def _parts(model: AIANet, path: Path, folder: Path) -> dict[str, Callable[[], ob
     clip = read_clip(path, model.config.num_segments)
     x = preprocess(clip.frames, model.config).to(model.device)
     seen = inspect(model, clip)
-    block = seen.block(seen.liveliest_block) if seen.blocks else None
 
     def forward(network: AIANet) -> None:
         with torch.inference_mode():
             network(x).cpu()  # waits for the device
 
-    def draw(seen=seen, block=block) -> None:
-        pictures = export.draw(seen, block)
-        render.write_mp4(folder / "bench.mp4", pictures, render.playback_fps(len(pictures), seen.clip.duration))
+    def recorded() -> None:
+        with record.recording():
+            forward(model)
 
-    def request() -> None:
-        seen = inspect(model, read_clip(path, model.config.num_segments))
+    def draw(seen: Inspection = seen) -> None:
+        """What the page draws: film strips, overlay, MP4, charts."""
         block = seen.block(seen.liveliest_block) if seen.blocks else None
-        draw(seen, block)
+        for frame in seen.clip.frames:
+            render.webp(frame, 240)
         if block:
+            maps = block.spatiotemporal_map
+            pictures = render.overlay(seen.clip.frames, maps, seen_box=seen.seen_box)
+            for frame in pictures:
+                render.webp(frame, 240)
+            render.write_mp4(folder / "bench.mp4", pictures, render.playback_fps(len(pictures), seen.clip.duration))
             render.channel_bars(block.channel_mean)
+            render.profile_line(block.temporal_profile, seen.clip.times)
 
     return {
         "decode": lambda: read_clip(path, model.config.num_segments),
         "preprocess": lambda: preprocess(clip.frames, model.config),
         "forward, same trunk without gates": lambda: forward(trunk),
         "forward with gates": lambda: forward(model),
-        "forward with gates, all recorded": lambda: inspect(model, clip),
-        "draw overlay and MP4": draw,
-        "whole request": request,
+        "forward with gates, all recorded": recorded,
+        "draw": draw,
+        "whole request": lambda: draw(inspect(model, read_clip(path, model.config.num_segments))),
     }
 
 

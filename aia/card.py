@@ -33,6 +33,7 @@ def model_card(
     Args:
         config: The model.
         name: What a reader gives to `aia.load`.
+        license: Of the weights, as the Hub calls it; None where nobody stated one.
         origin: Markdown: where the weights come from, on which data, under which terms, by which command.
         results: Markdown: what was measured, and how.
 
@@ -41,7 +42,7 @@ def model_card(
     """
     data = ModelCardData(
         library_name="aia-studio",
-        license="apache-2.0",
+        license=license,
         pipeline_tag="video-classification",
         tags=["attention-in-attention", "video-classification", config.arch, config.temporal, config.attention],
     )

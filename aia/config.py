@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aia.errors import AIAError
-from aia.limits import MAX_CONFIG_BYTES
+from aia.limits import MAX_CONFIG_BYTES, MAX_INPUT_SIZE, MAX_LABEL_LENGTH, MAX_LABELS, MAX_SEGMENTS
 
 ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2")
 TEMPORALS = ("tsn", "tsm")
@@ -38,10 +38,6 @@ MODULE_NAMES = {
 }
 
 MIN_INPUT_SIZE = 32  # pixels: the trunks halve the picture five times
-MAX_INPUT_SIZE = 1024  # pixels
-MAX_SEGMENTS = 64  # frames per clip
-MAX_LABELS = 10_000
-MAX_LABEL_LENGTH = 200  # characters
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import pickle
+import os
 import re
-import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 import torch
@@ -39,7 +37,7 @@ NETS = {
     for prefix, temporal in (("C2D", "tsn"), ("TSM", "tsm"))
     for variant, attention in _VARIANTS.items()
 }
-_DEPTHS = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50", (23, True): "resnet101"}
+_LAYER3_BLOCKS = {"resnet18": 2, "resnet34": 6, "resnet50": 6, "resnet101": 23}
 
 
 def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
@@ -62,6 +60,8 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
         AIAError: Something does not fit; the sentence names the difference, and nothing is written.
     """
     checkpoint, out, labels = Path(checkpoint), Path(out), Path(labels)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise AIAError(f"{out.name} exists already; give a new folder, so that nothing is lost.")
     if net not in NETS:
         near = difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
         raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
@@ -79,6 +79,11 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
         )
     expected = {name: model.state_dict()[key] for name, key in published.items()}
     check_tensors({key: tuple(tensor.shape) for key, tensor in state.items()}, expected, f"{checkpoint.name} as {net}")
+    bad = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), None)
+    if bad:
+        raise AIAError(
+            f"{checkpoint.name} holds values in {bad} that are no finite numbers; the network could not work."
+        )
     model.load_state_dict({published[name]: tensor for name, tensor in state.items()})
     model.eval()
     _write(model, out, checkpoint.name, net)
@@ -108,25 +113,28 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
-        raise AIAError(f"The checkpoint {path.name} cannot be read; check the path.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        raise AIAError(f"{path.name} cannot be read; check the path.") from None
+    except Exception:  # a file of any bytes makes the unpickler fail in a dozen ways
         raise AIAError(
             f"{path.name} is no plain state dict: it is damaged or holds objects, which are not loaded."
         ) from None
     state = data.get("state_dict", data) if isinstance(data, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
         raise AIAError(f"{path.name} is no plain state dict: it must hold tensors by name, or them under 'state_dict'.")
-    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    plain = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    if len(plain) < len(state):
+        raise AIAError(f"{path.name} has names both with and without 'module.'; it must have each tensor once.")
+    return plain
 
 
 def _arch(state: dict[str, Tensor], where: str) -> str:
-    blocks = [int(m[1]) for name in state if (m := re.match(r"base_model\.layer3\.(\d+)\.conv1\.weight$", name))]
-    depth = (max(blocks, default=-1) + 1, any(".conv3." in name for name in state))
-    if depth not in _DEPTHS:
-        raise AIAError(
-            f"{where} holds no ResNet-18, 34, 50 or 101 under module.base_model; is it a published checkpoint?"
-        )
-    return _DEPTHS[depth]
+    """The ResNet whose third stage is nearest in length, so that a missing block is named as a difference."""
+    indices = {int(m[1]) for name in state if (m := re.match(r"base_model\.layer3\.(\d+)\.", name))}
+    if not indices:
+        raise AIAError(f"{where} holds no ResNet under module.base_model; is it a published checkpoint?")
+    deep = any(".conv3." in name for name in state)
+    archs = ("resnet50", "resnet101") if deep else ("resnet18", "resnet34")
+    return min(archs, key=lambda arch: abs(_LAYER3_BLOCKS[arch] - len(indices)))
 
 
 def _published_name(key: str, attention: str, head: str) -> str:
@@ -139,10 +147,12 @@ def _published_name(key: str, attention: str, head: str) -> str:
 
 def _write(model: AIANet, out: Path, source: str, net: str) -> None:
     """Writes the folder as a whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as part:
-        card = {"origin": f"Converted from `{source}` (published format, net `{net}`) with `python -m aia convert`."}
-        model.save_pretrained(part, model_card_kwargs=card)
-        out.mkdir(exist_ok=True)
-        for file in Path(part).iterdir():
-            shutil.move(file, out / file.name)
+    card = {"origin": f"Converted from `{source}` (published format, net `{net}`) with `python -m aia convert`."}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as part:
+            folder = Path(part) / "model"
+            model.save_pretrained(folder, model_card_kwargs=card)
+            os.replace(folder, out)  # noqa: PTH105  also over an empty folder
+    except OSError as error:
+        raise AIAError(f"{out} cannot be written ({error.strerror}); give another folder.") from None

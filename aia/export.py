@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aia import render
+from aia.errors import AIAError
 from aia.inspection import BlockGates, Inspection
 
 
@@ -26,10 +27,13 @@ def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Pa
         The files.
 
     Raises:
-        AIAError: There is no such block.
+        AIAError: There is no such block, or the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    shown = seen.block(block or seen.liveliest_block) if seen.blocks else None
+    shown = seen.block(block or seen.liveliest_block) if block or seen.blocks else None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AIAError(f"{folder} cannot be written ({error.strerror}); give another folder.") from None
     names = ("inspection.json", "gates.npz", "channels.csv", "frames.csv", "overlay.png", "overlay.mp4")
     text, gates, channels, frames, png, mp4 = (folder / name for name in names)
     text.write_text(json.dumps(summary(seen, shown), indent=1) + "\n", encoding="utf-8")

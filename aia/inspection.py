@@ -18,7 +18,7 @@ from aia.preprocess import preprocess, seen_box
 from aia.record import Switch
 from aia.video import Clip
 
-FLAT_SPREAD = 0.02  # a gate whose map or channels span less than this (of 0 to 1) is called flat
+FLAT_SPREAD = 0.02  # a map, profile or row of channels that spans less than this (of 0 to 1) is called flat
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Highlights:
         open_frame: Frame with the largest mean.
         closed_frame: Frame with the smallest mean.
         steady: Whether the frames' means span less than `FLAT_SPREAD`.
+        channels_flat: Whether the channels' means span less than `FLAT_SPREAD`.
         strongest: The five channels with the largest mean gate.
         weakest: The five channels with the smallest mean gate.
     """
@@ -48,6 +49,7 @@ class Highlights:
     open_frame: int
     closed_frame: int
     steady: bool
+    channels_flat: bool
     strongest: tuple[int, ...]
     weakest: tuple[int, ...]
 
@@ -73,16 +75,6 @@ class BlockGates:
     gates: Mapping[str, np.ndarray]
     input: np.ndarray | None = None
     output: np.ndarray | None = None
-
-    def unit(self, name: str) -> np.ndarray:
-        """One unit's gate in its factorised shape.
-
-        Raises:
-            AIAError: The block has no such unit.
-        """
-        if name not in self.gates:
-            raise AIAError(f"The block {self.name} has no unit {name!r}; it has {', '.join(self.gates)}.")
-        return self.gates[name]
 
     @property
     def channel_mean(self) -> np.ndarray:
@@ -132,20 +124,10 @@ class BlockGates:
             open_frame=int(self.temporal_profile.argmax()),
             closed_frame=int(self.temporal_profile.argmin()),
             steady=bool(np.ptp(self.temporal_profile) < FLAT_SPREAD),
+            channels_flat=bool(np.ptp(channels) < FLAT_SPREAD),
             strongest=tuple(order[:5].tolist()),
             weakest=tuple(order[::-1][:5].tolist()),
         )
-
-    def channel_map(self, channel: int) -> np.ndarray:
-        """The gate that multiplies one channel of X, `[T, H, W]` (for STinC's channels: of G, see `channel_mean`)."""
-        u, g, combination = self._applied()
-        g = g or self._spatio_temporal("")
-        if g is None:
-            return u[:, 0]
-        own = _map(tuple(gate[:, channel : channel + 1] for gate in g))
-        if self._applied()[1] is None or u is None:
-            return own
-        return 0.5 * u[:, 0] + 0.5 * own if combination == "average" else u[:, 0] * own
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""

@@ -98,14 +98,7 @@ _RESNETS = {
 }
 
 
-class AIANet(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="aia-studio",
-    license="apache-2.0",
-    pipeline_tag="video-classification",
-    tags=["attention-in-attention", "video-classification"],
-):
+class AIANet(nn.Module, PyTorchModelHubMixin):
     """A video classifier with AIA at every block.
 
     Args:

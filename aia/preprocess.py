@@ -8,6 +8,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from aia.config import AIAConfig
+from aia.errors import AIAError
+from aia.limits import MAX_ASPECT
 
 
 def preprocess(frames: np.ndarray, config: AIAConfig) -> Tensor:
@@ -27,9 +29,15 @@ def preprocess(frames: np.ndarray, config: AIAConfig) -> Tensor:
 
 
 def resized_size(height: int, width: int, config: AIAConfig) -> list[int]:
-    """Height and width in pixels after the resize, before the crop."""
+    """Height and width in pixels after the resize, before the crop.
+
+    Raises:
+        AIAError: The aspect is to be kept and the picture is a thin line, which would become gigantic.
+    """
     if isinstance(config.resize, tuple):
         return list(config.resize)
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise AIAError(f"A picture of {width} x {height} pixels is too narrow for this model; crop it.")
     scale = config.resize / min(height, width)
     return [max(config.resize, round(height * scale)), max(config.resize, round(width * scale))]
 

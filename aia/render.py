@@ -65,7 +65,7 @@ def overlay(
     out = (frames * UNSEEN_DIM).astype(np.uint8)
     for picture, frame, values in zip(out, frames, maps, strict=True):
         levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
-        method = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
+        method = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST  # cubic would draw values that no gate has
         levels = cv2.resize(levels, (right - left, bottom - top), interpolation=method)
         colours = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
         part = frame[top:bottom, left:right]
@@ -80,7 +80,7 @@ def with_legend(
     count, height, width = frames.shape[:3]
     out = np.empty((count, height + FOOTER_PX, width, 3), np.uint8)
     out[:, :height] = frames
-    bar_width = min(max(width // 4, 40), 160)
+    bar_width = min(width // 4, 160)
     bar = colour_table(colour_map)[np.linspace(0, 255, bar_width).astype(int)]
     font = ImageFont.load_default(13)
     ends = [f"{end:g}" if end in (0, 1) else f"{end:.2f}" for end in scale]
@@ -141,6 +141,13 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes one RGB picture."""
     Image.fromarray(picture).save(path)
+
+
+def webp(picture: np.ndarray, width: int) -> bytes:
+    """One RGB picture as WebP, scaled to `width` pixels."""
+    height = max(1, round(width * picture.shape[0] / picture.shape[1]))
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".webp", small[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()
 
 
 def channel_bars(values: np.ndarray, *, colour_map: str = "viridis") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import tempfile
-from collections import deque
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,7 @@ except ImportError:
 
 log = logging.getLogger(__name__)
 SHOWN_SIDE = 640  # pixels; the network sees the frames at full size, the page shows and keeps them no larger
-EXPORTS_KEPT = 8
-_exports: deque[tempfile.TemporaryDirectory] = deque()
+EXPORT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,15 @@ def sentence(error: Exception) -> str:
 def show(
     video: str | None, name: str, opacity: float, colour_map: str, before: aia.Inspection | None, offered, progress
 ):
-    """A new result: every output of the page, in the order of `studio.RESULT`."""
+    """A new result: every output of the page, in the order of `studio.build`."""
     try:
         seen = inspect(video, name, offered, progress)
         look = Look(seen.liveliest_block, opacity, colour_map)
         return (
             gr.update(value="", visible=False),
             seen,
-            gr.update(value=views.result(seen), visible=True),
+            views.result(seen) + views.strip(text.STRIP, seen.clip.frames, seen.clip.times),
+            views.knows(text.knows(seen.labels)),
             gr.update(visible=bool(seen.blocks)),
             gr.update(visible=not seen.blocks),
             gr.update(choices=[b.name for b in seen.blocks], value=look.block or None),
@@ -93,12 +93,12 @@ def show(
         )
     except Exception as error:
         said = sentence(error) + (text.KEPT if before else "")
-        return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 10
+        return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 11
 
 
 def redraw(seen: aia.Inspection | None, block: str, opacity: float, colour_map: str):
     """The pictures of another block or with another look; nothing runs through the network again."""
-    if seen is None or not seen.blocks:
+    if seen is None or block not in {b.name for b in seen.blocks}:  # the model was changed meanwhile
         return [gr.skip()] * 5
     return pictures(seen, Look(block, opacity, colour_map))
 
@@ -118,7 +118,7 @@ def pictures(seen: aia.Inspection, look: Look) -> tuple[str, str, str, str, str]
     return (
         views.words(text.what_is_seen(seen, block)),
         views.player(_mp4(seen, drawn), look.colour_map, f"{text.OVERLAY}, {block.name}"),
-        views.strip(drawn, seen.clip.times),
+        views.strip(text.STRIP_DRAWN, drawn, seen.clip.times),
         views.channels(block, look.colour_map),
         views.profile(block, seen.clip.times, look.colour_map),
     )
@@ -131,12 +131,13 @@ def _mp4(seen: aia.Inspection, drawn) -> bytes:
         return path.read_bytes()
 
 
-def _new_export_folder() -> Path:
-    """A folder whose files live until Gradio has surely copied them to its cache, `EXPORTS_KEPT` exports later."""
-    if len(_exports) == EXPORTS_KEPT:
-        _exports.popleft().cleanup()
-    _exports.append(tempfile.TemporaryDirectory(prefix="aia-export-"))
-    return Path(_exports[-1].name)
+def _export_folder() -> Path:
+    """A folder that lives a minute: long enough for Gradio to copy the files to its own cache, which it empties."""
+    folder = tempfile.TemporaryDirectory(prefix="aia-export-")
+    timer = threading.Timer(EXPORT_SECONDS, folder.cleanup)
+    timer.daemon = True
+    timer.start()
+    return Path(folder.name)
 
 
 def classify_api(video: str | None, name: str, offered: list[str], progress: gr.Progress) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def inspect_api(video: str | None, name: str, block: str, offered: list[str], pr
     """The endpoint /inspect."""
     try:
         seen = inspect(video, name, offered, progress)
-        files = {path.name: str(path) for path in export.save(seen, _new_export_folder(), block=block or None)}
+        files = {path.name: str(path) for path in export.save(seen, _export_folder(), block=block or None)}
         shown = seen.block(block or seen.liveliest_block) if seen.blocks else None
     except Exception as error:
         raise gr.Error(sentence(error), print_exception=False) from None

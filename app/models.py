@@ -36,10 +36,14 @@ def get(name: str) -> aia.AIANet:
 
 
 def warm(name: str) -> None:
-    """Loads a model and runs it once, so that the first visitor waits no longer than the second."""
+    """Loads a model and, on a CPU, runs it once, so that the first visitor waits no longer than the second.
+
+    Not on a GPU: on ZeroGPU there is one only while a request runs.
+    """
     try:
         model = get(name)
-        aia.inspect(model, aia.read_clip(WARM_UP_CLIP, model.config.num_segments))
+        if model.device.type == "cpu":
+            aia.inspect(model, aia.read_clip(WARM_UP_CLIP, model.config.num_segments))
     except aia.AIAError as error:  # a visitor who chooses it is told
         log.warning("%s", error)
 
@@ -50,8 +54,11 @@ def _load(name: str) -> aia.AIANet:
 
 
 def labels(name: str) -> tuple[str, ...]:
-    """The labels a model knows, without loading its weights; empty where only a download would tell."""
-    for folder in (Path(name), Path(aia.hub.CHECKPOINTS) / name):
+    """The labels a model knows, without loading its weights; empty where only loading would tell."""
+    for folder in (Path(name), aia.hub.CHECKPOINTS / name):
         if (folder / aia.hub.CONFIG).is_file():
-            return aia.AIAConfig.from_file(folder / aia.hub.CONFIG).labels
+            try:
+                return aia.AIAConfig.from_file(folder / aia.hub.CONFIG).labels
+            except aia.AIAError:  # a visitor who chooses it is told
+                return ()
     return ()

@@ -24,6 +24,8 @@ EXAMPLES = {  # file in assets/examples -> label on the page
     "no-gesture-waving": "waving (no gesture)",
 }
 DELETE_AFTER_SECONDS = 3600
+CLIP_HEIGHT = 320  # pixels; fixed, so that nothing jumps when the clip appears
+SESSIONS = 200  # visitors whose last result is kept; some MB each
 QUEUE = 32  # visitors who may wait; the next one is told that the page is full
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
 
@@ -53,10 +55,10 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
     names = models.offered(extra_models)
     with gr.Blocks(title=text.TITLE, analytics_enabled=False, delete_cache=(600, DELETE_AFTER_SECONDS)) as page:
         seen = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
-        gr.HTML(views.header(_device_words()))
+        gr.HTML(views.header(text.device_words(aia.hub.best_device().type)))
         with gr.Row(elem_classes="columns"):
-            with gr.Column(scale=4, min_width=320):
-                video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], elem_id="clip")
+            with gr.Column(scale=4, min_width=320, elem_classes="controls"):
+                video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
                 examples = gr.Examples(
                     [[str(ASSETS / "examples" / f"{name}.mp4")] for name in EXAMPLES],
                     video,
@@ -84,7 +86,7 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                     gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
 
         drawn = [sentence, overlay, strip, channels, profile]
-        result = [problem, seen, summary, gates, plain, block, *drawn]
+        result = [problem, seen, summary, known, gates, plain, block, *drawn]
 
         def show(video, name, opacity, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way to inject it
             return handlers.show(video, name, opacity, colours, before, names, progress)
@@ -97,7 +99,12 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
         model.input(lambda name: views.knows(text.knows(models.labels(name))), model, known, api_visibility="private")
         model.input(show, inputs, result, show_progress_on=summary, **private)
         look = [seen, block, opacity, colours]
-        quick = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+        quick = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+            "concurrency_limit": 4,
+        }
         gr.on([block.input, opacity.release, colours.input], handlers.redraw, look, drawn, **quick)
         _endpoints(names)
     page.queue(max_size=QUEUE)
@@ -140,13 +147,9 @@ def launch_options() -> dict:
         "show_error": True,
         "footer_links": ["api"],
         "ssr_mode": False,
+        "state_session_capacity": SESSIONS,
         "enable_monitoring": False,
     }
-
-
-def _device_words() -> str:
-    device = aia.hub.best_device().type
-    return {"cpu": "the CPU", "mps": "the Apple GPU", "cuda": "the GPU"}[device]
 
 
 def _privacy_words() -> str:

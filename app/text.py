@@ -33,8 +33,9 @@ OPACITY = "Opacity of the heat map"
 COLOUR_MAP = "Colours"
 OVERLAY = "Spatio-temporal gate over the clip"
 STRIP = "The frames the network saw"
+STRIP_DRAWN = "The same frames with the gate"
 CHANNELS = "Gate per channel"
-CHANNELS_HELP = "Every channel's mean gate over space and time. 1 lets the channel through, 0 shuts it."
+CHANNELS_HELP = "Every channel's mean gate over space and time: 1 is open, 0 is shut."
 PROFILE = "Gate over time"
 PROFILE_HELP = "The mean of the heat map in each frame."
 LEGEND_LOW, LEGEND_HIGH = "0 shut", "1 open"
@@ -97,24 +98,28 @@ def channels_named(block: BlockGates) -> str:
     values, found = block.channel_mean, block.highlights
     if len(values) == 1:
         return f"This module has one gate for all channels; its mean is {values[0]:.2f}."
+    steers = ""
+    if block.attention in ("stinc", "stinc-2022-06"):
+        steers = " They steer the gate shown above; they do not multiply the feature."
+    if found.channels_flat:
+        return f"{len(values)} channels, all alike: the gate is {values.mean():.2f} for each of them.{steers}"
     strong = ", ".join(f"{c} ({values[c]:.2f})" for c in found.strongest)
     weak = ", ".join(f"{c} ({values[c]:.2f})" for c in found.weakest)
-    steers = (
-        " They steer the gate shown above; they do not multiply the feature."
-        if block.attention.startswith("stinc")
-        else ""
-    )
     return f"{len(values)} channels. Strongest: {strong}. Weakest: {weak}.{steers}"
 
 
-def ran(seen: Inspection, precision: str = "float32") -> str:
+def ran(seen: Inspection) -> str:
     """Where and how long the network ran."""
-    device = {"cpu": "the CPU", "mps": "the Apple GPU"}.get(seen.device.split(":")[0], "the GPU")
     milliseconds = 1000 * seen.seconds["forward"]
     return (
         f"{seen.title} · {len(seen.clip.times)} of {seen.clip.num_frames} frames, {seen.clip.duration:.1f} s · "
-        f"{milliseconds:.0f} ms on {device}, {precision}"
+        f"{milliseconds:.0f} ms on {device_words(seen.device)}"
     )
+
+
+def device_words(device: str) -> str:
+    """A torch device in words."""
+    return {"cpu": "the CPU", "mps": "the Apple GPU"}.get(device.split(":")[0], "the GPU")
 
 
 def _place(x: float, y: float) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from html import escape
 
-import cv2
 import numpy as np
 
 from aia import Inspection, render
@@ -13,6 +12,7 @@ from aia.inspection import BlockGates
 from app import text
 
 TOP = 5  # labels shown
+STRIP_WIDTH = 240  # pixels of one frame in a film strip
 
 
 def header(device: str) -> str:
@@ -67,9 +67,8 @@ def result(seen: Inspection) -> str:
 
 def player(mp4: bytes, colour_map: str, label: str) -> str:
     """The overlay as a looping video, with the colour scale under it."""
-    data = base64.b64encode(mp4).decode()
     return (
-        f'<figure class="player"><video src="data:video/mp4;base64,{data}" aria-label="{escape(label)}" '
+        f'<figure class="player"><video src="data:video/mp4;base64,{_base64(mp4)}" aria-label="{escape(label)}" '
         f"autoplay loop muted playsinline controls></video>{legend(colour_map)}</figure>"
     )
 
@@ -84,13 +83,13 @@ def legend(colour_map: str) -> str:
     )
 
 
-def strip(frames: np.ndarray, times: np.ndarray) -> str:
-    """The sampled frames side by side with their times."""
-    figures = "".join(
-        f'<figure><img src="{_webp(frame)}" alt="Frame {i + 1} with heat map"><figcaption>{time:.2f} s</figcaption></figure>'
-        for i, (frame, time) in enumerate(zip(frames, times, strict=True))
-    )
-    return f'<h3>{text.STRIP}</h3><div class="strip">{figures}</div>'
+def strip(title: str, frames: np.ndarray, times: np.ndarray) -> str:
+    """Frames side by side with their times."""
+    figures = ""
+    for number, (frame, time) in enumerate(zip(frames, times, strict=True), start=1):
+        source = f"data:image/webp;base64,{_base64(render.webp(frame, STRIP_WIDTH))}"
+        figures += f'<figure><img src="{source}" alt="{title}: {number}"><figcaption>{time:.2f} s</figcaption></figure>'
+    return f'<h3>{title}</h3><div class="strip">{figures}</div>'
 
 
 def channels(block: BlockGates, colour_map: str) -> str:
@@ -126,7 +125,5 @@ def _chart(svg: str, marks: str, spread: str = "") -> str:
     )
 
 
-def _webp(frame: np.ndarray) -> str:
-    small = cv2.resize(frame, (240, max(1, round(240 * frame.shape[0] / frame.shape[1]))), interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".webp", small[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])[1]
-    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -28,11 +28,14 @@ def find_chromium() -> tuple[str | None, str]:
     if own := _playwrights_own():
         return own, ""
     install = [sys.executable, "-m", "playwright", "install", "chromium"]
-    answer = subprocess.run(install, capture_output=True, text=True, timeout=600, check=False)
+    try:
+        answer = subprocess.run(install, capture_output=True, text=True, timeout=240, check=False)
+        said = " ".join((answer.stderr or answer.stdout).strip().splitlines()[-1:])
+    except subprocess.TimeoutExpired:
+        said = "it took more than four minutes"
     if own := _playwrights_own():
         return own, ""
-    last = (answer.stderr or answer.stdout).strip().splitlines()[-1:]
-    return None, f"no Chromium on this machine, and `playwright install chromium` failed: {' '.join(last)}"
+    return None, f"no Chromium on this machine, and `playwright install chromium` failed: {said}"
 
 
 def _playwrights_own() -> str | None:

@@ -557,7 +557,7 @@ BAD_CONFIGS = {
     "huge number": (_with(input_size=10**30), "input_size"),
     "infinite": (_with(mean=[float("inf"), 0, 0]), "mean"),
     "no labels": (_with(labels=[]), "labels"),
-    "million labels": (_with(labels=[str(i) for i in range(1_000_000)]), "labels"),
+    "million labels": (_with(labels=[str(i) for i in range(1_000_000)]), "too large"),
     "not JSON": (b"labels: [a, b]", "not valid JSON"),
     "not text": (b"\xff\xfe\x00", "not valid JSON"),
     "empty": (b"", "not valid JSON"),

@@ -184,6 +184,7 @@ def test_a_visitor_uploads_looks_around_and_gives_a_bad_file(page, server, not_a
     page.wait_for_function("document.querySelector('#overlay video').currentTime > 0.3")
     assert film.evaluate("v => [v.videoWidth, v.videoHeight, v.error]") == [320, 240, None]
     expect(page.locator("#overlay .legend")).to_contain_text("0 shut")
+    expect(page.locator("#summary .strip img")).to_have_count(8)
     expect(page.locator("#strip img")).to_have_count(8)
     expect(page.locator("#channels-named")).to_contain_text("Strongest:")
 
@@ -209,6 +210,7 @@ def test_an_example_a_model_with_another_gate_and_one_without(page, server):
     expect(page.locator("#channels-named")).to_contain_text("They steer the gate", timeout=60_000)
     choose(page, "#model", server[1][2])
     expect(page.locator("body")).to_contain_text("This network has no AIA gates", timeout=60_000)
+    expect(page.locator("#summary .strip img")).to_have_count(8)
     expect(page.locator("#overlay")).to_be_hidden()
 
 

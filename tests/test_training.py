@@ -26,7 +26,7 @@ RECIPE = {
         "attention": "cinst",
         "num_segments": 4,
         "input_size": 32,
-        "resize": 32,
+        "resize": [32, 32],
     },
     "classes": {"l": "swipe left", "r": "swipe right"},
     "flip": {"l": "r", "r": "l"},
@@ -175,8 +175,33 @@ def test_a_wrong_data_folder_is_named(tmp_path, files, named):
         read_manifest(tmp_path)
 
 
+def test_a_folder_of_another_run_is_not_gone_on_with(data, tmp_path):
+    recipe = Recipe(**{**RECIPE, "epochs": 1, "holdout": ()})
+    train(recipe, data, tmp_path)
+    swapped = dataclasses.replace(recipe, classes=dict(reversed(recipe.classes.items())))
+    with pytest.raises(AIAError, match="another recipe"):
+        train(swapped, data, tmp_path)
+
+
+def test_fewer_clips_than_a_batch_are_said_not_skipped(data, tmp_path):
+    with pytest.raises(AIAError, match="smaller batch"):
+        train(Recipe(**{**RECIPE, "batch_size": 40}), data, tmp_path)
+
+
 @pytest.mark.parametrize(
-    "content", ["{", '{"network": {}, "classes": {}, "speed": 1}', '{"network": {"arch": "x"}, "classes": {"a": "b"}}']
+    "content",
+    [
+        "{",
+        "{}",
+        "[]",
+        '{"network": {}, "classes": {}, "speed": 1}',
+        '{"network": {"arch": "x"}, "classes": {"a": "b"}}',
+        '{"network": [], "classes": {"a": "b"}}',
+        '{"network": {}, "classes": ["a"]}',
+        '{"network": {}, "classes": {"a": "b"}, "epochs": "3"}',
+        '{"network": {}, "classes": {"a": "b"}, "holdout": "t1"}',
+        '{"network": {"resize": [240, 320]}, "classes": {"a": "b"}}',
+    ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path, content):
     (tmp_path / "r.json").write_text(content)

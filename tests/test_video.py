@@ -296,6 +296,7 @@ def test_noise_never_hangs_or_leaks_an_error(tmp_path, make):
         assert clip.frames.shape[0] == 8 and 0 < clip.num_frames <= 60
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has named pipes")
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     assert "not a file" in refusal(tmp_path / "pipe.mp4")
@@ -338,6 +339,7 @@ def test_a_playlist_is_refused_and_opens_nothing(make, tmp_path, suffix):
         assert "could not be opened" in refusal(path)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other systems do not allow such names")
 @pytest.mark.parametrize(
     "name",
     [

@@ -10,7 +10,7 @@ import torch
 
 from aia.errors import AIAError
 from aia.network import AIANet
-from aia.training.data import read_manifest
+from aia.training.data import read_manifest, split_samples
 from aia.training.recipe import Recipe
 from aia.training.train import decode_all, predict
 
@@ -32,13 +32,11 @@ def evaluate(model: AIANet, data: Path, recipe: Recipe, split: str) -> dict[str,
     """
     if model.config.labels != recipe.config.labels:
         raise AIAError("The model's labels are not those of the recipe; give the recipe it was trained by.")
-    samples = [s for s in read_manifest(data) if s.kind in recipe.classes]
+    samples = read_manifest(data)
     if split == "held-out":
-        samples = [
-            s for s in samples if s.split != "test" and (s.scene in recipe.holdout or s.file.name in recipe.holdout)
-        ]
+        samples = split_samples(samples, recipe)[1]
     else:
-        samples = [s for s in samples if s.split == split]
+        samples = [s for s in samples if s.split == split and s.kind in recipe.classes]
     if not samples:
         raise AIAError(f"{data.name} has no clip in the split {split!r}.")
     clips, targets = decode_all(samples, recipe)

@@ -74,15 +74,41 @@ class Recipe:
         Raises:
             AIAError: Missing, not JSON, an unknown field, or a network that cannot be.
         """
+        name = Path(path).name
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError:
-            raise AIAError(f"The recipe {Path(path).name} cannot be read; give the path of a JSON file.") from None
+            raise AIAError(f"The recipe {name} cannot be read; give the path of a JSON file.") from None
         except ValueError as error:
-            raise AIAError(f"The recipe {Path(path).name} is not valid JSON: {error}.") from None
-        unknown = sorted(set(data) - {f.name for f in dataclasses.fields(cls)})
-        if unknown:
-            raise AIAError(f"The recipe {Path(path).name} has the unknown field {unknown[0]!r}.")
+            raise AIAError(f"The recipe {name} is not valid JSON: {error}.") from None
+        if not isinstance(data, dict) or not {"network", "classes"} <= set(data):
+            raise AIAError(f"The recipe {name} needs at least the fields network and classes.")
+        defaults = {f.name: f.default for f in dataclasses.fields(cls)}
+        for field_name, value in data.items():
+            if field_name not in defaults:
+                raise AIAError(f"The recipe {name} has the unknown field {field_name!r}.")
+            if not _fits(value, field_name, defaults[field_name]):
+                raise AIAError(f"The recipe {name} has the wrong kind of value for {field_name}: {str(value)[:60]}.")
         recipe = cls(**{**data, "holdout": tuple(data.get("holdout", ()))})
-        recipe.config  # noqa: B018  a wrong network is said now, not after the data is decoded
+        config = recipe.config
+        if config.resize != (config.input_size, config.input_size):
+            raise AIAError(
+                f"The recipe {name} must resize to its input size, {config.input_size} x {config.input_size}."
+            )
         return recipe
+
+    def to_json(self) -> str:
+        """The recipe as text."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+
+def _fits(value: Any, field_name: str, default: Any) -> bool:
+    """Whether a value from JSON has its field's type; numbers are not negative."""
+    if field_name == "holdout":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if isinstance(default, (int, float)):
+        kinds = int if isinstance(default, int) else (int, float)
+        return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
+    if field_name == "network":
+        return isinstance(value, dict)
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())

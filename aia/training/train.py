@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from aia.errors import AIAError
 from aia.gates import Attention
+from aia.hub import best_device
 from aia.network import AIANet
 from aia.preprocess import preprocess
 from aia.training.data import ClipDataset, Sample, load_frames, read_manifest, rendered_pool, split_samples
@@ -48,7 +49,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     """
     out.mkdir(parents=True, exist_ok=True)
     cache = cache or out / "cache"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     torch.manual_seed(recipe.seed)
     real, held = split_samples(read_manifest(data), recipe)
     if not real:
@@ -67,11 +68,16 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     optimizer = torch.optim.AdamW(_groups(model, recipe))
     per_epoch = len(real) + min(recipe.rendered, len(pool))
-    steps = math.ceil(per_epoch / recipe.batch_size)
+    steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out
+    if not steps:
+        raise AIAError(
+            f"There are {per_epoch} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
+        )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warm_cosine(recipe, steps))
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
 
-    first = _resume(out / "state.pt", parts)
+    identity = {"recipe": recipe.to_json(), "init": init}
+    first = _resume(out / "state.pt", parts, identity)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
         picked = np.random.default_rng((recipe.seed, epoch)).permutation(len(pool))[: recipe.rendered]
@@ -82,10 +88,10 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
             line |= {f"held_out_{k}": v for k, v in score(averaged.module, *held_set).items()}
         with (out / "history.jsonl").open("a", encoding="utf-8") as history:
             history.write(json.dumps(line) + "\n")
-        _save_state(out / "state.pt", parts, epoch + 1)
+        _save_state(out / "state.pt", parts, identity, epoch + 1)
         log.info("%s", line)
     result = deepcopy(averaged.module).eval().to("cpu", memory_format=torch.contiguous_format)
-    result.save_pretrained(out)
+    result.save_pretrained(out, model_card_kwargs=_card(recipe, init, len(real), out / "history.jsonl"))
     return result
 
 
@@ -133,24 +139,39 @@ def _warm_cosine(recipe: Recipe, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def _save_state(path: Path, parts: dict, epoch: int) -> None:
+def _card(recipe: Recipe, init: str, real: int, history: Path) -> dict[str, str]:
+    """What the model card says of a run."""
+    last = history.read_text(encoding="utf-8").splitlines()[-1]
+    return {
+        "origin": (
+            f"Trained with `python -m aia train` for {recipe.epochs} epochs, seed {recipe.seed}, on {real} real clips "
+            f"and {recipe.rendered} rendered ones in each epoch; start weights: `{Path(init).name}`.\n\n"
+            f"The recipe:\n\n```json\n{recipe.to_json()}\n```"
+        ),
+        "results": f"After the last epoch, on clips held out from the training scenes: `{last}`.",
+    }
+
+
+def _save_state(path: Path, parts: dict, identity: dict[str, str], epoch: int) -> None:
     part = path.with_suffix(".part")
-    torch.save(
-        {
-            "epoch": epoch,
-            "random": torch.get_rng_state(),
-            **{name: thing.state_dict() for name, thing in parts.items()},
-        },
-        part,
-    )
+    whole = {"epoch": epoch, "random": torch.get_rng_state(), **identity}
+    torch.save(whole | {name: thing.state_dict() for name, thing in parts.items()}, part)
     part.replace(path)
 
 
-def _resume(path: Path, parts: dict) -> int:
-    """Restores the last whole epoch; returns how many are done."""
+def _resume(path: Path, parts: dict, identity: dict[str, str]) -> int:
+    """Restores the last whole epoch; returns how many are done.
+
+    Raises:
+        AIAError: The folder holds another run.
+    """
     if not path.is_file():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
+    if any(state.get(key) != value for key, value in identity.items()):
+        raise AIAError(
+            f"{path.parent.name} holds a run with another recipe or other start weights; give another folder."
+        )
     for name, thing in parts.items():
         thing.load_state_dict(state[name])
     torch.set_rng_state(state["random"])

@@ -1,0 +1,54 @@
+"""What comes with the project: the models, their cards, the examples, the benchmark."""
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+import aia
+from aia.cli import DEFAULT_MODEL, main
+from aia.hub import CHECKPOINTS
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
+KNOWN = {  # file -> label
+    "swipe-up": "swipe up",
+    "swipe-down": "swipe down",
+    "swipe-left": "swipe left",
+    "swipe-right": "swipe right",
+    "square": "square",
+    "circle": "circle (counter-clockwise)",
+    "check-mark": "check mark",
+    "caret": "caret",
+    "cross": "cross (X)",
+    "star": "star",
+    "no-gesture-waving": "no gesture",
+    "no-gesture-wandering": "no gesture",
+}
+
+
+def test_the_default_model_comes_with_the_project():
+    assert DEFAULT_MODEL in aia.available_models()
+
+
+@pytest.mark.parametrize("name", aia.available_models())
+def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
+    assert (CHECKPOINTS / name / "model.safetensors").stat().st_size < 12e6
+    card = ModelCard.load(CHECKPOINTS / name / "README.md")
+    assert card.data.pipeline_tag == "video-classification"
+    assert "EgoGestAR" in card.text and "licence" in card.text and "seed" in card.text
+    assert "Not stated." not in card.text and "None stated." not in card.text
+    model = aia.load(name, device="cpu")
+    wrong = {}
+    for file, label in KNOWN.items():
+        seen = aia.inspect(model, aia.read_clip(EXAMPLES / f"{file}.mp4", model.config.num_segments))
+        if seen.label != label:
+            wrong[file] = seen.label
+    assert len(wrong) <= 1, wrong
+
+
+def test_the_benchmark_prints_its_table(capsys):
+    assert main(["bench", "--repeats", "1"]) == 0
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if line.startswith("| ")]
+    assert rows[1].startswith("| decode") and rows[-1].startswith("| whole request")
+    assert main(["bench", "--repeats", "0"]) == 1
