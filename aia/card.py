@@ -26,7 +26,12 @@ print(seen.label, seen.scores)
 
 
 def model_card(
-    config: AIAConfig, *, name: str = "path/to/this/folder", origin: str = "", results: str = ""
+    config: AIAConfig,
+    *,
+    name: str = "path/to/this/folder",
+    license: str | None = None,
+    origin: str = "",
+    results: str = "",
 ) -> ModelCard:
     """Builds the card of a model.
 

@@ -20,7 +20,7 @@ MAX_PICTURE_BYTES = 2 * 2**30
 MAX_CHECKPOINT_BYTES = 2**30
 # bytes; the largest config.json that is read (ten thousand long labels have 2 MB)
 MAX_CONFIG_BYTES = 8 * 2**20
-# longer side over shorter side of a picture whose aspect is kept while its shorter side is resized
+# longer side over shorter side of a picture; a narrower one would become gigantic when its shorter side is resized
 MAX_ASPECT = 32
 # pixels; the largest side of a network's input
 MAX_INPUT_SIZE = 1024

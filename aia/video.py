@@ -137,6 +137,8 @@ class _Source:
     def check_picture(self, width: int, height: int) -> None:
         if width * height > limits.MAX_FRAME_PIXELS:
             raise self.error(f"has pictures of {width} x {height} pixels, more than 4K: save it with smaller ones.")
+        if max(width, height) > limits.MAX_ASPECT * max(1, min(width, height)):
+            raise self.error(f"has pictures of {width} x {height} pixels, too narrow to look at: crop them.")
 
     def check_length(self, seconds: float) -> None:
         if seconds > limits.MAX_SECONDS:
@@ -161,9 +163,7 @@ class _Source:
                 timeout=limits.MAX_SCAN_SECONDS,
             )
         except (av.FFmpegError, ValueError, OSError):
-            raise self.error(
-                "could not be opened as a video: choose an intact MP4, MOV, WebM, MKV, AVI or GIF."
-            ) from None
+            raise self.error("could not be opened as a video: choose an intact MP4, MOV, WebM, MKV or AVI.") from None
 
     def video_stream(self, container: av.container.InputContainer) -> av.VideoStream:
         """Return the main moving picture: never cover art."""

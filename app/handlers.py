@@ -100,7 +100,10 @@ def redraw(seen: aia.Inspection | None, block: str, opacity: float, colour_map: 
     """The pictures of another block or with another look; nothing runs through the network again."""
     if seen is None or block not in {b.name for b in seen.blocks}:  # the model was changed meanwhile
         return [gr.skip()] * 5
-    return pictures(seen, Look(block, opacity, colour_map))
+    try:
+        return pictures(seen, Look(block, opacity, colour_map))
+    except Exception as error:
+        raise gr.Error(sentence(error), print_exception=False) from None
 
 
 def pictures(seen: aia.Inspection, look: Look) -> tuple[str, str, str, str, str]:

@@ -65,7 +65,8 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                     label=text.EXAMPLES,
                     example_labels=list(EXAMPLES.values()),
                 )
-                model = gr.Dropdown(names, value=names[0] if names else None, label=text.MODEL, elem_id="model")
+                choices = [(Path(name).name if Path(name).is_dir() else name, name) for name in names]
+                model = gr.Dropdown(choices, value=names[0] if names else None, label=text.MODEL, elem_id="model")
                 known = gr.HTML(views.knows(text.knows(models.labels(names[0]) if names else ())))
                 run = gr.Button(text.RUN, variant="primary", elem_id="run")
                 gr.HTML(views.knows(_privacy_words()))
@@ -107,7 +108,7 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
         }
         gr.on([block.input, opacity.release, colours.input], handlers.redraw, look, drawn, **quick)
         _endpoints(names)
-    page.queue(max_size=QUEUE)
+    page.queue(max_size=QUEUE, api_open=False)  # no way around the queue
     return page
 
 
@@ -144,7 +145,7 @@ def launch_options() -> dict:
         "theme": THEME,
         "css_paths": STYLE,
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "show_error": True,
+        "show_error": False,  # our own sentences still show; Gradio's may hold paths
         "footer_links": ["api"],
         "ssr_mode": False,
         "state_session_capacity": SESSIONS,

@@ -55,8 +55,10 @@ def test_one_number_resizes_the_shorter_side_and_keeps_the_aspect():
     config = aia.AIAConfig(("a",), input_size=64, resize=64)
     assert seen_box(100, 200, config) == pytest.approx((0.25, 0, 0.75, 1))
     assert seen_box(200, 100, config) == pytest.approx((0, 0.25, 1, 0.75))
-    for shape in ((1, 1), (1, 500), (500, 1), (33, 47)):
+    for shape in ((1, 1), (1, 32), (32, 1), (33, 47)):
         assert preprocess(np.zeros((2, *shape, 3), np.uint8), config).shape == (1, 2, 3, 64, 64)
+    with pytest.raises(AIAError, match="too narrow"):
+        preprocess(np.zeros((2, 1, 500, 3), np.uint8), config)
 
 
 def test_the_heat_map_lies_where_the_network_looked():
