@@ -34,10 +34,11 @@ EXPORT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Look:
-    """How the heat map is drawn."""
+    """How the heat map is drawn; an empty block stands for the liveliest."""
 
     block: str
     opacity: float
+    scale: str
     colour_map: str
 
 
@@ -74,13 +75,11 @@ def sentence(error: Exception) -> str:
     return text.CRASH.format(id=number)
 
 
-def show(
-    video: str | None, name: str, opacity: float, colour_map: str, before: aia.Inspection | None, offered, progress
-):
+def show(video: str | None, name: str, look: Look, before: aia.Inspection | None, offered, progress):
     """A new result: every output of the page, in the order of `studio.build`."""
     try:
         seen = inspect(video, name, offered, progress)
-        look = Look(seen.liveliest_block, opacity, colour_map)
+        look = replace(look, block=seen.liveliest_block)
         return (
             gr.update(value="", visible=False),
             seen,
@@ -96,12 +95,12 @@ def show(
         return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 11
 
 
-def redraw(seen: aia.Inspection | None, block: str, opacity: float, colour_map: str):
+def redraw(seen: aia.Inspection | None, block: str, opacity: float, scale: str, colour_map: str):
     """The pictures of another block or with another look; nothing runs through the network again."""
     if seen is None or block not in {b.name for b in seen.blocks}:  # the model was changed meanwhile
         return [gr.skip()] * 5
     try:
-        return pictures(seen, Look(block, opacity, colour_map))
+        return pictures(seen, Look(block, opacity, scale, colour_map))
     except Exception as error:
         raise gr.Error(sentence(error), print_exception=False) from None
 
@@ -111,16 +110,18 @@ def pictures(seen: aia.Inspection, look: Look) -> tuple[str, str, str, str, str]
     if not seen.blocks:
         return "", "", "", "", ""
     block = seen.block(look.block)
+    scale = (0.0, 1.0) if look.scale == text.ABSOLUTE else (block.highlights.low, block.highlights.high)
     drawn = render.overlay(
         seen.clip.frames,
         block.spatiotemporal_map,
         seen_box=seen.seen_box,
         opacity=look.opacity,
         colour_map=look.colour_map,
+        scale=scale,
     )
     return (
         views.words(text.what_is_seen(seen, block)),
-        views.player(_mp4(seen, drawn), look.colour_map, f"{text.OVERLAY}, {block.name}"),
+        views.player(_mp4(seen, drawn), look.colour_map, scale, f"{text.OVERLAY}, {block.name}"),
         views.strip(text.STRIP_DRAWN, drawn, seen.clip.times),
         views.channels(block, look.colour_map),
         views.profile(block, seen.clip.times, look.colour_map),

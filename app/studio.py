@@ -24,7 +24,7 @@ EXAMPLES = {  # file in assets/examples -> label on the page
     "no-gesture-waving": "waving (no gesture)",
 }
 DELETE_AFTER_SECONDS = 3600
-CLIP_HEIGHT = 320  # pixels; fixed, so that nothing jumps when the clip appears
+CLIP_HEIGHT = 370  # pixels; fixed, so that nothing jumps when the clip appears
 SESSIONS = 200  # visitors whose last result is kept; some MB each
 QUEUE = 32  # visitors who may wait; the next one is told that the page is full
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
@@ -77,9 +77,12 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                 with gr.Column(visible=False, elem_id="gates") as gates:
                     sentence = gr.HTML(elem_id="sentence")
                     overlay = gr.HTML(elem_id="overlay")
-                    with gr.Row():
+                    with gr.Row(elem_id="look"):
                         block = gr.Dropdown([], label=text.BLOCK, info=text.BLOCK_INFO, elem_id="block", scale=2)
                         opacity = gr.Slider(0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=2)
+                        scale = gr.Radio(
+                            list(text.SCALES), value=text.ABSOLUTE, label=text.SCALE, elem_id="scale", scale=2
+                        )
                         colours = gr.Dropdown(list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=1)
                     strip = gr.HTML(elem_id="strip")
                     channels = gr.HTML(elem_id="channels")
@@ -89,24 +92,24 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
         drawn = [sentence, overlay, strip, channels, profile]
         result = [problem, seen, summary, known, gates, plain, block, *drawn]
 
-        def show(video, name, opacity, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way to inject it
-            return handlers.show(video, name, opacity, colours, before, names, progress)
+        def show(video, name, opacity, scale, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way to inject it
+            return handlers.show(video, name, handlers.Look("", opacity, scale, colours), before, names, progress)
 
-        inputs = [video, model, opacity, colours, seen]
+        inputs = [video, model, opacity, scale, colours, seen]
         private = {"api_visibility": "private", "concurrency_id": "model", "concurrency_limit": CONCURRENCY}
         started = [video.upload, video.stop_recording, run.click, examples.load_input_event.then]
         for event in started:
             event(show, inputs, result, show_progress_on=summary, **private).then(None, js=TO_RESULT)
         model.input(lambda name: views.knows(text.knows(models.labels(name))), model, known, api_visibility="private")
         model.input(show, inputs, result, show_progress_on=summary, **private)
-        look = [seen, block, opacity, colours]
+        look = [seen, block, opacity, scale, colours]
         quick = {
             "api_visibility": "private",
             "show_progress": "hidden",
             "trigger_mode": "always_last",
             "concurrency_limit": 4,
         }
-        gr.on([block.input, opacity.release, colours.input], handlers.redraw, look, drawn, **quick)
+        gr.on([block.input, opacity.release, scale.input, colours.input], handlers.redraw, look, drawn, **quick)
         _endpoints(names)
     page.queue(max_size=QUEUE, api_open=False)  # no way around the queue
     return page

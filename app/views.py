@@ -54,7 +54,7 @@ def result(seen: Inspection) -> str:
     """The label, the five most probable labels as bars, warnings, and where it ran."""
     rows = "".join(
         f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
-        f'<span class="number">{100 * p:.1f} %</span></li>'
+        f'<span class="number">{_percent(p)}</span></li>'
         for label, p in list(seen.scores.items())[:TOP]
     )
     warnings = "".join(f'<p class="note" role="status">{escape(warning)}</p>' for warning in seen.clip.warnings)
@@ -65,21 +65,24 @@ def result(seen: Inspection) -> str:
     )
 
 
-def player(mp4: bytes, colour_map: str, label: str) -> str:
-    """The overlay as a looping video, with the colour scale under it."""
+def player(mp4: bytes, colour_map: str, scale: tuple[float, float], label: str) -> str:
+    """The overlay as a looping video, with its colour scale under it."""
     return (
         f'<figure class="player"><video src="data:video/mp4;base64,{_base64(mp4)}" aria-label="{escape(label)}" '
-        f"autoplay loop muted playsinline controls></video>{legend(colour_map)}</figure>"
+        f"autoplay loop muted playsinline controls></video>{legend(colour_map, scale)}</figure>"
     )
 
 
-def legend(colour_map: str) -> str:
-    """The absolute colour scale from 0 to 1."""
+def legend(colour_map: str, scale: tuple[float, float]) -> str:
+    """The colour scale with its numbers."""
     table = render.colour_table(colour_map)
     stops = ", ".join("rgb({},{},{})".format(*table[i]) for i in range(0, 256, 15))
+    absolute = scale == (0, 1)
+    low, high = (text.LEGEND_LOW, text.LEGEND_HIGH) if absolute else (f"{scale[0]:.2f}", f"{scale[1]:.2f}")
+    note = "" if absolute else f'<p class="quiet small">{text.LEGEND_STRETCHED}</p>'
     return (
-        f'<figcaption class="legend"><span>{text.LEGEND_LOW}</span><span class="scale" style="background:'
-        f'linear-gradient(to right, {stops})"><i>0.5</i></span><span>{text.LEGEND_HIGH}</span></figcaption>'
+        f'<figcaption><div class="legend"><span>{low}</span><span class="scale" style="background:linear-gradient(to right, '
+        f'{stops})"><i>{sum(scale) / 2:.2g}</i></span><span>{high}</span></div>{note}</figcaption>'
     )
 
 
@@ -110,7 +113,7 @@ def profile(block: BlockGates, times: np.ndarray, colour_map: str) -> str:
     """The gate over time."""
     line = render.profile_line(block.temporal_profile, times, colour_map=colour_map)
     every = -(-len(times) // 8)
-    marks = "".join(f"<span>{t:.2f}{' s' if i == 0 else ''}</span>" for i, t in enumerate(times) if i % every == 0)
+    marks = "".join(f"<span>{t:.2f}</span>" for i, t in enumerate(times) if i % every == 0)
     return (
         f'<h3>{text.PROFILE} <span class="quiet">{escape(block.name)}</span></h3><p class="quiet">{text.PROFILE_HELP}</p>'
         f"{_chart(line, marks, 'even')}"
@@ -123,6 +126,10 @@ def _chart(svg: str, marks: str, spread: str = "") -> str:
         f'<div class="chart"><div class="ticks"><span>1</span><span>0.5</span><span>0</span></div>{svg}'
         f'<div class="marks {spread}">{marks}</div></div>'
     )
+
+
+def _percent(p: float) -> str:
+    return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
 
 
 def _base64(data: bytes) -> str:

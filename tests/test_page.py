@@ -225,6 +225,11 @@ def test_a_visitor_uploads_looks_around_and_gives_a_bad_file(page, server, not_a
     assert film.get_attribute("src") != film_before
     expect(page.locator("#channels svg rect")).to_have_count(128 if current != "layer2.1" else 64)
 
+    page.locator("#scale").get_by_text("this clip").click()
+    expect(page.locator("#overlay")).to_contain_text("stretched to this block and clip")
+    page.locator("#scale").get_by_text("0 to 1").click()
+    expect(page.locator("#overlay .legend")).to_contain_text("0 shut")
+
     label = page.locator("#label").inner_text()
     page.locator("#clip").get_by_label("Clear").click()
     page.locator("#clip input[type=file]").set_input_files(str(not_a_video))
