@@ -36,7 +36,7 @@ bench: .venv/.app ## time decoding, the network, gates, drawing and the whole re
 	$(PY) -m aia bench $(ARGS)
 
 examples: .venv/.app ## draw assets/examples again
-	$(PY) -m aia.training.synthetic assets/examples
+	$(PY) -m aia.training.examples assets/examples
 
 model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--init torchvision"]
 	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)

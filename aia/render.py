@@ -119,19 +119,20 @@ def playback_fps(num_frames: int, duration: float) -> float:
     return float(np.clip(num_frames / max(duration, 1e-3), 2, 10))
 
 
-def write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
+def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> None:
     """Writes an MP4 that browsers play: H.264, yuv420p, index first.
 
     Args:
         path: Written over.
         frames: RGB uint8 `[T, H, W, 3]`; an odd last row or column is repeated, since yuv420p needs even sizes.
         fps: Frames a second.
+        crf: libx264's quality: 18 looks like the source, 28 is small.
     """
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
         rate = Fraction(fps).limit_denominator(1000)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))

@@ -6,13 +6,9 @@ surroundings shake a little. The same label, seed and options give the same pixe
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -20,9 +16,9 @@ from numpy.typing import NDArray
 
 from aia.errors import AIAError
 from aia.training import scenes
-from aia.training.paths import LABELS, NO_GESTURE, gesture_path, idle_path, minimum_jerk, resample, wobble
+from aia.training.paths import LABELS, NO_GESTURE, gesture_path, minimum_jerk, resample, wobble
 
-__all__ = ["LABELS", "Look", "Rendered", "gesture_path", "render_gesture", "write_examples"]
+__all__ = ["LABELS", "Look", "Rendered", "gesture_path", "render_gesture"]
 
 POINT, OPEN, FIST, TWO = (True, False, False, False), (True,) * 4, (False,) * 4, (True, True, False, False)
 MARGIN = 1.3  # side of the painted surroundings over that of the frame, so that the camera can move
@@ -380,79 +376,3 @@ def _over(top: scenes.Image, bottom: scenes.Image) -> scenes.Image:
 
 def _three(channel: scenes.Image) -> scenes.Image:
     return cv2.merge([channel] * 3)
-
-
-@dataclass(frozen=True)
-class Example:
-    """One example clip: its label, seed, length in seconds, look and, without a gesture, the idle movement."""
-
-    label: str
-    seed: int
-    seconds: float
-    look: Look
-    idle: str = "wave"
-
-
-def write_examples(folder: Path, fps: int = 20) -> list[Path]:
-    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of `EXAMPLES`; give their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, example in EXAMPLES.items():
-        rng = np.random.default_rng(example.seed)
-        path = idle_path(example.idle, rng) if example.label == NO_GESTURE else None
-        clip = render_gesture(
-            example.label, example.seed, fps=fps, duration=example.seconds, look=example.look, path=path
-        )
-        written.append(folder / f"{name}.mp4")
-        _write_video(written[-1], clip.frames, fps)
-    return written
-
-
-def _write_video(path: Path, frames: NDArray[np.uint8], fps: int) -> None:
-    """Encode RGB frames [N, H, W, 3] as H.264 that browsers play at once."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "24", "preset": "slow"})
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-
-
-_CREAM, _SKY, _MINT, _PEACH, _LILAC = (
-    (245, 236, 218),
-    (205, 225, 240),
-    (205, 232, 215),
-    (248, 214, 190),
-    (222, 212, 238),
-)
-_WHITE, _OAK, _TEAL = (244, 243, 238), (222, 190, 148), (40, 96, 108)
-_NAVY, _RED, _GREEN, _MUSTARD = (60, 84, 140), (186, 74, 70), (84, 140, 104), (214, 166, 66)
-EXAMPLES: dict[str, Example] = {
-    "swipe-up": Example("swipe up", 2, 2.5, Look("desk", _CREAM, scenes.SKINS[2], _NAVY, 0.5)),
-    "swipe-down": Example("swipe down", 2, 2.5, Look("curtain", _MINT, scenes.SKINS[5], band=(212, 175, 80))),
-    "swipe-left": Example("swipe left", 5, 2.5, Look("room", _SKY, scenes.SKINS[3], _RED, 0.4, "stripes")),
-    "swipe-right": Example("swipe right", 3, 2.5, Look("landscape", None, scenes.SKINS[1], _MUSTARD, 0.6, shadow=0)),
-    "square": Example("square", 1, 4.0, Look("shelves", _CREAM, scenes.SKINS[6], _WHITE, 0.5)),
-    "circle": Example("circle (counter-clockwise)", 1, 3.5, Look("wall", _PEACH, scenes.SKINS[4], shadow=0.35)),
-    "check-mark": Example("check mark", 1, 2.8, Look("plants", _WHITE, scenes.SKINS[0], _GREEN, 0.5, "checks")),
-    "caret": Example("caret", 2, 3.0, Look("cabinet", _OAK, scenes.SKINS[7], band=(235, 235, 240))),
-    "cross": Example("cross (X)", 0, 3.5, Look("desk", _LILAC, scenes.SKINS[3], left=True)),
-    "star": Example("star", 1, 4.0, Look("wall", _TEAL, scenes.SKINS[1], _MUSTARD, 0.6, shadow=0.4)),
-    "no-gesture-waving": Example(
-        NO_GESTURE, 3, 3.0, Look("landscape", None, scenes.SKINS[5], _NAVY, 0.5, poses=(OPEN,), thumb=True, shadow=0)
-    ),
-    "no-gesture-wandering": Example(
-        NO_GESTURE, 3, 3.5, Look("room", _MINT, scenes.SKINS[2], enters=True, leaves=True), "wander"
-    ),
-}
-
-
-def main() -> None:
-    """Write the example clips into a folder given on the command line."""
-    parser = argparse.ArgumentParser(description="Write the drawn example clips.")
-    parser.add_argument("folder", type=Path, help="where the MP4 files go")
-    write_examples(parser.parse_args().folder)
-
-
-if __name__ == "__main__":
-    main()
