@@ -78,12 +78,23 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                     sentence = gr.HTML(elem_id="sentence")
                     overlay = gr.HTML(elem_id="overlay")
                     with gr.Row(elem_id="look"):
-                        block = gr.Dropdown([], label=text.BLOCK, info=text.BLOCK_INFO, elem_id="block", scale=2)
-                        opacity = gr.Slider(0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=2)
-                        scale = gr.Radio(
-                            list(text.SCALES), value=text.ABSOLUTE, label=text.SCALE, elem_id="scale", scale=2
+                        block = gr.Dropdown(
+                            [], label=text.BLOCK, info=text.BLOCK_INFO, elem_id="block", scale=2, min_width=120
                         )
-                        colours = gr.Dropdown(list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=1)
+                        opacity = gr.Slider(
+                            0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=2, min_width=140
+                        )
+                        scale = gr.Radio(
+                            list(text.SCALES),
+                            value=text.ABSOLUTE,
+                            label=text.SCALE,
+                            elem_id="scale",
+                            scale=2,
+                            min_width=110,
+                        )
+                        colours = gr.Dropdown(
+                            list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=1, min_width=110
+                        )
                     strip = gr.HTML(elem_id="strip")
                     channels = gr.HTML(elem_id="channels")
                     profile = gr.HTML(elem_id="profile")
