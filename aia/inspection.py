@@ -153,6 +153,12 @@ class BlockGates:
         return tuple(self.gates[prefix + axis] for axis in "THW") if prefix + "T" in self.gates else None
 
 
+def _movement(values: np.ndarray) -> float:
+    """How much a map `[T, H, W]` varies beyond its mean picture and its mean over time."""
+    rest = values - values.mean(axis=0) - values.mean(axis=(1, 2), keepdims=True) + values.mean()
+    return float(rest.std())
+
+
 def _map(g: Sequence[np.ndarray]) -> np.ndarray:
     """Mean of G over channels, `[T, H, W]`, without building G."""
     return sum(gate.mean(axis=1) for gate in g) / 3
@@ -214,8 +220,12 @@ class Inspection:
 
     @property
     def liveliest_block(self) -> str:
-        """The block whose map varies most over the clip, a good one to look at first; "" for a network without AIA."""
-        return max(self.blocks, key=lambda block: block.spatiotemporal_map.std()).name if self.blocks else ""
+        """The block whose map moves most, a good one to look at first; "" for a network without AIA.
+
+        What stays in place, and what all places do at once, is taken out before: these parts of a map are much the same for
+        any clip, since they come from the borders of the picture and of the clip.
+        """
+        return max(self.blocks, key=lambda block: _movement(block.spatiotemporal_map)).name if self.blocks else ""
 
     def block(self, name: str) -> BlockGates:
         """The gates of one block.

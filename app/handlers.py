@@ -79,24 +79,30 @@ def show(video: str | None, name: str, look: Look, before: aia.Inspection | None
     """A new result: every output of the page, in the order of `studio.build`."""
     try:
         seen = inspect(video, name, offered, progress)
-        look = replace(look, block=seen.liveliest_block)
+        names = [block.name for block in seen.blocks]
+        if not before or look.block not in names:  # a block that was chosen stays chosen
+            look = replace(look, block=seen.liveliest_block)
         return (
             gr.update(value="", visible=False),
             seen,
-            views.result(seen) + views.strip(text.STRIP, seen.clip.frames, seen.clip.times),
+            views.result(seen),
+            views.strip(text.STRIP, seen.clip.frames, seen.clip.times),
             views.knows(text.knows(seen.labels)),
-            gr.update(visible=bool(seen.blocks)),
-            gr.update(visible=not seen.blocks),
-            gr.update(choices=[b.name for b in seen.blocks], value=look.block or None),
+            gr.update(visible=bool(names)),
+            gr.update(visible=bool(names)),
+            gr.update(visible=not names),
+            gr.update(choices=text.block_choices(seen), value=look.block or None),
             *pictures(seen, look),
         )
     except Exception as error:
         said = sentence(error) + (text.KEPT if before else "")
-        return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 11
+        return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 13
 
 
 def redraw(seen: aia.Inspection | None, block: str, opacity: float, scale: str, colour_map: str):
     """The pictures of another block or with another look; nothing runs through the network again."""
+    if seen is None:
+        gr.Warning(text.EXPIRED)
     if seen is None or block not in {b.name for b in seen.blocks}:  # the model was changed meanwhile
         return [gr.skip()] * 5
     try:

@@ -43,7 +43,10 @@ THEME = gr.themes.Base(
     button_primary_background_fill_hover_dark="*primary_600",
     button_primary_text_color="white",
 )
-TO_RESULT = "() => { if (innerWidth < 800) document.getElementById('summary').scrollIntoView({behavior: 'smooth'}) }"
+TO_RESULT = """() => {
+    const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
+    if (innerWidth < 720) shown.scrollIntoView({behavior: "smooth"});
+}"""
 
 
 def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
@@ -76,43 +79,45 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                 plain = gr.HTML(views.words(text.NO_GATES), visible=False)
                 with gr.Column(visible=False, elem_id="gates") as gates:
                     sentence = gr.HTML(elem_id="sentence")
-                    overlay = gr.HTML(elem_id="overlay")
                     with gr.Row(elem_id="look"):
-                        block = gr.Dropdown(
-                            [], label=text.BLOCK, info=text.BLOCK_INFO, elem_id="block", scale=2, min_width=120
-                        )
+                        block = gr.Dropdown([], label=text.BLOCK, elem_id="block", scale=3, min_width=140)
                         opacity = gr.Slider(
-                            0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=2, min_width=140
+                            0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=3, min_width=140
                         )
                         scale = gr.Radio(
                             list(text.SCALES),
                             value=text.ABSOLUTE,
                             label=text.SCALE,
                             elem_id="scale",
-                            scale=2,
-                            min_width=110,
+                            scale=3,
+                            min_width=140,
                         )
                         colours = gr.Dropdown(
-                            list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=1, min_width=110
+                            list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=2, min_width=110
                         )
+                    overlay = gr.HTML(elem_id="overlay")
+                frames = gr.HTML(elem_id="frames")
+                with gr.Column(visible=False) as details:
                     strip = gr.HTML(elem_id="strip")
                     channels = gr.HTML(elem_id="channels")
                     profile = gr.HTML(elem_id="profile")
                     gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
 
         drawn = [sentence, overlay, strip, channels, profile]
-        result = [problem, seen, summary, known, gates, plain, block, *drawn]
+        result = [problem, seen, summary, frames, known, gates, details, plain, block, *drawn]
 
-        def show(video, name, opacity, scale, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way to inject it
-            return handlers.show(video, name, handlers.Look("", opacity, scale, colours), before, names, progress)
+        def show(video, name, block, opacity, scale, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way
+            return handlers.show(video, name, handlers.Look(block, opacity, scale, colours), before, names, progress)
 
-        inputs = [video, model, opacity, scale, colours, seen]
+        inputs = [video, model, block, opacity, scale, colours, seen]
         private = {"api_visibility": "private", "concurrency_id": "model", "concurrency_limit": CONCURRENCY}
+        shown = [summary, sentence, overlay]
         started = [video.upload, video.stop_recording, run.click, examples.load_input_event.then]
         for event in started:
-            event(show, inputs, result, show_progress_on=summary, **private).then(None, js=TO_RESULT)
+            event(None, js=TO_RESULT)
+            event(show, inputs, result, show_progress_on=shown, **private).then(None, js=TO_RESULT)
         model.input(lambda name: views.knows(text.knows(models.labels(name))), model, known, api_visibility="private")
-        model.input(show, inputs, result, show_progress_on=summary, **private)
+        model.input(show, inputs, result, show_progress_on=shown, **private)
         look = [seen, block, opacity, scale, colours]
         quick = {
             "api_visibility": "private",
@@ -120,7 +125,7 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
             "trigger_mode": "always_last",
             "concurrency_limit": 4,
         }
-        gr.on([block.input, opacity.release, scale.input, colours.input], handlers.redraw, look, drawn, **quick)
+        gr.on([block.input, opacity.input, scale.input, colours.input], handlers.redraw, look, drawn, **quick)
         _endpoints(names)
     page.queue(max_size=QUEUE, api_open=False)  # no way around the queue
     return page

@@ -22,13 +22,13 @@ PRIVACY = (
     "It may have up to {seconds} s and {megabytes} MB."
 )
 EMPTY_TITLE = "Nothing to show yet"
-EMPTY = "Choose an example or upload a clip on the left. The label and the gates appear here in about a second."
+EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; choose one of {names}."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
 KEPT = " Below you still see the previous clip."
 BLOCK = "Block"
-BLOCK_INFO = "From the first, fine and simple, to the last, coarse and abstract"
+EXPIRED = "This result has expired: press “Show the gates” once more."
 OPACITY = "Opacity"
 COLOUR_MAP = "Colours"
 SCALE = "Scale"
@@ -45,7 +45,8 @@ LEGEND_LOW, LEGEND_HIGH = "0 shut", "1 open"
 LEGEND_STRETCHED = "Colours stretched to this block and clip: small differences look large."
 LIMITS = (
     "Gates show what the network let through for <em>every</em> class, not why it chose this one: they are not "
-    "class-specific, and attention is not an explanation. The model knows only its own labels and gives any clip one of them."
+    "class-specific, and attention is not an explanation. Part of a map is much the same for any clip: compare two before you "
+    "read it as an answer to yours. The model knows only its own labels and gives any clip one of them."
 )
 NO_GATES = "This network has no AIA gates: it is the plain trunk to compare with. Choose a model with AIA to see gates."
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
@@ -95,6 +96,16 @@ def what_is_seen(seen: Inspection, block: BlockGates) -> str:
         f"{where} Over time it is most open at {times[found.open_frame]:.2f} s and most shut at "
         f"{times[found.closed_frame]:.2f} s."
     )
+
+
+def block_choices(seen: Inspection) -> list[tuple[str, str]]:
+    """What the block menu shows, and the block it stands for."""
+    count = len(seen.blocks)
+    sizes = (block.spatiotemporal_map.shape[1:] for block in seen.blocks)
+    return [
+        (f"{block.name} · {number} of {count} · {rows} × {columns} cells", block.name)
+        for number, (block, (rows, columns)) in enumerate(zip(seen.blocks, sizes, strict=True), start=1)
+    ]
 
 
 def channels_named(block: BlockGates) -> str:
