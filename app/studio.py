@@ -80,7 +80,7 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                 with gr.Column(visible=False, elem_id="gates") as gates:
                     sentence = gr.HTML(elem_id="sentence")
                     with gr.Row(elem_id="look"):
-                        block = gr.Dropdown([], label=text.BLOCK, elem_id="block", scale=3, min_width=140)
+                        block = gr.Dropdown([], label=text.BLOCK, elem_id="block", scale=5, min_width=230)
                         opacity = gr.Slider(
                             0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=3, min_width=140
                         )

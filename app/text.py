@@ -103,7 +103,7 @@ def block_choices(seen: Inspection) -> list[tuple[str, str]]:
     count = len(seen.blocks)
     sizes = (block.spatiotemporal_map.shape[1:] for block in seen.blocks)
     return [
-        (f"{block.name} · {number} of {count} · {rows} × {columns} cells", block.name)
+        (f"{block.name} · {number}/{count} · {rows}×{columns}", block.name)
         for number, (block, (rows, columns)) in enumerate(zip(seen.blocks, sizes, strict=True), start=1)
     ]
 
