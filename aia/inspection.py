@@ -114,6 +114,7 @@ class BlockGates:
         values, channels = self.spatiotemporal_map, self.channel_mean
         frame, row, column = np.unravel_index(values.argmax(), values.shape)
         order = np.argsort(-channels, kind="stable")
+        profile = values.mean(axis=(1, 2))
         return Highlights(
             low=float(values.min()),
             high=float(values.max()),
@@ -121,9 +122,9 @@ class BlockGates:
             flat=bool(np.ptp(values) < FLAT_SPREAD),
             peak_frame=int(frame),
             peak_place=((column + 0.5) / values.shape[2], (row + 0.5) / values.shape[1]),
-            open_frame=int(self.temporal_profile.argmax()),
-            closed_frame=int(self.temporal_profile.argmin()),
-            steady=bool(np.ptp(self.temporal_profile) < FLAT_SPREAD),
+            open_frame=int(profile.argmax()),
+            closed_frame=int(profile.argmin()),
+            steady=bool(np.ptp(profile) < FLAT_SPREAD),
             channels_flat=bool(np.ptp(channels) < FLAT_SPREAD),
             strongest=tuple(order[:5].tolist()),
             weakest=tuple(order[::-1][:5].tolist()),

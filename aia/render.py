@@ -42,7 +42,6 @@ def overlay(
     opacity: float = 0.5,
     colour_map: str = "viridis",
     scale: tuple[float, float] = (0.0, 1.0),
-    smooth: bool = True,
 ) -> np.ndarray:
     """Lays maps over frames.
 
@@ -53,7 +52,6 @@ def overlay(
         opacity: 0 shows only the frame, 1 only the map.
         colour_map: One of `COLOUR_MAPS`.
         scale: Values shown as the first and the last colour; the same for all frames.
-        smooth: Enlarges the map smoothly; otherwise every cell is one rectangle.
 
     Returns:
         RGB uint8 `[T, H, W, 3]`.
@@ -65,8 +63,8 @@ def overlay(
     out = (frames * UNSEEN_DIM).astype(np.uint8)
     for picture, frame, values in zip(out, frames, maps, strict=True):
         levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
-        method = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST  # cubic would draw values that no gate has
-        levels = cv2.resize(levels, (right - left, bottom - top), interpolation=method)
+        # linear: cubic would draw values that no gate has
+        levels = cv2.resize(levels, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
         colours = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
         part = frame[top:bottom, left:right]
         picture[top:bottom, left:right] = cv2.addWeighted(colours, opacity, part, 1 - opacity, 0)

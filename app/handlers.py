@@ -87,7 +87,7 @@ def show(video: str | None, name: str, look: Look, before: aia.Inspection | None
             seen,
             views.result(seen),
             views.strip(text.STRIP, seen.clip.frames, seen.clip.times),
-            views.knows(text.knows(seen.labels)),
+            views.quiet(text.knows(seen.labels)),
             gr.update(visible=bool(names)),
             gr.update(visible=bool(names)),
             gr.update(visible=not names),

@@ -59,7 +59,7 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
     with gr.Blocks(title=text.TITLE, analytics_enabled=False, delete_cache=(600, DELETE_AFTER_SECONDS)) as page:
         seen = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
         gr.HTML(views.header(text.device_words(aia.hub.best_device().type)))
-        with gr.Row(elem_classes="columns"):
+        with gr.Row():
             with gr.Column(scale=4, min_width=320, elem_classes="controls"):
                 video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
                 examples = gr.Examples(
@@ -70,9 +70,9 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                 )
                 choices = [(Path(name).name if Path(name).is_dir() else name, name) for name in names]
                 model = gr.Dropdown(choices, value=names[0] if names else None, label=text.MODEL, elem_id="model")
-                known = gr.HTML(views.knows(text.knows(models.labels(names[0]) if names else ())))
+                known = gr.HTML(views.quiet(text.knows(models.labels(names[0]) if names else ())))
                 run = gr.Button(text.RUN, variant="primary", elem_id="run")
-                gr.HTML(views.knows(_privacy_words()))
+                gr.HTML(views.quiet(_privacy_words()))
             with gr.Column(scale=7, min_width=320):
                 problem = gr.HTML(visible=False, elem_id="problem")
                 summary = gr.HTML(views.empty(), elem_id="summary")
@@ -109,6 +109,9 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
         def show(video, name, block, opacity, scale, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way
             return handlers.show(video, name, handlers.Look(block, opacity, scale, colours), before, names, progress)
 
+        def show_with_other_model(video, *rest, progress=gr.Progress()):  # noqa: B008
+            return show(video, *rest, progress) if video else [gr.skip()] * len(result)
+
         inputs = [video, model, block, opacity, scale, colours, seen]
         private = {"api_visibility": "private", "concurrency_id": "model", "concurrency_limit": CONCURRENCY}
         shown = [summary, sentence, overlay]
@@ -116,8 +119,8 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
         for event in started:
             event(None, js=TO_RESULT)
             event(show, inputs, result, show_progress_on=shown, **private).then(None, js=TO_RESULT)
-        model.input(lambda name: views.knows(text.knows(models.labels(name))), model, known, api_visibility="private")
-        model.input(show, inputs, result, show_progress_on=shown, **private)
+        model.input(lambda name: views.quiet(text.knows(models.labels(name))), model, known, api_visibility="private")
+        model.input(show_with_other_model, inputs, result, show_progress_on=shown, **private)
         look = [seen, block, opacity, scale, colours]
         quick = {
             "api_visibility": "private",

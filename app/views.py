@@ -45,8 +45,8 @@ def words(sentence: str) -> str:
     return f'<p class="words">{escape(sentence)}</p>'
 
 
-def knows(sentence: str) -> str:
-    """What the model can answer, and where the clip goes."""
+def quiet(sentence: str) -> str:
+    """A sentence that stays in the background."""
     return f'<p class="quiet">{escape(sentence)}</p>'
 
 

@@ -76,9 +76,9 @@ def test_the_heat_map_lies_where_the_network_looked():
     frames = np.full((1, 100, 200, 3), 100, np.uint8)
     maps = np.zeros((1, 2, 2))
     maps[0, 1, 0] = 1  # lower left of what was seen
-    out = render.overlay(frames, maps, seen_box=(0.25, 0, 0.75, 1), opacity=1, smooth=False)[0]
+    out = render.overlay(frames, maps, seen_box=(0.25, 0, 0.75, 1), opacity=1)[0]
     low, high = render.colour_table("viridis")[[0, 255]]
-    assert (out[75, 60] == high).all() and (out[25, 60] == low).all() and (out[75, 140] == low).all()
+    assert (out[90, 60] == high).all() and (out[10, 60] == low).all() and (out[90, 140] == low).all()
     assert (out[:, :50] == 35).all() and (out[:, 150:] == 35).all(), "what was not seen is dark and has no colour"
 
 
@@ -89,6 +89,14 @@ def test_colours_are_absolute_and_never_stretched_to_the_clip():
     assert (out[0] == render.colour_table("viridis")[128]).all() and (
         out[1] == render.colour_table("viridis")[153]
     ).all()
+
+
+def test_enlarging_a_map_draws_no_value_that_no_gate_has():
+    maps = np.zeros((1, 4, 4))
+    maps[0, 1:3, 1:3] = 0.4
+    out = render.overlay(np.zeros((1, 80, 80, 3), np.uint8), maps + 0.3, opacity=1)[0].reshape(-1, 3)
+    allowed = {tuple(colour) for colour in render.colour_table("viridis")[round(0.3 * 255) - 1 : round(0.7 * 255) + 2]}
+    assert {tuple(colour) for colour in out} <= allowed
 
 
 def test_opacity_nothing_is_the_frame():

@@ -240,6 +240,10 @@ def test_a_visitor_uploads_looks_around_and_gives_a_bad_file(page, server, not_a
 
 
 def test_an_example_a_model_with_another_gate_and_one_without(page, server):
+    choose(page, "#model", Path(server[1][1]).name)
+    page.wait_for_timeout(1500)
+    expect(page.locator("#problem")).to_be_hidden()  # choosing a model before a clip is no mistake
+    choose(page, "#model", Path(server[1][0]).name)
     page.get_by_text("swipe left", exact=True).click()
     expect(page.locator("#label")).to_be_visible(timeout=60_000)
     choose(page, "#model", Path(server[1][1]).name)

@@ -95,7 +95,11 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(data, tmp_path):
     finally:
         log.removeHandler(stop)
     assert not (tmp_path / "killed" / "model.safetensors").exists()
+    with (tmp_path / "killed" / "history.jsonl").open("a") as history:
+        history.write('{"epoch": 2, "loss": 0}\n')  # as if killed before the second epoch's state was whole
     resumed = train(recipe, data, tmp_path / "killed")
+    lines = (tmp_path / "killed" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     for name, tensor in whole.state_dict().items():
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-5), name
 

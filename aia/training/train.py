@@ -78,6 +78,9 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
 
     identity = {"recipe": recipe.to_json(), "init": init}
     first = _resume(out / "state.pt", parts, identity)
+    history = out / "history.jsonl"
+    lines = history.read_text(encoding="utf-8").splitlines(keepends=True) if history.is_file() else []
+    history.write_text("".join(lines[:first]), encoding="utf-8")  # a kill may have come between a line and its state
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
         picked = np.random.default_rng((recipe.seed, epoch)).permutation(len(pool))[: recipe.rendered]
@@ -86,12 +89,12 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
         line = {"epoch": epoch + 1, "loss": loss, "seconds": round(time.perf_counter() - start, 1)}
         if held:
             line |= {f"held_out_{k}": v for k, v in score(averaged.module, *held_set).items()}
-        with (out / "history.jsonl").open("a", encoding="utf-8") as history:
-            history.write(json.dumps(line) + "\n")
+        with history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
         _save_state(out / "state.pt", parts, identity, epoch + 1)
         log.info("%s", line)
     result = deepcopy(averaged.module).eval().to("cpu", memory_format=torch.contiguous_format)
-    result.save_pretrained(out, model_card_kwargs=_card(recipe, init, len(real), out / "history.jsonl"))
+    result.save_pretrained(out, model_card_kwargs=_card(recipe, init, len(real), history))
     return result
 
 
