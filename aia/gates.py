@@ -13,10 +13,12 @@ Hao et al., "Attention in Attention: Modeling Context Correlation for Efficient 
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from aia import record
+from aia import fused, record
 from aia.config import split_attention
 from aia.conv import ThinConv3d
 
@@ -139,6 +141,7 @@ class Attention(nn.Module):
         super().__init__()
         kinds, self.combination = split_attention(attention)
         self.block = block
+        self.fused = False  # whether to take the compiled passes where they can run; see `AIANet.fuse`
         self.first = _module(kinds[0])
         self.second = _module(kinds[1]) if len(kinds) == 2 else None
         for prefix, module in (("1.", self.first), ("2.", self.second)):
@@ -155,11 +158,14 @@ class Attention(nn.Module):
             The gated feature, same shape.
         """
         v = x.unflatten(0, (-1, record.num_segments()))  # [B * T, C, H, W] -> [B, T, C, H, W]
+        first, second = self.first, self.second
+        if self.fused and fused.usable(v):
+            first, second = partial(fused.forward, first), partial(fused.forward, second)
         if self.combination == "cascade":
-            out = self.second(self.first(v))
+            out = second(first(v))
         elif self.combination == "average":
-            out = 0.5 * self.first(v) + 0.5 * self.second(v)
+            out = 0.5 * first(v) + 0.5 * second(v)
         else:
-            out = self.first(v)
+            out = first(v)
         record.visit_block(self.block, v, out)
         return out.flatten(0, 1)

@@ -169,6 +169,13 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         """Where the weights are."""
         return self.head.weight.device
 
+    def fuse(self) -> AIANet:
+        """Lets the gates take their compiled passes where those can run (`fused.py`); returns the network itself."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.fused = True
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         """Classifies clips.
 

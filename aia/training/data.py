@@ -33,6 +33,7 @@ class Sample:
         scene: Where it was filmed; may be empty.
         split: "train", "test", ...
         seed: Of a rendered clip.
+        still: Whether only one of its frames is used, with a camera's movement at most; see `Recipe.negatives`.
     """
 
     file: Path | None
@@ -40,6 +41,7 @@ class Sample:
     scene: str = ""
     split: str = "train"
     seed: int = 0
+    still: bool = False
 
 
 def read_manifest(folder: Path) -> list[Sample]:
@@ -130,8 +132,11 @@ class ClipDataset(Dataset):
         rng = np.random.default_rng((self.recipe.seed, self.epoch, place))
         sample, config = self.samples[place], self.recipe.config
         frames = load_frames(sample, self.recipe, self.cache)
-        frames = frames[_random_indices(len(frames), config.num_segments, rng)]
-        frames, kind = _mirror_or_reverse(frames, sample.kind, self.recipe, rng)
+        if sample.still:
+            frames, kind = _motionless(frames, config.num_segments, rng), self.recipe.background
+        else:
+            frames = frames[_random_indices(len(frames), config.num_segments, rng)]
+            frames, kind = _mirror_or_reverse(frames, sample.kind, self.recipe, rng)
         x = _colours(_warp(frames, config.input_size, rng), rng)
         x = (x - np.asarray(config.mean, np.float32)) / np.asarray(config.std, np.float32)
         return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), self.kinds.index(kind)
@@ -143,6 +148,29 @@ def _random_indices(count: int, segments: int, rng: np.random.Generator) -> np.n
     within = rng.random(segments) if rng.random() < 0.7 else np.full(segments, 0.5)
     places = start + (stop - start) * (np.arange(segments) + within) / segments
     return np.minimum((places * count).astype(int), count - 1)
+
+
+def _motionless(frames: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
+    """One frame held still, seen by a camera that pans and zooms, or noise in its place: uint8 `[segments, S, S, 3]`."""
+    frame, side = frames[rng.integers(len(frames))], frames.shape[1]
+    choice = rng.random()
+    if choice < 0.2:  # coarse to fine noise, new in each frame or held
+        grain = int(rng.choice([4, 12, 40, side]))
+        mean, spread = rng.uniform(40, 215), rng.uniform(10, 90)
+        count = segments if rng.random() < 0.5 else 1
+        noise = np.clip(rng.normal(mean, spread, (count, grain, grain, 3)), 0, 255).astype(np.uint8)
+        return np.stack([cv2.resize(noise[i % count], (side, side)) for i in range(segments)])
+    if choice < 0.6:
+        return np.repeat(frame[None], segments, axis=0)
+    start, stop = rng.uniform(-0.12, 0.12, (2, 2)) * side  # the camera's pan in pixels
+    zooms = np.exp(rng.uniform(-0.1, 0.2, 2))
+    moved = []
+    for share in np.linspace(0, 1, segments):
+        zoom = zooms[0] + (zooms[1] - zooms[0]) * share
+        shift = start + (stop - start) * share + rng.normal(0, 0.004 * side, 2) + side / 2 * (1 - zoom)
+        matrix = np.column_stack([np.eye(2) * zoom, shift])
+        moved.append(cv2.warpAffine(frame, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101))
+    return np.stack(moved)
 
 
 def _mirror_or_reverse(
@@ -173,15 +201,15 @@ def _warp(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray
 
 def _colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One random exposure, contrast, cast and saturation for the clip, blur and noise: float32 in [0, 1]."""
-    x = frames.astype(np.float32) / 255
-    x = x ** np.exp(rng.normal(0, 0.2))
-    x = (x - 0.5) * np.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
+    tone = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.2))
+    tone = (tone - 0.5) * np.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
+    x = tone.astype(np.float32)[frames]  # a table: a power of each pixel would take most of the time
     grey = x.mean(axis=3, keepdims=True)
-    x = grey + (x - grey) * (0.0 if rng.random() < 0.1 else np.exp(rng.normal(0, 0.3)))
-    x = x * np.exp(rng.normal(0, 0.08, 3))
+    x = grey + (x - grey) * np.float32(0 if rng.random() < 0.1 else np.exp(rng.normal(0, 0.3)))
+    x *= np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
     if rng.random() < 0.2:
         sigma = rng.uniform(0.4, 1.5)
         x = np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in x])
     if rng.random() < 0.3:
-        x = x + rng.normal(0, rng.uniform(0.005, 0.04), x.shape)
-    return np.clip(x, 0, 1).astype(np.float32)
+        x += rng.standard_normal(x.shape, dtype=np.float32) * np.float32(rng.uniform(0.005, 0.04))
+    return np.clip(x, 0, 1, out=x)

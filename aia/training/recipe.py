@@ -25,6 +25,9 @@ class Recipe:
         holdout: Scenes, or files, of the train split that are kept for choosing the recipe.
         rendered: Rendered clips per epoch.
         rendered_pool: Rendered clips that exist; each epoch takes some of them.
+        background: Class of clips in which nothing happens that the model should name; "" for none.
+        negatives: Clips per epoch made from one frame of another clip, standing still or moved as by a camera, or from
+            noise: nothing moves in them by itself, so their class is `background`.
         epochs: Passes over the real clips.
         batch_size: Clips.
         lr: Peak learning rate of AdamW (the trunk's; head and gates take `new_lr`).
@@ -48,6 +51,8 @@ class Recipe:
     holdout: tuple[str, ...] = ()
     rendered: int = 0
     rendered_pool: int = 0
+    background: str = ""
+    negatives: int = 0
     epochs: int = 40
     batch_size: int = 12
     lr: float = 5e-4
@@ -111,4 +116,6 @@ def _fits(value: Any, field_name: str, default: Any) -> bool:
         return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
     if field_name == "network":
         return isinstance(value, dict)
+    if isinstance(default, str):
+        return isinstance(value, str)
     return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())

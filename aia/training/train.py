@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +66,10 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     for conv in model.modules():
         if isinstance(conv, nn.Conv2d):
             conv.to(memory_format=torch.channels_last)
-    model.to(device)
+    model.fuse().to(device)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     optimizer = torch.optim.AdamW(_groups(model, recipe))
-    per_epoch = len(real) + min(recipe.rendered, len(pool))
+    per_epoch = len(_epoch_samples(real, pool, recipe, 0))
     steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out
     if not steps:
         raise AIAError(
@@ -83,8 +85,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     history.write_text("".join(lines[:first]), encoding="utf-8")  # a kill may have come between a line and its state
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
-        picked = np.random.default_rng((recipe.seed, epoch)).permutation(len(pool))[: recipe.rendered]
-        dataset = ClipDataset([*real, *(pool[i] for i in picked)], recipe, cache, epoch)
+        dataset = ClipDataset(_epoch_samples(real, pool, recipe, epoch), recipe, cache, epoch)
         loss = _one_epoch(model, averaged, dataset, optimizer, schedule, recipe, f"epoch {epoch + 1}/{recipe.epochs}")
         line = {"epoch": epoch + 1, "loss": loss, "seconds": round(time.perf_counter() - start, 1)}
         if held:
@@ -98,11 +99,22 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     return result
 
 
+def _epoch_samples(real: list[Sample], pool: list[Sample], recipe: Recipe, epoch: int) -> list[Sample]:
+    """All real clips, some rendered ones, and the clips in which nothing moves by itself."""
+    rng = np.random.default_rng((recipe.seed, epoch))
+    drawn = [pool[i] for i in rng.permutation(len(pool))[: recipe.rendered]]
+    every = [*real, *drawn]
+    still = [replace(every[i], still=True) for i in rng.integers(len(every), size=recipe.negatives)]
+    return every + still
+
+
 def _one_epoch(model, averaged, dataset, optimizer, schedule, recipe: Recipe, title: str) -> float:
     """Trains on every clip once; returns the mean loss."""
     order = torch.Generator().manual_seed(recipe.seed * 100_003 + dataset.epoch)
-    loader = DataLoader(dataset, recipe.batch_size, shuffle=True, generator=order, num_workers=1, drop_last=True)
     device = model.device
+    # Without a GPU a worker would only take the network's core, and forking copies the memory that is in use.
+    workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    loader = DataLoader(dataset, recipe.batch_size, shuffle=True, generator=order, num_workers=workers, drop_last=True)
     model.train()
     total = 0.0
     for x, y in tqdm(loader, desc=title, unit="batch", leave=False):

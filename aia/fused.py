@@ -1,0 +1,234 @@
+"""AIA's modules in few passes over the feature: compiled C on the CPU, differentiable, equal to `gates.py` but for rounding.
+
+Training uses it (the gates cost several times a small trunk otherwise). It needs a C compiler once; where there is none,
+everything goes on with `gates.py`, which stays the reference.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from aia import record
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).with_name("fused.c")
+# Sums may be reordered, so that loops use the processor's vectors; the file reads no NaN or infinity on purpose.
+FLAGS = (
+    "-O3 -march=native -shared -fPIC -std=gnu11 -fno-math-errno -fno-trapping-math -fno-signed-zeros "
+    "-fassociative-math -freciprocal-math -ffinite-math-only"
+).split()
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled passes, or None where they cannot be had; compiled once for each machine and version."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not compiler:
+        return None
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aia-studio"
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join([compiler, *FLAGS, _processor()]).encode()).hexdigest()[:16]
+    path = root / f"fused-{key}.so"
+    try:
+        if not path.is_file():
+            root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=root) as folder:
+                part = Path(folder) / "fused.so"
+                subprocess.run(
+                    [compiler, *FLAGS, str(SOURCE), "-o", str(part)], check=True, capture_output=True, timeout=120
+                )
+                part.replace(path)
+        return ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError) as error:
+        log.info("The gates run without compiled passes: %s", error)
+        return None
+
+
+def _processor() -> str:
+    """What tells one processor from another on Linux; a library made for one may not run on the next."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def usable(x: Tensor) -> bool:
+    """Whether a feature can take the compiled passes."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and library() is not None
+    )
+
+
+def _call(name: str, *arguments: Tensor | int | None) -> None:
+    plain = [
+        ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else ctypes.c_void_p() if a is None else ctypes.c_int(a)
+        for a in arguments
+    ]
+    getattr(library(), name)(*plain)
+
+
+class PoolTHW(torch.autograd.Function):
+    """x `[B, T, H, W, C]`, u `[B, T, H, W]` or None -> max and mean of x . u over T, over H and over W."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, u: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        b, t, h, w, c = x.shape
+        shapes = (b, h, w, c), (b, t, w, c), (b, t, h, c)
+        pooled = tuple(x.new_empty(s[0], 2, *s[1:]) for s in shapes)
+        train = any(ctx.needs_input_grad)
+        args = [x.new_empty(s, dtype=torch.int32) if train else None for s in shapes]
+        _call("pool_thw", x, u, *x.shape, *pooled, *args)
+        if train:
+            ctx.save_for_backward(x, u, *args)
+        return pooled
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, u, *args = ctx.saved_tensors
+        dx, du = torch.empty_like(x), None if u is None else torch.empty_like(u)
+        _call("pool_thw_backward", x, u, *x.shape, *(g.contiguous() for g in grads), *args, dx, du)
+        return dx, du
+
+
+class PoolC(torch.autograd.Function):
+    """Max and mean over C of x `[B, T, H, W, C]`, or of x . G where gates are given -> `[B, 2, T, H, W]`."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, *gates: Tensor) -> Tensor:
+        pooled = x.new_empty(x.shape[0], 2, *x.shape[1:4])
+        train = any(ctx.needs_input_grad)
+        arg = x.new_empty(x.shape[:4], dtype=torch.int32) if train else None
+        _call("pool_c", x, *(gates or (None,) * 3), *x.shape, pooled, arg)
+        if train:
+            ctx.save_for_backward(x, arg, *gates)
+        return pooled
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
+        x, arg, *gates = ctx.saved_tensors
+        dx, dgates = torch.empty_like(x), [torch.empty_like(g) for g in gates]
+        none = (None,) * 3
+        _call("pool_c_backward", x, *(gates or none), grad.contiguous(), arg, *x.shape, dx, *(dgates or none))
+        return dx, *dgates
+
+
+class GateTHW(torch.autograd.Function):
+    """x . (T + H + W) / 3."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, *gates: Tensor) -> Tensor:
+        ctx.save_for_backward(x, *gates)
+        y = torch.empty_like(x)
+        _call("gate_thw", x, *gates, *x.shape, y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
+        x, *gates = ctx.saved_tensors
+        dx, dgates = torch.empty_like(x), [torch.empty_like(g) for g in gates]
+        _call("gate_thw_backward", x, *gates, grad.contiguous(), *x.shape, dx, *dgates)
+        return dx, *dgates
+
+
+class GateC(torch.autograd.Function):
+    """x . u."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, u: Tensor) -> Tensor:
+        ctx.save_for_backward(x, u)
+        y = torch.empty_like(x)
+        _call("gate_c", x, u, *x.shape, y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, u = ctx.saved_tensors
+        dx, du = torch.empty_like(x), torch.empty_like(u)
+        _call("gate_c_backward", x, u, grad.contiguous(), *x.shape, dx, du)
+        return dx, du
+
+
+class ThinConv(torch.autograd.Function):
+    """3x3x3, padding 1, two channels to one: `[B, 2, L, M, N]`, `[1, 2, 3, 3, 3]` -> `[B, 1, L, M, N]`."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: Tensor) -> Tensor:
+        kernel = kernel.contiguous()
+        ctx.save_for_backward(x, kernel)
+        y = x.new_empty(x.shape[0], 1, *x.shape[2:])
+        _call("thin_conv", x, kernel, x.shape[0], *x.shape[2:], y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, kernel = ctx.saved_tensors
+        dx, dkernel = torch.empty_like(x), torch.empty_like(kernel)
+        _call("thin_conv_backward", x, kernel, grad.contiguous(), x.shape[0], *x.shape[2:], dx, dkernel)
+        return dx, dkernel
+
+
+DIMS = {"C": 2, "T": 1, "H": 3, "W": 4}  # where each axis lies in [B, T, C, H, W]
+# How a unit's kernel and gate turn between the published order of axes and the one with C last.
+_KERNEL = {"C": (0, 1, 2, 3, 4), "T": (0, 1, 3, 4, 2), "H": (0, 1, 2, 4, 3), "W": (0, 1, 2, 3, 4)}
+_GATE = {"C": (0, 1, 2, 3), "T": (0, 3, 1, 2), "H": (0, 1, 3, 2), "W": (0, 1, 3, 2)}  # to the published order
+_BACK = {"C": (0, 1, 2, 3), "T": (0, 2, 3, 1), "H": (0, 1, 3, 2), "W": (0, 1, 3, 2)}
+
+
+def _gate(unit: nn.Module, pooled: Tensor) -> Tensor:
+    """The unit's gate for its pooled maps, in the layout of this file, after the recorder and the switches saw it."""
+    y = unit.bn(ThinConv.apply(pooled, unit.conv.weight.permute(_KERNEL[unit.axis])))
+    gate = torch.sigmoid(y).squeeze(1)
+    dim = DIMS[unit.axis]
+    seen = record.visit_gate(unit.site, gate.permute(_GATE[unit.axis]).unsqueeze(dim))
+    return seen.squeeze(dim).permute(_BACK[unit.axis]).contiguous()
+
+
+def c(module: nn.Module, x: Tensor) -> Tensor:
+    """X . U_C(X)."""
+    return GateC.apply(x, _gate(module.C, PoolC.apply(x)))
+
+
+def _st_gates(module: nn.Module, x: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    pooled = PoolTHW.apply(x, u)
+    return tuple(_gate(unit, maps) for unit, maps in zip((module.T, module.H, module.W), pooled, strict=True))
+
+
+def st(module: nn.Module, x: Tensor) -> Tensor:
+    """X . G(X)."""
+    return GateTHW.apply(x, *_st_gates(module, x))
+
+
+def cinst(module: nn.Module, x: Tensor) -> Tensor:
+    """X . G(X . U_C(X))."""
+    return GateTHW.apply(x, *_st_gates(module, x, _gate(module.C, PoolC.apply(x))))
+
+
+def stinc(module: nn.Module, x: Tensor) -> Tensor:
+    """X . U_C(X . G(X))."""
+    return GateC.apply(x, _gate(module.C, PoolC.apply(x, *_st_gates(module, x))))
+
+
+_FORWARD = {"C": c, "ST": st, "CinST": cinst, "STinC": stinc}
+
+
+def forward(module: nn.Module, v: Tensor) -> Tensor:
+    """One of the four modules of `gates.py` on `v` `[B, T, C, H, W]`; same shape."""
+    if any(unit.channel_mean for unit in module.children()):
+        return module(v)  # the STinC of before 2022-08-05: converted, never trained
+    x = v.permute(0, 1, 3, 4, 2).contiguous()  # [B, T, H, W, C]: no copy where v is channels last already
+    return _FORWARD[type(module).__name__](module, x).permute(0, 1, 4, 2, 3)
