@@ -6,14 +6,18 @@ PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3.1
 PY := .venv/bin/python
 ARGS ?=
 
-RECIPE := aia/training/configs/egogestar-tsm-cinst.json
+CONFIGS := aia/training/configs
+RECIPE := $(CONFIGS)/egogestar.json
 OUT := runs/$(basename $(notdir $(RECIPE)))
+INIT := torchvision
+# One of the family: temporal and attention of its network, such as tsn-none, tsm-stinc or "tsm-c->st".
+MEMBER := tsm-cinst
 # Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help app test lint format bench examples model need-data clean
+.PHONY: help app test lint format bench examples model models need-data clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,8 +42,15 @@ bench: .venv/.app ## time decoding, the network, gates, drawing and the whole re
 examples: .venv/.app ## draw assets/examples again
 	$(PY) -m aia.training.examples assets/examples
 
-model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--init torchvision"]
+model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--set seed=1"]
 	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)
+
+models: need-data .venv/.app ## a shipped model from scratch: make models DATA=folder [MEMBER=tsn-cinst] [INIT=trunk file]
+	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/egogestar \
+	  --init "$(INIT)" --cache runs/cache $(ARGS)
+	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar-family.json --data "$(DATA)" --out "runs/$(MEMBER)" \
+	  --init runs/egogestar --cache runs/cache --set network.temporal=$(firstword $(subst -, ,$(MEMBER))) \
+	  --set "network.attention=$(patsubst tsn-%,%,$(patsubst tsm-%,%,$(MEMBER)))" $(ARGS)
 
 need-data:
 	@test -n "$(DATA)" || { \

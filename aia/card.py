@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from huggingface_hub import ModelCard, ModelCardData
+from collections.abc import Sequence
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from aia.config import AIAConfig
 
@@ -30,8 +32,12 @@ def model_card(
     *,
     name: str = "path/to/this/folder",
     license: str | None = None,
+    intended: str = "",
     origin: str = "",
     results: str = "",
+    limits: str = "",
+    citations: Sequence[str] = (),
+    evaluation: Sequence[EvalResult] = (),
 ) -> ModelCard:
     """Builds the card of a model.
 
@@ -39,13 +45,19 @@ def model_card(
         config: The model.
         name: What a reader gives to `aia.load`.
         license: Of the weights, as the Hub calls it; None where nobody stated one.
+        intended: Markdown: what it is for, and what not.
         origin: Markdown: where the weights come from, on which data, under which terms, by which command.
         results: Markdown: what was measured, and how.
+        limits: Markdown: what else a user must know.
+        citations: BibTeX entries beside the paper's.
+        evaluation: What was measured, for the Hub's `model-index`.
 
     Returns:
         The card; `str(card)` is its Markdown with the metadata in front.
     """
     data = ModelCardData(
+        model_name=name if evaluation else None,
+        eval_results=list(evaluation) or None,
         library_name="aia-studio",
         license=license,
         pipeline_tag="video-classification",
@@ -58,20 +70,31 @@ def model_card(
     sections = {
         f"AIA: {config.title}": "A video classifier with Attention-in-Attention gates (Hao et al., IEEE TCSVT 2022).",
         "Use": USE.format(name=name),
+        "Intended use": intended,
         "What it takes": (
             f"{config.num_segments} frames, one from the middle of each of {config.num_segments} equal segments; RGB, resized "
             f"to {resize} px, centre crop {config.input_size} px, mean {list(config.mean)}, std {list(config.std)}."
         ),
         f"Labels ({config.num_classes})": labels,
+        "When it does not know": _answering(config),
         "Where the weights come from": origin or "Not stated.",
         "Results": results or "None stated.",
         "Limits": (
-            "The model knows only its own labels and gives every video one of them. Its gates show what the network let "
-            "through; they are not specific to a class, and attention is not an explanation."
+            "The model knows only its own labels. Its gates show what the network let through; they are not specific to a "
+            "class, and attention is not an explanation." + (f"\n\n{limits}" if limits else "")
         ),
-        "Citation": f"```bibtex\n{BIBTEX}\n```",
+        "Citation": "```bibtex\n" + "\n\n".join([BIBTEX, *citations]) + "\n```",
     }
-    body = "\n\n".join(
-        f"{'#' if i == 0 else '##'} {title}\n\n{text}" for i, (title, text) in enumerate(sections.items())
-    )
+    written = [(title, text) for title, text in sections.items() if text]
+    body = "\n\n".join(f"{'##' if i else '#'} {title}\n\n{text}" for i, (title, text) in enumerate(written))
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
+
+
+def _answering(config: AIAConfig) -> str:
+    """What becomes of the logits."""
+    if not config.threshold:
+        return "No threshold was measured: every video gets one of the labels."
+    return (
+        f"Probabilities are softmax(logits / {config.temperature:g}). Where the largest is below {config.threshold:g}, the "
+        "model does not know the clip: `seen.sure` is False and `seen.label` only the closest label."
+    )

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("inspect", help="label one video and write its gates as npz, json, csv, png and mp4")
     command.add_argument("video", metavar="VIDEO")
     command.add_argument("--out", required=True, type=Path, metavar="DIR")
-    command.add_argument("--block", help="the block to draw; the liveliest by default")
+    command.add_argument("--block", help="the block to draw; by default the model's own, else the liveliest")
     _model_options(command)
     command.set_defaults(run=_inspect)
 
@@ -62,7 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help="train a network by a recipe; goes on where it was killed")
     command.add_argument("recipe", metavar="CONFIG")
     command.add_argument(
-        "--data", required=True, type=Path, metavar="DIR", help="videos and a csv: file, label, split, scene"
+        "--data",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="videos and a csv (file, label, split, scene), or CLASS/*.mp4, or SPLIT/CLASS/*.mp4",
     )
     command.add_argument("--out", required=True, type=Path, metavar="DIR")
     command.add_argument(
@@ -72,16 +76,42 @@ def _parser() -> argparse.ArgumentParser:
         help="start weights: torchvision, a trunk's state dict or a model folder",
     )
     command.add_argument("--cache", type=Path, metavar="DIR", help="decoded clips; OUT/cache by default")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value for a field of the recipe, such as seed=1 or network.attention=stinc; may be repeated",
+    )
     command.set_defaults(run=_train)
 
-    command = commands.add_parser("evaluate", help="accuracy of a model on a labelled folder")
-    command.add_argument("model", metavar="MODEL")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command = commands.add_parser("push", help="upload a model folder and its card to the Hub; needs HF_TOKEN")
+    command.add_argument("folder", type=Path, metavar="FOLDER")
+    command.add_argument("repo", metavar="USER/REPO")
+    command.add_argument("--private", action="store_true", help="if the repository has to be made")
+    command.set_defaults(run=_push)
+
+    command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the README")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
+    command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
+    command.add_argument("--recipe", metavar="CONFIG", help="where the model's folder has no recipe.json")
+    command.add_argument("--split", default="held-out", help="test, background, unknown or (default) held-out")
     command.add_argument(
-        "--recipe", required=True, metavar="CONFIG", help="says which class of the data has which label"
+        "--write", type=Path, metavar="FILE", help="keep the logits of all splits but test in this file"
     )
-    command.add_argument("--split", default="test")
+    command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
+    command.add_argument("--ship", metavar="NAME", help="copy the run into the shipped models, in half precision")
+    command.add_argument("--results", type=Path, metavar="FILE", help="what the tables are made of; shipped by default")
+    command.add_argument("--calibrate", action="store_true", help="write temperature and threshold of shipped models")
+    command.add_argument("--update", action="store_true", help="write the tables and the cards instead of printing")
     command.set_defaults(run=_evaluate)
+
+    command = commands.add_parser("localise", help="whether the gates look at the hand, on drawn clips")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--clips", type=int, default=300)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--json", action="store_true", help="all numbers, those of every block too")
+    command.set_defaults(run=_localise)
 
     command = commands.add_parser("bench", help="time decoding, the network, gates, drawing and the whole request")
     command.add_argument("--video", metavar="VIDEO", help="a video of your own; otherwise one is drawn")
@@ -119,13 +149,24 @@ def _classify(options: argparse.Namespace) -> int:
                 print(json.dumps({"file": video, "error": str(error)}), flush=True)
             continue
         if options.json:
-            answer = {"file": video, "label": seen.label, "scores": seen.scores, "model": options.model}
+            answer = {
+                "file": video,
+                "label": seen.label,
+                "sure": seen.sure,
+                "scores": seen.scores,
+                "model": options.model,
+            }
             print(json.dumps({**answer, "frames": seen.clip.indices.tolist()}), flush=True)
         else:
-            print(f"{video}: {seen.label} ({seen.probabilities.max():.0%})", flush=True)
+            print(f"{video}: {_answer(seen)}", flush=True)
             for warning in seen.clip.warnings:
                 print(f"  {warning}", file=sys.stderr)
     return int(failed)
+
+
+def _answer(seen: Any) -> str:
+    """What an inspection says, in a few words."""
+    return f"{'' if seen.sure else 'not sure; closest: '}{seen.label} ({seen.probabilities.max():.0%})"
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -135,7 +176,7 @@ def _inspect(options: argparse.Namespace) -> int:
     model = _load(options)
     seen = inspect(model, read_clip(options.video, model.config.num_segments))
     files = seen.save(options.out, block=options.block)
-    print(f"{options.video}: {seen.label} ({seen.probabilities.max():.0%})")
+    print(f"{options.video}: {_answer(seen)}")
     print(f"{options.out}: {', '.join(file.name for file in files)}")
     return 0
 
@@ -154,17 +195,68 @@ def _train(options: argparse.Namespace) -> int:
     from aia.training.recipe import Recipe
     from aia.training.train import train
 
-    train(Recipe.from_file(options.recipe), options.data, options.out, init=options.init, cache=options.cache)
+    recipe = Recipe.from_file(options.recipe, options.set)
+    train(recipe, options.data, options.out, init=options.init, cache=options.cache)
+    return 0
+
+
+def _push(options: argparse.Namespace) -> int:
+    from aia.push import push
+
+    print(push(options.folder, options.repo, private=options.private))
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from aia.hub import load
-    from aia.training.evaluate import evaluate
-    from aia.training.recipe import Recipe
+    return _evaluate_models(options) if options.models else _report(options)
 
-    result = evaluate(load(options.model), options.data, Recipe.from_file(options.recipe), options.split)
-    print(json.dumps(result, indent=1))
+
+def _evaluate_models(options: argparse.Namespace) -> int:
+    from aia.hub import load
+    from aia.training.evaluate import SPLITS, evaluate, measure, recipe_of, write_results
+    from aia.training.ship import ship
+
+    if options.data is None:
+        raise AIAError("Evaluating a model needs clips; give their folder with --data.")
+    if options.ship and len(options.models) > 1:
+        raise AIAError("Only one run can be shipped under one name; give one.")
+    for name in options.models:
+        if options.ship:
+            gap = ship(Path(name), options.ship, options.data)
+            print(f"{options.ship}: the same answers in half precision, probabilities within {gap:.4f}")
+            continue
+        model, recipe = load(name), recipe_of(name, options.recipe)
+        if options.write:
+            run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
+            write_results([run], options.write)
+            print(f"{options.write}: {run.name}, {sum(len(s.clips) for s in run.splits.values())} clips")
+        else:
+            print(json.dumps({"model": name, **evaluate(model, options.data, recipe, options.split)}), flush=True)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from aia.training import report, ship
+    from aia.training.evaluate import RESULTS, read_results
+
+    runs = read_results(options.results or RESULTS)
+    if options.data:
+        print("\n".join(ship.check(runs, options.data, test=options.test)))
+    if options.calibrate:
+        print("\n".join(ship.calibrate_shipped(runs)))
+    if options.update:
+        print("\n".join(str(path) for path in report.update(runs)))
+    if not (options.data or options.calibrate or options.update):
+        print(report.tables(runs))
+    return 0
+
+
+def _localise(options: argparse.Namespace) -> int:
+    from aia.hub import load
+    from aia.training.localise import localise
+
+    result = localise(load(options.model), clips=options.clips, seed=options.seed)
+    print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0
 
 

@@ -38,6 +38,10 @@ MODULE_NAMES = {
 }
 
 MIN_INPUT_SIZE = 32  # pixels: the trunks halve the picture five times
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
+_STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+_LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed
+_INVERTED_RESIDUALS = 17  # of MobileNetV2
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class AIAConfig:
             the aspect kept.
         mean: Per-channel (RGB) mean of pixels in [0, 1].
         std: Per-channel (RGB) standard deviation of pixels in [0, 1].
+        temperature: Probabilities are softmax(logits / temperature), 0.05 to 20 (temperature scaling, Guo et al., ICML
+            2017); 1 where nobody calibrated.
+        threshold: A largest probability below it means that the model does not know the clip, 0 <= x < 1 (Hendrycks and
+            Gimpel, ICLR 2017); 0 where nobody measured one: then every clip gets a label.
+        default_block: The block to look at first, such as "features.12"; "" for the one whose map moves most.
 
     Raises:
         AIAError: A value has the wrong type or lies out of range; the sentence names the field.
@@ -69,6 +78,9 @@ class AIAConfig:
     resize: int | tuple[int, int] = (240, 320)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    temperature: float = 1.0
+    threshold: float = 0.0
+    default_block: str = ""
 
     def __post_init__(self) -> None:
         for name in ("labels", "mean", "std", "resize"):  # JSON has lists only
@@ -89,6 +101,23 @@ class AIAConfig:
                 raise AIAError(
                     f"The configuration's {name} must be three numbers from {low} to 10, not {_show(value)}."
                 )
+        self._check_answer()
+
+    def _check_answer(self) -> None:
+        low, high = LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE
+        if not _is_number(self.temperature) or not low <= self.temperature <= high:
+            raise AIAError(
+                f"The configuration's temperature must be a number from {low} to {high}, not {_show(self.temperature)}."
+            )
+        if not _is_number(self.threshold) or not 0 <= self.threshold < 1:
+            raise AIAError(
+                f"The configuration's threshold must be at least 0 and less than 1, not {_show(self.threshold)}."
+            )
+        if self.default_block not in ("", *self.blocks):
+            raise AIAError(
+                f"The configuration's default_block is {_show(self.default_block)}; it must be empty or a block of "
+                f"{self.arch} that can hold AIA, from {self.blocks[0]} to {self.blocks[-1]}."
+            )
 
     def _check_resize(self) -> None:
         sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
@@ -118,11 +147,32 @@ class AIAConfig:
         return len(self.labels)
 
     @property
-    def title(self) -> str:
-        """The network in the paper's words, such as "TSM with CinST, mobilenet_v2"."""
+    def blocks(self) -> tuple[str, ...]:
+        """The trunk's blocks that AIA and the shift may change, in order, by their names in the network."""
+        if self.arch == "mobilenet_v2":
+            return tuple(f"features.{i}" for i in range(1, _INVERTED_RESIDUALS + 1))
+        return tuple(
+            f"layer{stage}.{i}"
+            for stage, count in enumerate(_STAGES[self.arch], start=1)
+            for i in range(0, count, 2 if count >= _LONG_STAGE else 1)
+        )
+
+    @property
+    def blind_to_order(self) -> bool:
+        """Whether single frames are averaged, so that their order changes nothing: TSN without AIA."""
+        return self.temporal == "tsn" and self.attention == "none"
+
+    @property
+    def method(self) -> str:
+        """The network without its trunk, in the paper's words, such as "TSM with CinST"."""
         kinds, combination = split_attention(self.attention)
         joint = {"single": "", "average": " + ", "cascade": " → "}[combination]
-        return f"{self.temporal.upper()} with {joint.join(MODULE_NAMES[kind] for kind in kinds)}, {self.arch}"
+        return f"{self.temporal.upper()} with {joint.join(MODULE_NAMES[kind] for kind in kinds)}"
+
+    @property
+    def title(self) -> str:
+        """The network with its trunk, such as "TSM with CinST, mobilenet_v2"."""
+        return f"{self.method}, {self.arch}"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types, in the order of their definition."""

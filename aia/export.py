@@ -21,7 +21,7 @@ def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Pa
         seen: What to write.
         folder: Made if missing. Gets inspection.json, gates.npz, channels.csv, frames.csv and, of one block, overlay.png
             and overlay.mp4 (the absolute scale 0 to 1); without gates, the plain frames.
-        block: The block to draw; the liveliest by default.
+        block: The block to draw; the inspection's `first_block` by default.
 
     Returns:
         The files.
@@ -29,7 +29,7 @@ def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Pa
     Raises:
         AIAError: There is no such block, or the folder cannot be made.
     """
-    shown = seen.block(block or seen.liveliest_block) if block or seen.blocks else None
+    shown = seen.block(block or seen.first_block) if block or seen.blocks else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,6 +78,7 @@ def summary(seen: Inspection, shown: BlockGates | None = None) -> dict[str, Any]
         "model": seen.model,
         "network": seen.title,
         "label": seen.label,
+        "sure": seen.sure,
         "scores": seen.scores,
         "device": seen.device,
         "seconds": dict(seen.seconds),

@@ -20,15 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from aia import record
+from aia.record import DIMS
 
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("fused.c")
 # Sums may be reordered, so that loops use the processor's vectors; the file reads no NaN or infinity on purpose.
 FLAGS = (
-    "-O3 -march=native -shared -fPIC -std=gnu11 -fno-math-errno -fno-trapping-math -fno-signed-zeros "
-    "-fassociative-math -freciprocal-math -ffinite-math-only"
-).split()
+    *("-O3", "-march=native", "-shared", "-fPIC", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffinite-math-only"),
+)
 
 
 @cache
@@ -82,7 +83,7 @@ def _call(name: str, *arguments: Tensor | int | None) -> None:
     getattr(library(), name)(*plain)
 
 
-class PoolTHW(torch.autograd.Function):
+class _PoolTHW(torch.autograd.Function):
     """x `[B, T, H, W, C]`, u `[B, T, H, W]` or None -> max and mean of x . u over T, over H and over W."""
 
     @staticmethod
@@ -105,7 +106,7 @@ class PoolTHW(torch.autograd.Function):
         return dx, du
 
 
-class PoolC(torch.autograd.Function):
+class _PoolC(torch.autograd.Function):
     """Max and mean over C of x `[B, T, H, W, C]`, or of x . G where gates are given -> `[B, 2, T, H, W]`."""
 
     @staticmethod
@@ -127,7 +128,7 @@ class PoolC(torch.autograd.Function):
         return dx, *dgates
 
 
-class GateTHW(torch.autograd.Function):
+class _GateTHW(torch.autograd.Function):
     """x . (T + H + W) / 3."""
 
     @staticmethod
@@ -145,7 +146,7 @@ class GateTHW(torch.autograd.Function):
         return dx, *dgates
 
 
-class GateC(torch.autograd.Function):
+class _GateC(torch.autograd.Function):
     """x . u."""
 
     @staticmethod
@@ -163,26 +164,43 @@ class GateC(torch.autograd.Function):
         return dx, du
 
 
-class ThinConv(torch.autograd.Function):
-    """3x3x3, padding 1, two channels to one: `[B, 2, L, M, N]`, `[1, 2, 3, 3, 3]` -> `[B, 1, L, M, N]`."""
+class _GateOf(torch.autograd.Function):
+    """sigmoid(BN(K * pooled)): `[B, 2, L, M, N]`, kernel `[1, 2, 3, 3, 3]` -> `[B, L, M, N]`.
+
+    One-channel batch norm by hand: PyTorch's own is slow for it. `mean` and `var` are the running ones, or None to take
+    the batch's, which are returned beside the gate.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, kernel: Tensor) -> Tensor:
+    def forward(ctx, pooled, kernel, weight, bias, mean, var, eps):
         kernel = kernel.contiguous()
-        ctx.save_for_backward(x, kernel)
-        y = x.new_empty(x.shape[0], 1, *x.shape[2:])
-        _call("thin_conv", x, kernel, x.shape[0], *x.shape[2:], y)
-        return y
+        y = pooled.new_empty(pooled.shape[0], *pooled.shape[2:])
+        _call("thin_conv", pooled, kernel, *y.shape, y)
+        ctx.batch = mean is None
+        if ctx.batch:
+            mean = y.mean()
+        y -= mean
+        if ctx.batch:
+            var = y.flatten().dot(y.flatten()) / y.numel()
+        scale = torch.rsqrt(var + eps)
+        gate = torch.sigmoid(torch.addcmul(bias, y, scale * weight))
+        ctx.save_for_backward(pooled, kernel, weight, y, scale, gate)
+        ctx.mark_non_differentiable(mean, var)
+        return gate, mean, var
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        x, kernel = ctx.saved_tensors
-        dx, dkernel = torch.empty_like(x), torch.empty_like(kernel)
-        _call("thin_conv_backward", x, kernel, grad.contiguous(), x.shape[0], *x.shape[2:], dx, dkernel)
-        return dx, dkernel
+    def backward(ctx, grad, *_):
+        pooled, kernel, weight, y, scale, gate = ctx.saved_tensors
+        d = torch.ops.aten.sigmoid_backward(grad.contiguous(), gate)
+        dbias, dweight = d.sum(), torch.dot(d.flatten(), y.flatten()) * scale
+        if ctx.batch:
+            d.sub_(dbias / d.numel()).addcmul_(y, scale * dweight / d.numel(), value=-1)
+        d *= weight * scale
+        dpooled, dkernel = torch.empty_like(pooled), torch.empty_like(kernel)
+        _call("thin_conv_backward", pooled, kernel, d, *d.shape, dpooled, dkernel)
+        return dpooled, dkernel, dweight.view(1), dbias.view(1), None, None, None
 
 
-DIMS = {"C": 2, "T": 1, "H": 3, "W": 4}  # where each axis lies in [B, T, C, H, W]
 # How a unit's kernel and gate turn between the published order of axes and the one with C last.
 _KERNEL = {"C": (0, 1, 2, 3, 4), "T": (0, 1, 3, 4, 2), "H": (0, 1, 2, 4, 3), "W": (0, 1, 2, 3, 4)}
 _GATE = {"C": (0, 1, 2, 3), "T": (0, 3, 1, 2), "H": (0, 1, 3, 2), "W": (0, 1, 3, 2)}  # to the published order
@@ -191,36 +209,47 @@ _BACK = {"C": (0, 1, 2, 3), "T": (0, 2, 3, 1), "H": (0, 1, 3, 2), "W": (0, 1, 3,
 
 def _gate(unit: nn.Module, pooled: Tensor) -> Tensor:
     """The unit's gate for its pooled maps, in the layout of this file, after the recorder and the switches saw it."""
-    y = unit.bn(ThinConv.apply(pooled, unit.conv.weight.permute(_KERNEL[unit.axis])))
-    gate = torch.sigmoid(y).squeeze(1)
+    bn, kernel = unit.bn, unit.conv.weight.permute(_KERNEL[unit.axis])
+    running = (None, None) if bn.training else (bn.running_mean, bn.running_var)
+    gate, mean, var = _GateOf.apply(pooled, kernel, bn.weight, bn.bias, *running, bn.eps)
+    if bn.training:
+        _track(bn, mean, var, gate.numel())
     dim = DIMS[unit.axis]
     seen = record.visit_gate(unit.site, gate.permute(_GATE[unit.axis]).unsqueeze(dim))
     return seen.squeeze(dim).permute(_BACK[unit.axis]).contiguous()
 
 
+@torch.no_grad()
+def _track(bn: nn.BatchNorm3d, mean: Tensor, var: Tensor, count: int) -> None:
+    """What batch norm does to its running statistics; the running variance is the unbiased one."""
+    bn.num_batches_tracked += 1
+    bn.running_mean.lerp_(mean, bn.momentum)
+    bn.running_var.lerp_(var * (count / max(1, count - 1)), bn.momentum)
+
+
 def c(module: nn.Module, x: Tensor) -> Tensor:
     """X . U_C(X)."""
-    return GateC.apply(x, _gate(module.C, PoolC.apply(x)))
+    return _GateC.apply(x, _gate(module.C, _PoolC.apply(x)))
 
 
 def _st_gates(module: nn.Module, x: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    pooled = PoolTHW.apply(x, u)
+    pooled = _PoolTHW.apply(x, u)
     return tuple(_gate(unit, maps) for unit, maps in zip((module.T, module.H, module.W), pooled, strict=True))
 
 
 def st(module: nn.Module, x: Tensor) -> Tensor:
     """X . G(X)."""
-    return GateTHW.apply(x, *_st_gates(module, x))
+    return _GateTHW.apply(x, *_st_gates(module, x))
 
 
 def cinst(module: nn.Module, x: Tensor) -> Tensor:
     """X . G(X . U_C(X))."""
-    return GateTHW.apply(x, *_st_gates(module, x, _gate(module.C, PoolC.apply(x))))
+    return _GateTHW.apply(x, *_st_gates(module, x, _gate(module.C, _PoolC.apply(x))))
 
 
 def stinc(module: nn.Module, x: Tensor) -> Tensor:
     """X . U_C(X . G(X))."""
-    return GateC.apply(x, _gate(module.C, PoolC.apply(x, *_st_gates(module, x))))
+    return _GateC.apply(x, _gate(module.C, _PoolC.apply(x, *_st_gates(module, x))))
 
 
 _FORWARD = {"C": c, "ST": st, "CinST": cinst, "STinC": stinc}

@@ -20,9 +20,7 @@ from torch import Tensor, nn
 
 from aia import fused, record
 from aia.config import split_attention
-from aia.conv import ThinConv3d
-
-DIMS = {"C": 2, "T": 1, "H": 3, "W": 4}  # where each axis lies in [B, T, C, H, W]
+from aia.record import DIMS
 
 
 class Unit(nn.Module):
@@ -49,7 +47,7 @@ class Unit(nn.Module):
         self.axis = axis
         self.channel_mean = channel_mean
         self.site = record.Site("", axis)  # the network says where the unit sits
-        self.conv = ThinConv3d()  # nn.Conv3d(2, 1, 3, padding=1, bias=False)
+        self.conv = nn.Conv3d(2, 1, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm3d(1)
 
     def forward(self, v: Tensor) -> Tensor:
@@ -141,7 +139,7 @@ class Attention(nn.Module):
         super().__init__()
         kinds, self.combination = split_attention(attention)
         self.block = block
-        self.fused = False  # whether to take the compiled passes where they can run; see `AIANet.fuse`
+        self.fused = False  # whether to take the compiled passes where they can run; see `AIANet.optimize`
         self.first = _module(kinds[0])
         self.second = _module(kinds[1]) if len(kinds) == 2 else None
         for prefix, module in (("1.", self.first), ("2.", self.second)):

@@ -43,7 +43,13 @@ def best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load(name: str | Path, *, revision: str | None = None, device: str | torch.device | None = None) -> AIANet:
+def load(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+    optimize: bool = True,
+) -> AIANet:
     """Loads a pretrained network.
 
     Looked for in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Of a repository only
@@ -54,6 +60,7 @@ def load(name: str | Path, *, revision: str | None = None, device: str | torch.d
         name: A folder, one of `available_models()`, or "user/repo".
         revision: Branch, tag or commit of a Hub repository. Once cached, a branch is not asked for again.
         device: Where to put the network; the fastest one by default.
+        optimize: Takes the quicker path of `AIANet.optimize`; without it the gates run as `gates.py` writes them.
 
     Returns:
         The network in eval mode.
@@ -73,6 +80,8 @@ def load(name: str | Path, *, revision: str | None = None, device: str | torch.d
         raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo.")
     model, device = read_weights(AIANet(config), weights), device or best_device()
     model.name = name
+    if optimize:
+        model.optimize()
     try:
         return model.to(device)
     except (RuntimeError, AssertionError):  # torch raises either for a device that is not there

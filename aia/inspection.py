@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from aia import record
-from aia.config import split_attention
+from aia.config import AIAConfig, split_attention
 from aia.errors import AIAError
 from aia.network import AIANet
 from aia.preprocess import preprocess, seen_box
@@ -184,10 +184,9 @@ class Inspection:
 
     Attributes:
         model: The name it was loaded by.
-        title: The network in the paper's words.
-        labels: Class names, in the order of the logits.
+        config: The network's: its labels, temperature, threshold, ...
         logits: float32 `[classes]`.
-        probabilities: Softmax of the logits, `[classes]`.
+        probabilities: Softmax of the logits over the network's temperature, float32 `[classes]`.
         blocks: Gates of every block with an AIA module, in order; empty for a network without AIA.
         clip: The frames it saw.
         seen_box: The part of each frame it saw: (left, top, right, bottom) as fractions.
@@ -197,8 +196,7 @@ class Inspection:
     """
 
     model: str
-    title: str
-    labels: tuple[str, ...]
+    config: AIAConfig
     logits: np.ndarray
     probabilities: np.ndarray
     blocks: tuple[BlockGates, ...]
@@ -209,9 +207,28 @@ class Inspection:
     switches: tuple[Switch, ...] = ()
 
     @property
+    def title(self) -> str:
+        """The network in the paper's words."""
+        return self.config.title
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        return self.config.labels
+
+    @property
     def label(self) -> str:
-        """The most probable label."""
+        """The most probable label; where the network is not `sure`, only the closest one."""
         return self.labels[int(self.probabilities.argmax())]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the network answers: the largest probability reaches its threshold.
+
+        False means that it does not know the clip: probably the clip shows none of its labels. Without a threshold (0)
+        it is always True and says nothing.
+        """
+        return bool(self.probabilities.max() >= self.config.threshold)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -227,6 +244,11 @@ class Inspection:
         any clip, since they come from the borders of the picture and of the clip.
         """
         return max(self.blocks, key=lambda block: _movement(block.spatiotemporal_map)).name if self.blocks else ""
+
+    @property
+    def first_block(self) -> str:
+        """The block to look at first: the network's `default_block`, else the liveliest; "" for a network without AIA."""
+        return (self.config.default_block if self.blocks else "") or self.liveliest_block
 
     def block(self, name: str) -> BlockGates:
         """The gates of one block.
@@ -271,10 +293,9 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
     return Inspection(
         model=model.name,
-        title=model.config.title,
-        labels=model.config.labels,
+        config=model.config,
         logits=logits.numpy(),
-        probabilities=logits.softmax(0).numpy(),
+        probabilities=(logits / model.config.temperature).softmax(0).numpy(),
         blocks=tuple(_block_gates(name, model.config.attention, seen) for name in model.block_names),
         clip=clip,
         seen_box=seen_box(*clip.frames.shape[1:3], model.config),

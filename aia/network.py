@@ -169,11 +169,18 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         """Where the weights are."""
         return self.head.weight.device
 
-    def fuse(self) -> AIANet:
-        """Lets the gates take their compiled passes where those can run (`fused.py`); returns the network itself."""
+    def optimize(self) -> AIANet:
+        """Makes the network quicker on a CPU and changes its logits by rounding only; returns the network itself.
+
+        Features lie channels last, and the gates take their compiled passes where those can run (`fused.py`).
+        """
         for module in self.modules():
-            if isinstance(module, Attention):
+            if isinstance(module, nn.Conv2d):
+                module.to(memory_format=torch.channels_last)
+            elif isinstance(module, Attention):
                 module.fused = True
+            elif isinstance(module, nn.ReLU6):
+                module.inplace = False  # in training autograd would copy the feature behind a gate for it
         return self
 
     def forward(self, x: Tensor) -> Tensor:

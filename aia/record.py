@@ -18,6 +18,8 @@ from aia.errors import AIAError
 
 MODES = ("identity", "mean", "scale")
 
+DIMS = {"C": 2, "T": 1, "H": 3, "W": 4}  # where each axis lies in [B, T, C, H, W]
+
 
 class Site(NamedTuple):
     """Where a unit sits: the block, and the unit in it ("C", or "1.C" and "2.C" in a composite of two modules)."""

@@ -34,7 +34,7 @@ EXPORT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Look:
-    """How the heat map is drawn; an empty block stands for the liveliest."""
+    """How the heat map is drawn; an empty block stands for the inspection's first."""
 
     block: str
     opacity: float
@@ -81,7 +81,7 @@ def show(video: str | None, name: str, look: Look, before: aia.Inspection | None
         seen = inspect(video, name, offered, progress)
         names = [block.name for block in seen.blocks]
         if not before or look.block not in names:  # a block that was chosen stays chosen
-            look = replace(look, block=seen.liveliest_block)
+            look = replace(look, block=seen.first_block)
         return (
             gr.update(value="", visible=False),
             seen,
@@ -156,7 +156,8 @@ def classify_api(video: str | None, name: str, offered: list[str], progress: gr.
         seen = inspect(video, name, offered, progress)
     except Exception as error:
         raise gr.Error(sentence(error), print_exception=False) from None
-    return {"label": seen.label, "scores": seen.scores, "model": name, "frames": seen.clip.indices.tolist()}
+    answer = {"label": seen.label, "sure": seen.sure, "scores": seen.scores, "model": name}
+    return {**answer, "frames": seen.clip.indices.tolist()}
 
 
 def inspect_api(video: str | None, name: str, block: str, offered: list[str], progress: gr.Progress):
@@ -164,7 +165,7 @@ def inspect_api(video: str | None, name: str, block: str, offered: list[str], pr
     try:
         seen = inspect(video, name, offered, progress)
         files = {path.name: str(path) for path in export.save(seen, _export_folder(), block=block or None)}
-        shown = seen.block(block or seen.liveliest_block) if seen.blocks else None
+        shown = seen.block(block or seen.first_block) if seen.blocks else None
     except Exception as error:
         raise gr.Error(sentence(error), print_exception=False) from None
     return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]

@@ -68,15 +68,15 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
                     label=text.EXAMPLES,
                     example_labels=list(EXAMPLES.values()),
                 )
-                choices = [(Path(name).name if Path(name).is_dir() else name, name) for name in names]
+                choices = [(models.title(name), name) for name in names]
                 model = gr.Dropdown(choices, value=names[0] if names else None, label=text.MODEL, elem_id="model")
                 known = gr.HTML(views.quiet(text.knows(models.labels(names[0]) if names else ())))
                 run = gr.Button(text.RUN, variant="primary", elem_id="run")
                 gr.HTML(views.quiet(_privacy_words()))
             with gr.Column(scale=7, min_width=320):
                 problem = gr.HTML(visible=False, elem_id="problem")
-                summary = gr.HTML(views.empty(), elem_id="summary")
-                plain = gr.HTML(views.words(text.NO_GATES), visible=False)
+                summary = gr.HTML(views.empty(text.EMPTY_TITLE, text.EMPTY), elem_id="summary")
+                plain = gr.HTML(views.empty(text.NO_GATES_TITLE, text.NO_GATES), visible=False, elem_id="no-gates")
                 with gr.Column(visible=False, elem_id="gates") as gates:
                     sentence = gr.HTML(elem_id="sentence")
                     with gr.Row(elem_id="look"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aia import Inspection
 from aia.inspection import BlockGates
+from aia.training.paths import NO_GESTURE
 
 TITLE = "AIA Studio"
 TAGLINE = "See what attention lets through in a video network."
@@ -46,17 +47,28 @@ LEGEND_STRETCHED = "Colours stretched to this block and clip: small differences 
 LIMITS = (
     "Gates show what the network let through for <em>every</em> class, not why it chose this one: they are not "
     "class-specific, and attention is not an explanation. Part of a map is much the same for any clip: compare two before you "
-    "read it as an answer to yours. The model knows only its own labels and gives any clip one of them."
+    "read it as an answer to yours. The model knows only its own labels: a clip of something else may still get one of them."
 )
-NO_GATES = "This network has no AIA gates: it is the plain trunk to compare with. Choose a model with AIA to see gates."
+NO_GATES_TITLE = "This model has no gates"
+NO_GATES = (
+    "It is the plain video network without AIA, there to compare its label with. To see gates, choose a model with AIA in the "
+    "menu “Model”, such as one with CinST; your clip stays."
+)
+UNKNOWN = "The model does not know this clip"
+BLIND = (
+    "This model averages single frames and is blind to their order, so it cannot tell a left swipe from a right one. "
+    "A model with TSM or AIA sees the order."
+)
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
 CLASSIFY_API = (
-    "Classifies a video. Returns the label, the probability of every label (highest first), the model's name and the 0-based "
-    "indices of the frames that the network saw."
+    "Classifies a video. Returns the label, whether the model is sure (if not, it does not know the clip and the label is only "
+    "the closest), the probability of every label (highest first), the model's name and the 0-based indices of the frames "
+    "that the network saw."
 )
 INSPECT_API = (
-    "Classifies a video and records the gates. Returns a JSON summary (scores, frames, per-channel means and temporal profile "
-    "of every block), gates.npz with every gate, and overlay.mp4 of one block (empty block: the liveliest)."
+    "Classifies a video and records the gates. Returns a JSON summary (label, sure, scores, frames, per-channel means and "
+    "temporal profile of every block), gates.npz with every gate, and overlay.mp4 of one block (empty block: the one that the "
+    "page shows first)."
 )
 
 
@@ -68,12 +80,28 @@ def knows(labels: Sequence[str]) -> str:
     return f"This model knows {len(labels)} labels: {shown}."
 
 
-def headline(seen: Inspection) -> str:
-    """How sure the model is, in words."""
-    best = float(seen.probabilities.max())
-    if best < 0.5:
-        return "The model is not sure; this is only its best guess."
-    return "The model is fairly sure." if best < 0.9 else "The model is sure."
+def headline(seen: Inspection) -> tuple[str, str]:
+    """The model's answer, and a sentence on how sure it is."""
+    best, limit = percent(float(seen.probabilities.max())), percent(seen.config.threshold)
+    if not seen.sure:
+        needed = f"gets {best}, and this model answers only from {limit} on."
+        if seen.label == NO_GESTURE:
+            return UNKNOWN, f"It cannot tell whether there is a gesture: “{seen.label}” {needed}"
+        known = "gestures" if NO_GESTURE in seen.labels else "labels"
+        return UNKNOWN, f"Probably none of its {known}: the closest, “{seen.label}”, {needed}"
+    if seen.label == NO_GESTURE:
+        return seen.label, "An answer, not an error: the model finds none of its gestures in this clip."
+    if seen.config.threshold == 0:
+        return seen.label, (
+            f"The most probable of its {len(seen.labels)} labels. This model has no measured threshold, so it never says that "
+            "it does not know."
+        )
+    return seen.label, f"It gets {best}; this model answers from {limit} on."
+
+
+def percent(p: float) -> str:
+    """A probability in words."""
+    return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
 
 
 def what_is_seen(seen: Inspection, block: BlockGates) -> str:

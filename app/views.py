@@ -23,15 +23,15 @@ def header(device: str) -> str:
     )
 
 
-def empty() -> str:
-    """What the result column shows before the first result."""
+def empty(title: str, sentence: str) -> str:
+    """What stands where nothing can be shown: why, and what to do."""
     return (
         '<div class="empty"><svg viewBox="0 0 120 64" aria-hidden="true">'
         + "".join(
             f'<rect x="{x}" y="12" width="24" height="40" rx="3" fill="var(--aia-{i})"/>'
             for i, x in enumerate((2, 32, 62, 92))
         )
-        + f"</svg><h2>{text.EMPTY_TITLE}</h2><p>{text.EMPTY}</p></div>"
+        + f"</svg><h2>{escape(title)}</h2><p>{escape(sentence)}</p></div>"
     )
 
 
@@ -51,16 +51,18 @@ def quiet(sentence: str) -> str:
 
 
 def result(seen: Inspection) -> str:
-    """The label, the five most probable labels as bars, warnings, and where it ran."""
+    """The answer, the five most probable labels as bars, warnings, and where it ran."""
     rows = "".join(
         f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
-        f'<span class="number">{_percent(p)}</span></li>'
+        f'<span class="number">{text.percent(p)}</span></li>'
         for label, p in list(seen.scores.items())[:TOP]
     )
-    warnings = "".join(f'<p class="note" role="status">{escape(warning)}</p>' for warning in seen.clip.warnings)
+    notes = [*seen.clip.warnings, *([text.BLIND] if seen.config.blind_to_order else [])]
+    warnings = "".join(f'<p class="note" role="status">{escape(note)}</p>' for note in notes)
+    title, sentence = text.headline(seen)
     return (
-        f'<section class="result" aria-label="Result"><h2 id="label">{escape(seen.label)}</h2>'
-        f'<p class="quiet">{text.headline(seen)}</p><ol class="scores">{rows}</ol>{warnings}'
+        f'<section class="result{"" if seen.sure else " unknown"}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
+        f'<p class="quiet">{escape(sentence)}</p><ol class="scores">{rows}</ol>{warnings}'
         f'<p class="quiet small">{escape(text.ran(seen))}</p></section>'
     )
 
@@ -126,10 +128,6 @@ def _chart(svg: str, marks: str, spread: str = "") -> str:
         f'<div class="chart"><div class="ticks"><span>1</span><span>0.5</span><span>0</span></div>{svg}'
         f'<div class="marks {spread}">{marks}</div></div>'
     )
-
-
-def _percent(p: float) -> str:
-    return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
 
 
 def _base64(data: bytes) -> str:

@@ -207,12 +207,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path, body = self.note(), self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self.headers.get("Authorization"):
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not token:
             return self.refuse(401, "", "")
         if path == "/api/repos/create":
             wanted = json.loads(body)
             name = f"{wanted['organization']}/{wanted['name']}"
-            self.hub.repos.setdefault(name, Repo())
+            repo = self.hub.repos.setdefault(name, Repo())
+            if repo.token not in (None, token):
+                return self.refuse(403, "", f"{token} has no rights to create a model there")
             return self.reply({"url": f"{self.hub.url}/{name}", "name": name})
         if path == "/api/validate-yaml":
             return self.reply({"errors": [], "warnings": []})

@@ -2,15 +2,32 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
-from aia import AIAConfig, AIAError
+from aia import AIAConfig, AIAError, AIANet
+from aia.config import ARCHS
 
 GOOD = {"labels": ["a", "b"]}
 
 
 def test_a_configuration_survives_json():
     config = AIAConfig(("a", "b"), arch="mobilenet_v2", attention="stinc->cinst", resize=128, input_size=112)
+    config = dataclasses.replace(config, temperature=0.7, threshold=0.6, default_block="features.12")
     assert AIAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_configuration_from_before_thresholds_always_answers_and_is_not_tempered():
+    config = AIAConfig.from_dict(GOOD)
+    assert (config.temperature, config.threshold, config.default_block) == (1, 0, "")
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_the_blocks_that_can_be_named_are_those_of_the_network(arch):
+    config = AIAConfig(("a", "b"), arch=arch)
+    with torch.device("meta"):
+        assert AIANet(config).block_names == config.blocks
+    for block in config.blocks:
+        assert dataclasses.replace(config, default_block=block, attention="none").default_block == block
 
 
 def test_it_cannot_be_changed_once_checked():
@@ -44,6 +61,18 @@ def test_it_cannot_be_changed_once_checked():
         ({"labels": ["a", "a"]}, "labels"),
         ({"labels": ["a", "b" * 1000]}, "label"),
         ({"dropout": 0.5}, "dropout"),
+        ({"temperature": 0.04}, "temperature"),
+        ({"temperature": 21}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": "1"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"threshold": -0.1}, "threshold"),
+        ({"threshold": 1}, "threshold"),
+        ({"threshold": None}, "threshold"),
+        ({"default_block": "features.12"}, "default_block"),
+        ({"default_block": None}, "default_block"),
+        ({"default_block": ["layer1.0"]}, "default_block"),
+        ({"arch": "resnet101", "default_block": "layer3.1"}, "default_block"),
     ],
 )
 def test_a_wrong_field_is_named_in_one_sentence(change, named):

@@ -103,26 +103,21 @@ def run(checkpoint, net, labels, out, segments=8) -> int:
     )
 
 
-@pytest.fixture
-def two_threads():
-    """As the published numbers were computed. The order of float32 sums depends on it, and the net STinC2CinST enlarges that:
-    its published logits lie 4.5e-4 from those in float64."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+# This net enlarges rounding: its published logits themselves lie 4.5e-4 from those of the same weights in float64.
+TOLERANCES = dict.fromkeys(LOGITS, 1e-4) | {"C2D_STinC2CinST_BN": 1e-3}
 
 
+@pytest.mark.parametrize("optimize", [True, False], ids=["optimized", "reference"])
 @pytest.mark.parametrize("net", LOGITS)
-def test_a_converted_checkpoint_gives_the_published_logits(net, tmp_path, labels, two_threads):
+def test_a_converted_checkpoint_gives_the_published_logits(net, optimize, tmp_path, labels):
     assert run(save(tmp_path, state_of(net)), net, labels, tmp_path / "out") == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.safetensors"]
-    model = aia.load(tmp_path / "out", device="cpu")
+    model = aia.load(tmp_path / "out", device="cpu", optimize=optimize)
     x = np.random.RandomState(0).standard_normal((8, 3, 64, 64)).astype(np.float32)
     with torch.inference_mode():
         logits = model(torch.from_numpy(x)[None])[0].numpy()
     wanted = np.array(LOGITS[net])
-    assert np.abs(logits - wanted).max() / np.abs(wanted).max() < 1e-4
+    assert np.abs(logits - wanted).max() / np.abs(wanted).max() < TOLERANCES[net]
     assert model.config.labels[3] == "class 3" and (model.config.temporal, model.config.attention) == NETS[net]
 
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import av
 import numpy as np
@@ -15,6 +16,22 @@ from aia import AIAError, export, render
 from aia.cli import main
 from aia.inspection import BlockGates, inspect
 from aia.preprocess import preprocess, seen_box
+
+
+def small_net_with(**fields) -> aia.AIANet:
+    """The small network with other fields in its configuration."""
+    net = small_net()
+    other = aia.AIANet(dataclasses.replace(net.config, **fields)).eval()
+    other.load_state_dict(net.state_dict())
+    return other
+
+
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory):
+    """A folder with the small network that answers only from a probability of 0.999 on."""
+    path = tmp_path_factory.mktemp("model") / "careful"
+    small_net_with(threshold=0.999, default_block="layer2.1").save_pretrained(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +50,40 @@ def test_an_inspection_says_label_scores_and_where_it_ran(net, clip):
     assert seen.liveliest_block in net.block_names
     with pytest.raises(AIAError, match="There are no gates"):
         seen.block("nowhere")
+
+
+def test_temperature_makes_probabilities_milder_or_bolder_and_never_changes_the_label(net, clip):
+    plain = inspect(net, clip)
+    for temperature in (0.2, 5):
+        seen = inspect(small_net_with(temperature=temperature), clip)
+        assert np.allclose(seen.logits, plain.logits, atol=1e-5) and seen.label == plain.label
+        odds = np.log(seen.probabilities[:, None] / seen.probabilities)
+        assert np.allclose(odds, (plain.logits[:, None] - plain.logits) / temperature, atol=1e-4)
+        assert (seen.probabilities.max() < plain.probabilities.max()) == (temperature > 1)
+
+
+def test_below_its_threshold_a_network_is_not_sure(net, clip, tmp_path):
+    best = float(inspect(net, clip).probabilities.max())
+    for threshold, sure in ((0.0, True), (best - 1e-3, True), (best + 1e-3, False)):
+        seen = inspect(small_net_with(threshold=threshold), clip)
+        assert seen.sure is sure and export.summary(seen)["sure"] is sure
+        assert seen.label == inspect(net, clip).label, "the closest label is still said"
+
+
+def test_the_block_shown_first_is_the_models_own_where_it_names_one(net, clip, careful, tmp_path):
+    assert inspect(net, clip).first_block == inspect(net, clip).liveliest_block
+    seen = inspect(aia.load(careful, device="cpu"), clip)
+    seen.save(tmp_path)
+    assert seen.first_block == json.loads((tmp_path / "inspection.json").read_text())["drawn_block"] == "layer2.1"
+    assert inspect(aia.AIANet(dataclasses.replace(seen.config, attention="none")).eval(), clip).first_block == ""
+
+
+def test_a_model_that_names_a_block_it_does_not_have_is_refused_when_loaded(careful, tmp_path):
+    shutil.copytree(careful, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "default_block": "layer9.0"}))
+    with pytest.raises(AIAError, match=r"default_block is 'layer9.0'.* from layer1.0 to layer4.1"):
+        aia.load(tmp_path)
 
 
 def test_the_block_shown_first_is_the_one_whose_map_moves(net, clip):
@@ -184,6 +235,16 @@ def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(fold
 def test_classify_speaks_plainly(folder, video, capsys):
     assert main(["classify", str(video), "--model", str(folder)]) == 0
     assert capsys.readouterr().out.startswith(f"{video}: ")
+
+
+def test_classify_says_when_the_model_does_not_know(folder, careful, video, capsys):
+    assert main(["classify", str(video), "--model", str(careful)]) == 0
+    assert capsys.readouterr().out.startswith(f"{video}: not sure; closest: ")
+    answers = []
+    for model in (folder, careful):
+        assert main(["classify", str(video), "--model", str(model), "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert [answer["sure"] for answer in answers] == [True, False] and answers[0]["label"] == answers[1]["label"]
 
 
 def test_inspect_writes_all_its_files(folder, video, tmp_path):

@@ -7,7 +7,6 @@ from conftest import LABELS, small_net
 
 from aia import AIAConfig, AIAError, AIANet, record
 from aia.config import ARCHS, ATTENTIONS
-from aia.conv import ThinConv3d
 from aia.gates import Attention
 from aia.network import TemporalShift
 
@@ -137,16 +136,6 @@ def test_tsn_without_aia_is_blind_to_order_and_with_aia_is_not(attention, blind)
     with torch.no_grad():
         change = (net(x) - net(x.flip(1))).abs().max()
     assert (change < 1e-9) == blind
-
-
-def test_the_thin_convolution_is_an_ordinary_one():
-    conv = ThinConv3d().double()
-    x = torch.randn(2, 2, 4, 5, 3, dtype=torch.double, requires_grad=True)
-    plain = torch.nn.functional.conv3d(x, conv.weight, padding=1)
-    assert torch.equal(conv(x), plain)
-    assert torch.autograd.gradcheck(conv, (x,))
-    wanted = torch.autograd.grad(plain.square().sum(), conv.weight)[0]
-    assert torch.allclose(torch.autograd.grad(conv(x).square().sum(), conv.weight)[0], wanted)
 
 
 def test_a_new_module_roughly_halves_its_input():

@@ -1,5 +1,6 @@
 """The page as visitors and programs meet it: a real server, the real client, a real browser."""
 
+import dataclasses
 import json
 import os
 import re
@@ -16,12 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import FLAGS, find_chromium
-from conftest import small_net
+from conftest import clip_of, moving_frames, small_net
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import expect, sync_playwright
 
 import aia
+from aia.cli import DEFAULT_MODEL
+from app import models, text
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
@@ -29,12 +32,16 @@ EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """`python app.py` with three small models beside the shipped one; yields its address and the models' folders."""
+    """`python app.py` with four small models beside the shipped ones; yields its address and the models' folders.
+
+    They are TSM with CinST, TSM with STinC, TSN without AIA, and one that never knows a clip.
+    """
     home = tmp_path_factory.mktemp("page")
     folders = []
-    for attention in ("cinst", "stinc", "none"):
-        folder = home / f"small-{attention}"
-        small_net(attention).save_pretrained(folder)
+    for attention, temporal in (("cinst", "tsm"), ("stinc", "tsm"), ("none", "tsn"), ("cinst", "tsm")):
+        net = small_net(attention, temporal)
+        folder = home / (f"small-{attention}" if len(folders) < 3 else "careful")
+        net.save_pretrained(folder, config=dataclasses.replace(net.config, threshold=0.999 * (len(folders) == 3)))
         folders.append(str(folder))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -42,7 +49,7 @@ def server(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     environment = {
         **os.environ,
-        "AIA_MODELS": f"{folders[1]}, {folders[2]}",
+        "AIA_MODELS": ", ".join(folders[1:]),
         "GRADIO_TEMP_DIR": str(home / "uploads"),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
@@ -84,10 +91,10 @@ def not_a_video(tmp_path):
 
 def test_classify_answers_with_label_scores_model_and_frames(client, server):
     answer = client.predict(video=handle_file(str(EXAMPLE)), model=server[1][0], api_name="/classify")
-    assert set(answer) == {"label", "scores", "model", "frames"}
+    assert set(answer) == {"label", "sure", "scores", "model", "frames"}
     clip = aia.read_clip(EXAMPLE)
     seen = aia.inspect(aia.load(server[1][0], device="cpu"), clip)
-    assert (answer["label"], answer["model"]) == (seen.label, server[1][0])
+    assert (answer["label"], answer["sure"], answer["model"]) == (seen.label, True, server[1][0])
     assert answer["frames"] == clip.indices.tolist()
     assert answer["scores"] == pytest.approx(seen.scores, abs=1e-4)
 
@@ -100,6 +107,24 @@ def test_inspect_answers_with_a_summary_the_gates_and_a_film(client, server):
     assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
     with np.load(npz) as arrays:
         assert np.allclose(arrays["layer2.0/C"], seen.block("layer2.0").gates["C"], atol=1e-4)
+    assert aia.read_clip(mp4).num_frames == 8
+
+
+def test_programs_are_told_when_the_model_does_not_know(client, server):
+    clip = handle_file(str(EXAMPLE))
+    answer = client.predict(video=clip, model=server[1][3], api_name="/classify")
+    summary, _, _ = client.predict(video=clip, model=server[1][3], block="", api_name="/inspect")
+    assert answer["sure"] is summary["sure"] is False
+    assert answer["label"] == summary["label"] == max(answer["scores"], key=answer["scores"].get), "still the closest"
+
+
+def test_a_model_without_gates_is_inspected_too(client, server):
+    summary, npz, mp4 = client.predict(
+        video=handle_file(str(EXAMPLE)), model=server[1][2], block="", api_name="/inspect"
+    )
+    assert summary["blocks"] == [] and summary["drawn_block"] is None and summary["sure"] is True
+    with np.load(npz) as arrays:
+        assert set(arrays) == {"logits", "times", "indices"}
     assert aia.read_clip(mp4).num_frames == 8
 
 
@@ -158,6 +183,57 @@ def test_visitors_at_the_same_time_each_get_their_own_result(server):
         together = list(pool.map(ask, jobs * 2))
     assert together == alone * 2
     assert len({tuple(scores.values()) for _, scores in alone}) == len(jobs), "the jobs must differ to tell them apart"
+
+
+# ---- words
+
+
+def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture")) -> aia.Inspection:
+    """An inspection of a real clip with other probabilities, labels and threshold."""
+    seen = aia.inspect(small_net(), clip_of(moving_frames(8)))
+    config = dataclasses.replace(seen.config, labels=labels, threshold=threshold)
+    return dataclasses.replace(seen, config=config, probabilities=np.array(probabilities, np.float32))
+
+
+def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
+    assert text.headline(seen_as((0.8, 0.1, 0.1), 0.6)) == (
+        "swipe left",
+        "It gets 80.0 %; this model answers from 60.0 % on.",
+    )
+    label, sentence = text.headline(seen_as((0.1, 0.1, 0.8), 0.6))
+    assert label == "no gesture" and "An answer, not an error" in sentence
+    label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6))
+    assert label == text.UNKNOWN and "none of its gestures: the closest, “star”, gets 50.0 %" in sentence
+    label, sentence = text.headline(seen_as((0.2, 0.3, 0.5), 0.6))
+    assert label == text.UNKNOWN and "cannot tell whether there is a gesture" in sentence
+    label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6, ("open", "shut", "push")))
+    assert label == text.UNKNOWN and "none of its labels" in sentence
+
+
+def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():
+    for best in (0.4, 0.99):
+        label, sentence = text.headline(seen_as((best, 1 - best - 0.01, 0.01), 0.0, ("open", "shut", "push")))
+        assert label in ("open", "shut") and "no measured threshold" in sentence and "sure" not in sentence.split()
+
+
+def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(aia.hub, "CHECKPOINTS", tmp_path)
+    monkeypatch.delenv("AIA_MODELS", raising=False)
+    for temporal in ("tsn", "tsm"):
+        for attention in ("none", "stinc", "cinst"):
+            folder = tmp_path / f"{temporal}-mobilenetv2-{attention}"
+            folder.mkdir()
+            config = aia.AIAConfig(("a",), arch="mobilenet_v2", temporal=temporal, attention=attention)
+            (folder / "config.json").write_text(json.dumps(config.to_dict()))
+            (folder / "model.safetensors").touch()
+    names = models.offered()
+    assert names[0] == DEFAULT_MODEL
+    assert [models.title(name) for name in names] == [
+        f"{temporal} with {module}, mobilenet_v2"
+        for temporal in ("TSM", "TSN")
+        for module in ("CinST", "STinC", "no AIA")
+    ]
+    assert models.offered(["user/repo"])[0] == models.title("user/repo") == "user/repo"
 
 
 # ---- visitors
@@ -249,9 +325,17 @@ def test_an_example_a_model_with_another_gate_and_one_without(page, server):
     choose(page, "#model", Path(server[1][1]).name)
     expect(page.locator("#channels-named")).to_contain_text("They steer the gate", timeout=60_000)
     choose(page, "#model", Path(server[1][2]).name)
-    expect(page.locator("body")).to_contain_text("This network has no AIA gates", timeout=60_000)
+    expect(page.locator("#no-gates")).to_contain_text("choose a model with AIA", timeout=60_000)
+    expect(page.locator("#summary .note")).to_contain_text("cannot tell a left swipe from a right one")
     expect(page.locator("#frames img")).to_have_count(8)
     expect(page.locator("#overlay")).to_be_hidden()
+    choose(page, "#model", Path(server[1][3]).name)
+    expect(page.locator("#label")).to_have_text(text.UNKNOWN, timeout=60_000)
+    expect(page.locator("#summary")).to_contain_text("answers only from 99.9 % on")
+    expect(page.locator("#summary .scores li")).to_have_count(3)
+    expect(page.locator("#overlay")).to_be_visible()  # gates were there all the same
+    expect(page.locator("#no-gates")).to_be_hidden()
+    expect(page.locator("#summary .note")).to_have_count(0)
 
 
 def test_the_button_without_a_clip_says_what_to_do(page):

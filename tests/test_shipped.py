@@ -8,6 +8,10 @@ from huggingface_hub import ModelCard
 import aia
 from aia.cli import DEFAULT_MODEL, main
 from aia.hub import CHECKPOINTS
+from aia.training import report
+from aia.training.calibration import calibrate
+from aia.training.evaluate import RESULTS, read_results
+from aia.training.ship import folds, shipped
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
 KNOWN = {  # file -> label
@@ -44,6 +48,22 @@ def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
         if seen.label != label:
             wrong[file] = seen.label
     assert len(wrong) <= 1, wrong
+
+
+@pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
+def test_the_readme_and_the_cards_say_what_the_stored_logits_say():
+    runs = read_results()
+    assert report.tables(runs) in report.README.read_text(encoding="utf-8"), "python -m aia evaluate --update"
+    for name in shipped():
+        assert report.card(name, runs) == (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8"), name
+
+
+@pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_model_answers_as_it_was_calibrated(name):
+    runs, config = read_results(), aia.AIAConfig.from_file(CHECKPOINTS / name / "config.json")
+    found = calibrate(folds(runs, (config.temporal, config.attention)))
+    assert (config.temperature, config.threshold) == (found.temperature, found.threshold)
 
 
 def test_the_benchmark_prints_its_table(capsys):

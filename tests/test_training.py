@@ -4,20 +4,27 @@ import csv
 import dataclasses
 import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import moving_frames, small_net
+from torch.utils.data import DataLoader
 
 import aia
 from aia import AIAError
 from aia.cli import main
 from aia.render import write_mp4
-from aia.training.data import ClipDataset, Sample, read_manifest, split_samples
+from aia.training.data import ClipDataset, Sample, class_order, read_manifest, split_samples
+from aia.training.processes import Processes
 from aia.training.recipe import Recipe
 from aia.training.start import load_start
-from aia.training.train import train
+from aia.training.train import _batches, _loader, decode_all, predict, train
+
+CONFIGS = Path(aia.__file__).parent / "training" / "configs"
 
 RECIPE = {
     "network": {
@@ -58,6 +65,20 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def order_data(tmp_path_factory):
+    """SPLIT/CLASS/VIDEO: the same pictures get brighter or, played backwards, darker, so that only their order tells."""
+    folder, rng = tmp_path_factory.mktemp("order"), np.random.default_rng(0)
+    for split, count in (("train", 16), ("val", 4)):
+        for i in range(count):
+            scene = rng.integers(60, 200, (4, 4, 3)).repeat(8, 0).repeat(8, 1)
+            frames = (scene * np.linspace(0.35, 1.25, 4)[:, None, None, None]).clip(0, 255).astype(np.uint8)
+            for kind, clip in (("brighter", frames), ("darker", frames[::-1])):
+                (folder / split / kind).mkdir(parents=True, exist_ok=True)
+                write_mp4(folder / split / kind / f"{i}.mp4", clip, 10, crf=10)
+    return folder
+
+
 @pytest.fixture
 def recipe_file(tmp_path):
     path = tmp_path / "recipe.json"
@@ -72,6 +93,8 @@ def test_a_run_ends_with_a_loadable_folder_that_can_be_evaluated(data, recipe_fi
     assert model.config.labels == ("swipe left", "swipe right") and model.config.num_segments == 4
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == [1, 2] and all(np.isfinite(line["loss"]) for line in history)
+    assert (out / "curves.svg").read_text().count("<path") > 4
+    assert Recipe.from_file(out / "recipe.json").config.labels == model.config.labels
     capsys.readouterr()
     assert main(["evaluate", str(out), "--data", str(data), "--recipe", str(recipe_file)]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -104,6 +127,102 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(data, tmp_path):
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-5), name
 
 
+def test_tsn_learns_order_by_aia_and_cannot_without_it(order_data, tmp_path):
+    network = {**RECIPE["network"], "temporal": "tsn", "num_segments": 4}
+    fast = {"epochs": 5, "batch_size": 4, "lr": 2e-3, "new_lr": 2e-3, "warmup_epochs": 0, "dropout": 0, "ema": 0.5}
+    recipe = Recipe(network, reverse={"brighter": "darker", "darker": "brighter"}, cache_side=32, **fast)
+    model = train(recipe, order_data, tmp_path)
+    assert model.config.labels == ("brighter", "darker"), "the folders' names"
+    samples = read_manifest(order_data)
+    _, held = split_samples(samples, recipe := recipe.resolve(class_order(order_data, samples)))
+    clips, targets = decode_all(held, recipe)
+    assert len(clips) == 8
+    assert (predict(model, clips).argmax(1) == targets).float().mean() >= 0.875
+    assert (predict(model, clips.flip(1)).argmax(1) == 1 - targets).float().mean() >= 0.875, (
+        "the same frames, backwards"
+    )
+
+    for seed in range(3):  # whatever its weights are, the mean over frames has no order
+        plain = small_net("none", "tsn", seed=seed)
+        assert torch.allclose(predict(plain, clips), predict(plain, clips.flip(1)), atol=1e-4)
+
+
+def test_the_published_recipe_trains_on_a_folder_of_videos_by_class(order_data, tmp_path, capsys):
+    (order_data / "labels.txt").write_text("still\ndarker\nbrighter\n")
+    changes = {
+        "network.arch": "mobilenet_v2",
+        "network.attention": "c",
+        "network.num_segments": 4,
+        "network.input_size": 32,
+        "network.resize": [36, 48],
+        "epochs": 1,
+        "batch_size": 32,
+        "precision": "bfloat16",
+        "flip": {"*": "*", "1": "2"},
+    }
+    options = [
+        f"--set={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in changes.items()
+    ]
+    command = ["train", str(CONFIGS / "something-something-v1.json"), "--data", str(order_data)]
+    try:
+        assert main([*command, "--out", str(tmp_path / "out"), *options]) == 0
+        assert main([*command, "--out", str(tmp_path / "out2"), *options[:-1]]) == 1, "it is about the class 86"
+    finally:
+        (order_data / "labels.txt").unlink()
+    assert "86" in capsys.readouterr().err
+    assert aia.load(tmp_path / "out", device="cpu").config.labels == ("still", "darker", "brighter")
+    assert Recipe.from_file(tmp_path / "out" / "recipe.json").flip == {
+        "still": "still",
+        "darker": "brighter",
+        "brighter": "brighter",
+    }
+    assert not (tmp_path / "out" / "cache").exists(), "nor does it keep clips of a data set too large for that"
+
+
+def test_several_processes_share_each_batch(data):
+    dataset = ClipDataset([Sample(data / f"{i}.mp4", "r") for i in range(8)], Recipe(**RECIPE), data, 0)
+
+    def places(rank: int, count: int) -> list[list[int]]:
+        return list(_loader(dataset, Processes(torch.device("cpu"), rank, count)).batch_sampler)
+
+    whole, first, second = places(0, 1), places(0, 2), places(1, 2)
+    assert [len(batch) for batch in whole] == [4, 4] and sorted(whole[0] + whole[1]) == list(range(8))
+    assert all(sorted(a + b) == sorted(c) and len(a) == len(b) for a, b, c in zip(first, second, whole, strict=True))
+
+
+def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path):
+    pytest.importorskip("accelerate")
+    changes = ["--set=batch_size=4", "--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=new_lr=0.0001"]
+    run = ["aia", "train", str(recipe_file), "--data", str(data), *changes, "--out"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+    done = subprocess.run([*launch, "--main_process_port=0", "-m", *run, str(tmp_path / "two")], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert main([*run[1:], str(tmp_path / "one")]) == 0
+    two, one = (
+        [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        for name in ("two", "one")
+    )
+    assert [line["epoch"] for line in two] == [1, 2]
+    assert np.allclose([line["loss"] for line in two], [line["loss"] for line in one], atol=0.25)
+    assert aia.load(tmp_path / "two", device="cpu").config.labels == ("swipe left", "swipe right")
+
+
+def test_an_unreadable_video_is_named_in_a_sentence_also_by_a_worker(tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"nothing")
+    recipe = Recipe(**{**RECIPE, "cache_frames": 0})
+    loader = DataLoader(ClipDataset([Sample(tmp_path / "broken.mp4", "l")], recipe, tmp_path, 0), num_workers=1)
+    with pytest.raises(AIAError, match=r"broken\.mp4") as caught:
+        list(_batches(loader))
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_without_a_gpu_is_refused(data, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(AIAError, match="GPU"):
+        train(Recipe(**{**RECIPE, "precision": "float16"}), data, tmp_path)
+
+
 def test_held_out_scenes_are_never_trained_on(data):
     recipe = Recipe(**RECIPE)
     training, held = split_samples(read_manifest(data), recipe)
@@ -112,7 +231,8 @@ def test_held_out_scenes_are_never_trained_on(data):
 
 
 def test_mirrored_and_reversed_clips_change_their_labels(data, tmp_path):
-    recipe = Recipe(**{**RECIPE, "flip_reverse": {"l": "l", "r": "r"}})
+    tables = {"flip": {"0": "1", "1": "0"}, "flip_reverse": {"*": "*"}}  # by the index of the logit, and as they are
+    recipe = Recipe(**{**RECIPE, **tables}).resolve()
     sample = Sample(data / "0.mp4", "r")  # the square walks to the right
     labels = set()
     for epoch in range(24):
@@ -125,6 +245,24 @@ def test_mirrored_and_reversed_clips_change_their_labels(data, tmp_path):
         assert (place[-1] > place[0]) == (list(recipe.classes)[y] == "r")
         labels.add(y)
     assert labels == {0, 1}
+
+
+def test_the_published_augmentation_crops_at_four_scales_and_mirrors_with_the_label(tmp_path):
+    red, green = np.meshgrid(np.linspace(0, 250, 64), np.linspace(0, 250, 48))  # a pixel's colour is its place
+    write_mp4(tmp_path / "place.mp4", np.stack([red, green, 0 * red], axis=2).astype(np.uint8)[None].repeat(9, 0), 10)
+    network = {**RECIPE["network"], "resize": [48, 64], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    recipe = Recipe(network, RECIPE["classes"], flip=RECIPE["flip"], augment="published", cache_frames=0)
+    seen = set()
+    for epoch in range(40):
+        x, y = ClipDataset([Sample(tmp_path / "place.mp4", "r")], recipe, tmp_path, epoch)[0]
+        assert x.shape == (4, 3, 32, 32) and torch.allclose(x[0], x[3], atol=0.1), "one crop for the whole clip"
+        width = (x[0, 0, :, -1] - x[0, 0, :, 0]).mean().item() * 255 / 250 * 64 / 48
+        height = (x[0, 1, -1] - x[0, 1, 0]).mean().item() * 255 / 250
+        assert (width > 0) == (y == 1), "a mirrored clip has the other label"
+        scales = [min((0.66, 0.75, 0.875, 1), key=lambda s, side=side: abs(s - side)) for side in (abs(width), height)]
+        assert np.allclose(scales, [abs(width), height], atol=0.06) and abs(np.subtract(*scales)) < 0.22
+        seen |= {("scale", scales[0]), ("label", y)}
+    assert len(seen) == 6
 
 
 def test_the_same_seed_gives_the_same_clips(data, tmp_path):
@@ -167,7 +305,8 @@ def test_start_weights_of_another_network_are_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("files", "named"),
     [
-        ({}, "0 csv"),
+        ({}, "neither a csv"),
+        ({"a.csv": "", "b.csv": ""}, "2 csv"),
         ({"a.csv": "file,label\nx.mp4,l\n"}, "columns"),
         ({"a.csv": "file,label,split\nx.mp4,l,train\n"}, "x.mp4"),
     ],
@@ -177,6 +316,19 @@ def test_a_wrong_data_folder_is_named(tmp_path, files, named):
         (tmp_path / name).write_text(content)
     with pytest.raises(AIAError, match=named):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["a\n", "a\nb\na\n"])
+def test_labels_that_do_not_fit_the_folders_are_refused(tmp_path, labels):
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "1.mp4").touch()
+    samples = read_manifest(tmp_path)
+    assert class_order(tmp_path, samples) == ["a", "b"]
+    assert {s.split for s in samples} == {"train"}
+    (tmp_path / "labels.txt").write_text(labels)
+    with pytest.raises(AIAError, match=r"labels\.txt"):
+        class_order(tmp_path, samples)
 
 
 def test_a_folder_of_another_run_is_not_gone_on_with(data, tmp_path):
@@ -205,6 +357,12 @@ def test_fewer_clips_than_a_batch_are_said_not_skipped(data, tmp_path):
         '{"network": {}, "classes": {"a": "b"}, "epochs": "3"}',
         '{"network": {}, "classes": {"a": "b"}, "holdout": "t1"}',
         '{"network": {"resize": [240, 320]}, "classes": {"a": "b"}}',
+        '{"network": {}, "augment": "published", "optimizer": "adam"}',
+        '{"network": {}, "augment": "published", "epochs": 0}',
+        '{"network": {}, "augment": "published", "ema": 1.5}',
+        '{"network": {}, "augment": "published", "lr": NaN}',
+        '{"network": {}, "augment": "published", "milestones": ["20"]}',
+        '{"network": {}, "augment": "published", "extends": 3}',
     ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path, content):
@@ -213,10 +371,42 @@ def test_a_wrong_recipe_is_refused(tmp_path, content):
         Recipe.from_file(tmp_path / "r.json")
 
 
-def test_the_shipped_recipe_is_valid():
-    from pathlib import Path
+def test_a_recipe_extends_another_and_is_changed_on_the_command_line(tmp_path):
+    (tmp_path / "base.json").write_text(json.dumps(RECIPE))
+    (tmp_path / "more").mkdir()
+    child = tmp_path / "more" / "child.json"
+    child.write_text('{"extends": "../base.json", "network": {"attention": "c"}, "flip": {}, "epochs": 5}')
+    assert Recipe.from_file(child) == Recipe(
+        **{**RECIPE, "network": {**RECIPE["network"], "attention": "c"}, "flip": {}, "epochs": 5}
+    )
+    changed = Recipe.from_file(child, ["network.attention=c->st", "seed=1", 'classes={"l": "x", "r": "y"}', "lr=1e-3"])
+    assert changed.config.attention == "c->st" and changed.seed == 1 and changed.lr == 1e-3
+    assert changed.config.labels == ("x", "y") and changed.config.arch == "resnet18"
+    for wrong in ("sed=1", "network.atention=c", "seed=one", "seed", "lr.x=1"):
+        with pytest.raises(AIAError, match=wrong.partition("=")[0].rpartition(".")[2]):
+            Recipe.from_file(child, [wrong])
 
-    for path in (Path(aia.__file__).parent / "training" / "configs").glob("*.json"):
-        recipe = Recipe.from_file(path)
-        for table in (recipe.flip, recipe.reverse, recipe.flip_reverse):
-            assert {*table, *table.values()} <= set(recipe.classes)
+
+def test_a_recipe_that_extends_itself_or_nothing_is_refused(tmp_path):
+    for name, base in (("a", "b"), ("b", "a"), ("c", "gone")):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"extends": f"{base}.json", "network": {}}))
+    with pytest.raises(AIAError, match=r"b\.json extends a\.json"):
+        Recipe.from_file(tmp_path / "a.json")
+    with pytest.raises(AIAError, match=r"gone\.json, which c\.json extends"):
+        Recipe.from_file(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+def test_a_shipped_recipe_is_valid(path):
+    recipe = Recipe.from_file(path).resolve([f"class {i}" for i in range(174)])
+    for table in (recipe.flip, recipe.reverse, recipe.flip_reverse):
+        assert {*table, *table.values()} <= set(recipe.classes)
+
+
+def test_the_published_recipe_swaps_the_labels_of_mirrored_classes():
+    recipe = Recipe.from_file(CONFIGS / "something-something-v1.json").resolve([f"class {i}" for i in range(174)])
+    swapped = {old: new for old, new in recipe.flip.items() if old != new}
+    assert len(recipe.flip) == 174
+    assert swapped == {
+        f"class {a}": f"class {b}" for a, b in [(86, 87), (87, 86), (93, 94), (94, 93), (166, 167), (167, 166)]
+    }

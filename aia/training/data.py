@@ -1,10 +1,10 @@
-"""Clips to train on: a folder with a csv of labels, decoded once into a cache, augmented with their labels in mind."""
+"""Clips to train on: labelled by a csv or by their folders, decoded, augmented with their labels in mind."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,34 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from aia.errors import AIAError
+from aia.preprocess import preprocess, resized_size
 from aia.training.recipe import Recipe
 from aia.training.synthetic import LABELS, render_gesture
-from aia.video import read_frames, sample_indices
+from aia.video import read_clip, read_frames, sample_indices
 
-log = logging.getLogger(__name__)
+LABELS_FILE = "labels.txt"
+# endings of the files that are looked for in the folders of classes
+VIDEOS = (
+    ".3gp",
+    ".asf",
+    ".avi",
+    ".flv",
+    ".gif",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
+SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
+# TSN's multi-scale crop (Wang et al., ECCV 2016): sides as shares of the shorter side, places in quarters of what is left.
+CROP_SCALES = (1.0, 0.875, 0.75, 0.66)
+CROP_PLACES = [(row, column) for row in range(5) for column in range(5) if (row + column) % 2 == 0]
 
 
 @dataclass(frozen=True)
@@ -31,9 +54,9 @@ class Sample:
         file: The video, or None for a rendered clip.
         kind: Its class in the data.
         scene: Where it was filmed; may be empty.
-        split: "train", "test", ...
+        split: "train", "val", "test", ...
         seed: Of a rendered clip.
-        still: Whether only one of its frames is used, with a camera's movement at most; see `Recipe.negatives`.
+        still: Whether only one of its frames is used, for a clip without a gesture; see `Recipe.negatives`.
     """
 
     file: Path | None
@@ -45,62 +68,135 @@ class Sample:
 
 
 def read_manifest(folder: Path) -> list[Sample]:
-    """Reads the labels of a data folder.
+    """Reads the clips and labels of a data folder.
 
     Args:
-        folder: Holds one csv with the columns file, label, split and (optional) scene; the videos lie beside the csv or
-            in a folder of its name.
+        folder: Either holds one csv with the columns file, label, split and (optional) scene, and the videos beside it or
+            in a folder of its name; or the videos of each class lie in a folder named after it, `CLASS/...` or
+            `SPLIT/CLASS/...` with the splits train, val (or validation) and test.
 
     Raises:
-        AIAError: No csv, several, a missing column or a missing video.
+        AIAError: Neither, several csv files, a missing column or a missing video.
     """
     tables = sorted(folder.glob("*.csv"))
-    if len(tables) != 1:
-        raise AIAError(
-            f"{folder.name} holds {len(tables)} csv files; it must hold one with the columns file, label, split."
-        )
-    with tables[0].open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"file", "label", "split"} <= set(rows[0]):
-        raise AIAError(f"{tables[0].name} needs the columns file, label and split.")
-    videos = folder / tables[0].stem if (folder / tables[0].stem).is_dir() else folder
-    samples = [Sample(videos / r["file"], r["label"], r.get("scene") or "", r["split"]) for r in rows]
-    missing = next((s.file.name for s in samples if not s.file.is_file()), None)
-    if missing:
-        raise AIAError(f"{tables[0].name} names {missing}, which is not there.")
+    if len(tables) > 1:
+        raise AIAError(f"{folder.name} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
+    samples = _from_table(tables[0]) if tables else _from_folders(folder)
+    if not samples:
+        raise AIAError(f"{folder.name} holds neither a csv (file, label, split) nor videos in a folder for each class.")
     return samples
 
 
+def _from_table(table: Path) -> list[Sample]:
+    with table.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    if not rows or not {"file", "label", "split"} <= set(rows[0]):
+        raise AIAError(f"{table.name} needs the columns file, label and split.")
+    videos = table.with_suffix("") if table.with_suffix("").is_dir() else table.parent
+    samples = [Sample(videos / r["file"], r["label"], r.get("scene") or "", r["split"]) for r in rows]
+    missing = next((s.file.name for s in samples if not s.file.is_file()), None)
+    if missing:
+        raise AIAError(f"{table.name} names {missing}, which is not there.")
+    return samples
+
+
+def _from_folders(folder: Path) -> list[Sample]:
+    splits = [split for split in SPLITS if (folder / split).is_dir()]
+    tops = [(folder / split, split) for split in splits] or [(folder, "train")]
+    return [
+        Sample(video, kind.name, split=split)
+        for top, split in tops
+        for kind in _sorted_folders(top)
+        for video in sorted(kind.rglob("*"))
+        if video.suffix.lower() in VIDEOS and not video.name.startswith(".")
+    ]
+
+
+def _sorted_folders(folder: Path) -> list[Path]:
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in inside if path.is_dir() and not path.name.startswith(".")]
+
+
+def class_order(folder: Path, samples: Sequence[Sample]) -> list[str]:
+    """The classes of a data folder in the order of the logits: that of its labels.txt, else of the alphabet.
+
+    Raises:
+        AIAError: labels.txt has a label twice, or lacks one.
+    """
+    found = sorted({s.kind for s in samples})
+    path = folder / LABELS_FILE
+    if not path.is_file():
+        return found
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    labels = [line for line in lines if line]
+    lacking = next((kind for kind in found if kind not in labels), None)
+    if lacking is not None or len(set(labels)) < len(labels):
+        raise AIAError(
+            f"{LABELS_FILE} must have every class of the data once, one a line"
+            + (f"; it lacks {lacking!r}." if lacking is not None else ".")
+        )
+    return labels
+
+
 def split_samples(samples: Sequence[Sample], recipe: Recipe) -> tuple[list[Sample], list[Sample]]:
-    """The clips to train on and the held-out ones: the classes of the recipe, from the splits train and background."""
-    known = [s for s in samples if s.kind in recipe.classes and s.split in ("train", "background")]
-    held = [s for s in known if s.scene in recipe.holdout or s.file.name in recipe.holdout]
-    return [s for s in known if s not in held], held
+    """The clips to train on and the held-out ones, of the recipe's classes.
+
+    Trained on are the splits train and background; held out of them is what the recipe's `holdout` names, and all of the
+    split val (or validation).
+    """
+    training, held = [], []
+    for sample in samples:
+        if sample.kind not in recipe.classes:
+            continue
+        named = sample.scene in recipe.holdout or sample.file.name in recipe.holdout
+        if sample.split in HELD_OUT_SPLITS or (named and sample.split in TRAIN_SPLITS):
+            held.append(sample)
+        elif sample.split in TRAIN_SPLITS:
+            training.append(sample)
+    return training, held
 
 
 def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
-    """The frames of a clip, uint8 `[N, side, side, 3]`, from the cache, or decoded or drawn into it."""
+    """The frames of a clip, uint8 `[N, H, W, 3]`: from the cache, decoded or drawn into it, or without one.
+
+    H and W are the recipe's `cache_side`, and with augment "published" the network's own `resize`.
+    """
     side, most = recipe.cache_side, recipe.cache_frames
+    if not most:
+        return _pictures(sample, recipe)
     if sample.file is None:
         key = f"rendered-{sample.kind}-{sample.seed}"
     else:
-        key = f"{sample.file.stem}-{sample.file.stat().st_size}-{sample.file.stat().st_mtime_ns}"
-    path = cache / f"{hashlib.sha1(f'{key}-{side}-{most}'.encode()).hexdigest()}.npy"
+        file = sample.file
+        key = f"{file.parent.name}-{file.stem}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
+    size = side if recipe.augment == "warp" else f"published-{recipe.config.resize}"
+    path = cache / f"{hashlib.sha1(f'{key}-{size}-{most}'.encode()).hexdigest()}.npy"
     if not path.is_file():
-        if sample.file is None:
-            label = recipe.classes[sample.kind]
-            frames = render_gesture(
-                label, sample.seed, height=side, width=side * 4 // 3, fps=None, indices=_sparse
-            ).frames
-        else:
-            frames = read_frames(sample.file, max_side=max(320, side)).frames
-            frames = frames[np.unique(sample_indices(len(frames), most))]
-        frames = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames])
+        frames = _pictures(sample, recipe)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npy")
+        part = path.with_suffix(f".{os.getpid()}.npy")
         np.save(part, frames)
         part.replace(path)  # a run killed while it writes leaves no half clip behind
     return np.load(path, mmap_mode="r")
+
+
+def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
+    """Decodes or draws a clip at the size that `load_frames` promises."""
+    warp, side, most = recipe.augment == "warp", recipe.cache_side, recipe.cache_frames
+    config = recipe.config
+    if sample.file is None:
+        label = recipe.classes[sample.kind]
+        height = side if warp else resized_size(3, 4, config)[0]
+        frames = render_gesture(
+            label, sample.seed, height=height, width=height * 4 // 3, fps=None, indices=_sparse
+        ).frames
+    else:  # no larger than it takes: twice the longer side is enough for any usual aspect
+        frames = read_frames(
+            sample.file, max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config)))
+        ).frames
+        frames = frames[np.unique(sample_indices(len(frames), most))] if most else frames
+    height, width = (side, side) if warp else resized_size(*frames.shape[1:3], config)
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def _sparse(count: int) -> list[int]:
@@ -109,8 +205,14 @@ def _sparse(count: int) -> list[int]:
 
 
 def rendered_pool(recipe: Recipe) -> list[Sample]:
-    """The rendered clips of a recipe, classes in turn; only labels that the renderer can draw."""
+    """The rendered clips of a recipe, classes in turn; only labels that the renderer can draw.
+
+    Raises:
+        AIAError: It can draw none of them.
+    """
     kinds = [kind for kind, label in recipe.classes.items() if label in LABELS]
+    if recipe.rendered_pool and not kinds:
+        raise AIAError("None of the recipe's labels can be drawn; set its rendered_pool to 0.")
     return [Sample(None, kinds[i % len(kinds)], seed=i) for i in range(recipe.rendered_pool)]
 
 
@@ -130,38 +232,65 @@ class ClipDataset(Dataset):
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         """Draws the clip at `place` of this epoch."""
         rng = np.random.default_rng((self.recipe.seed, self.epoch, place))
-        sample, config = self.samples[place], self.recipe.config
+        sample, config, warp = self.samples[place], self.recipe.config, self.recipe.augment == "warp"
         frames = load_frames(sample, self.recipe, self.cache)
         if sample.still:
-            frames, kind = _motionless(frames, config.num_segments, rng), self.recipe.background
+            frames, kind = _without_gesture(frames, config.num_segments, rng), self.recipe.background
         else:
-            frames = frames[_random_indices(len(frames), config.num_segments, rng)]
+            pick = _loose_indices if warp else _segment_indices
+            frames = frames[pick(len(frames), config.num_segments, rng)]
             frames, kind = _mirror_or_reverse(frames, sample.kind, self.recipe, rng)
-        x = _colours(_warp(frames, config.input_size, rng), rng)
+        if warp:
+            x = _colours(_warp(frames, config.input_size, rng), rng)
+        else:
+            x = _multi_scale_crop(frames, config.input_size, rng).astype(np.float32) / 255
         x = (x - np.asarray(config.mean, np.float32)) / np.asarray(config.std, np.float32)
         return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), self.kinds.index(kind)
 
 
-def _random_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """One random frame in each of equal segments (the published rule), of a clip whose ends may be cut a little."""
+class PlainDataset(Dataset):
+    """Clips as the network sees them when it is used: `(x, y)`, x float32 `[T, 3, S, S]`, y the index of the label."""
+
+    def __init__(self, samples: Sequence[Sample], recipe: Recipe) -> None:
+        self.samples, self.config, self.kinds = samples, recipe.config, list(recipe.classes)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        """Reads the clip at `place`."""
+        sample = self.samples[place]
+        frames = read_clip(sample.file, self.config.num_segments).frames
+        return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)
+
+
+def _segment_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
+    """One random frame in each of equal segments (the published rule)."""
+    places = (np.arange(segments) + rng.random(segments)) / segments
+    return np.minimum((places * count).astype(int), count - 1)
+
+
+def _loose_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
+    """The published rule, now and then the middle frames instead, of a clip whose ends may be cut a little."""
     start, stop = (0.0, 1.0) if rng.random() < 0.5 else (rng.uniform(0, 0.06), rng.uniform(0.94, 1))
     within = rng.random(segments) if rng.random() < 0.7 else np.full(segments, 0.5)
     places = start + (stop - start) * (np.arange(segments) + within) / segments
     return np.minimum((places * count).astype(int), count - 1)
 
 
-def _motionless(frames: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """One frame held still, seen by a camera that pans and zooms, or noise in its place: uint8 `[segments, S, S, 3]`."""
+def _without_gesture(frames: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
+    """What holds no gesture: uint8 `[segments, S, S, 3]`.
+
+    One frame held still, one seen by a camera that pans and zooms, flat shapes that move over one, or noise.
+    """
     frame, side = frames[rng.integers(len(frames))], frames.shape[1]
     choice = rng.random()
-    if choice < 0.2:  # coarse to fine noise, new in each frame or held
-        grain = int(rng.choice([4, 12, 40, side]))
-        mean, spread = rng.uniform(40, 215), rng.uniform(10, 90)
-        count = segments if rng.random() < 0.5 else 1
-        noise = np.clip(rng.normal(mean, spread, (count, grain, grain, 3)), 0, 255).astype(np.uint8)
-        return np.stack([cv2.resize(noise[i % count], (side, side)) for i in range(segments)])
-    if choice < 0.6:
+    if choice < 0.2:
+        return _noise(side, segments, rng)
+    if choice < 0.45:
         return np.repeat(frame[None], segments, axis=0)
+    if choice < 0.7:
+        return _shapes(frame, segments, rng)
     start, stop = rng.uniform(-0.12, 0.12, (2, 2)) * side  # the camera's pan in pixels
     zooms = np.exp(rng.uniform(-0.1, 0.2, 2))
     moved = []
@@ -171,6 +300,42 @@ def _motionless(frames: np.ndarray, segments: int, rng: np.random.Generator) -> 
         matrix = np.column_stack([np.eye(2) * zoom, shift])
         moved.append(cv2.warpAffine(frame, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101))
     return np.stack(moved)
+
+
+def _noise(side: int, segments: int, rng: np.random.Generator) -> np.ndarray:
+    """Fine to coarse noise, new in each frame or the same."""
+    grain = int(rng.choice([4, 12, 40, side]))
+    mean, spread = rng.uniform(40, 215), rng.uniform(10, 90)
+    count = segments if rng.random() < 0.5 else 1
+    noise = np.clip(rng.normal(mean, spread, (count, grain, grain, 3)), 0, 255).astype(np.uint8)
+    return np.stack([cv2.resize(noise[i % count], (side, side)) for i in range(segments)])
+
+
+def _shapes(frame: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
+    """One to four flat ellipses, boxes or strokes on their ways over a plain colour, blurred noise or a frame."""
+    side = len(frame)
+    ground = rng.random()
+    if ground < 0.4:
+        frame = np.full_like(frame, rng.integers(0, 256, 3))
+    elif ground < 0.7:
+        frame = _noise(side, 1, rng)[0]
+    still = [frame.copy() for _ in range(segments)]
+    for _ in range(rng.integers(1, 5)):
+        colour = tuple(map(int, rng.integers(0, 256, 3)))
+        place, way = rng.uniform(0, 1, 2) * side, rng.uniform(-0.8, 0.8, 2) * side
+        size, turn, spin = rng.uniform(0.03, 0.25, 2) * side, rng.uniform(0, 360), rng.uniform(-180, 180)
+        kind, beat = rng.integers(3), rng.uniform(0, 0.2, 2) * side
+        for i, picture in enumerate(still):
+            share = i / max(1, segments - 1)
+            centre = place + way * share + beat * np.sin(2 * np.pi * share * 2)
+            if kind == 0:
+                axes = tuple(map(int, size))
+                cv2.ellipse(picture, tuple(map(int, centre)), axes, turn + spin * share, 0, 360, colour, -1, cv2.LINE_AA)
+            else:
+                box = ((float(centre[0]), float(centre[1])), (float(size[0] * 2), float(size[1] * 2)), turn + spin * share)
+                corners = cv2.boxPoints(box).astype(np.int32)
+                cv2.drawContours(picture, [corners], 0, colour, -1 if kind == 1 else 3, cv2.LINE_AA)
+    return np.stack(still)
 
 
 def _mirror_or_reverse(
@@ -183,6 +348,18 @@ def _mirror_or_reverse(
     choices += [(recipe.flip_reverse[kind], -1, -1)] if kind in recipe.flip_reverse else []
     new_kind, time_step, column_step = choices[rng.integers(len(choices))]
     return frames[::time_step, :, ::column_step], new_kind
+
+
+def _multi_scale_crop(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """TSN's crop, one for the whole clip, its sides at most one step of scale apart: uint8 `[T, size, size, 3]`."""
+    height, width = frames.shape[1:3]
+    steps = range(len(CROP_SCALES))
+    pairs = [(i, j) for i in steps for j in steps if abs(i - j) <= 1]
+    tall, wide = (int(min(height, width) * CROP_SCALES[i]) for i in pairs[rng.integers(len(pairs))])
+    row, column = CROP_PLACES[rng.integers(len(CROP_PLACES))]
+    top, left = row * (height - tall) // 4, column * (width - wide) // 4
+    cropped = frames[:, top : top + tall, left : left + wide]
+    return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_LINEAR) for frame in cropped])
 
 
 def _warp(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

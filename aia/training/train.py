@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,29 +16,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from tqdm import tqdm
 
 from aia.errors import AIAError
 from aia.gates import Attention
-from aia.hub import best_device
 from aia.network import AIANet
-from aia.preprocess import preprocess
-from aia.training.data import ClipDataset, Sample, load_frames, read_manifest, rendered_pool, split_samples
+from aia.training.curves import draw_curves
+from aia.training.data import (
+    ClipDataset,
+    PlainDataset,
+    Sample,
+    class_order,
+    load_frames,
+    read_manifest,
+    rendered_pool,
+    split_samples,
+)
+from aia.training.processes import Processes
 from aia.training.recipe import Recipe
 from aia.training.start import load_start
-from aia.video import read_clip
 
 log = logging.getLogger(__name__)
+
+EVAL_BATCH = 8  # clips
 
 
 def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: Path | None = None) -> AIANet:
     """Trains a network; call it again with the same arguments after a kill and it goes on with the last whole epoch.
 
+    Started by `accelerate launch`, several processes share each batch; the first of them writes.
+
     Args:
         recipe: What and how.
-        data: Folder with a csv; see `read_manifest`.
-        out: Gets config.json, model.safetensors, README.md, history.jsonl and, while it runs, state.pt.
+        data: Folder of labelled videos; see `read_manifest`.
+        out: Gets config.json, model.safetensors, README.md, recipe.json, history.jsonl, curves.svg and state.pt.
         init: Start weights; see `load_start`.
         cache: Folder for decoded clips; `out/cache` by default.
 
@@ -47,55 +58,78 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
         The averaged network, in eval mode.
 
     Raises:
-        AIAError: The data folder or the trunk's file cannot be used.
+        AIAError: The data folder, the recipe's classes or the start weights cannot be used.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    team = Processes.join()
+    if recipe.precision == "float16" and team.device.type != "cuda":
+        raise AIAError("Training in float16 needs a GPU; set the recipe's precision to bfloat16 or float32.")
+    if recipe.batch_size % team.count:
+        raise AIAError(f"A batch of {recipe.batch_size} clips cannot be shared equally by {team.count} processes.")
+    samples, given = read_manifest(data), recipe
+    recipe = recipe.resolve(class_order(data, samples))
     cache = cache or out / "cache"
-    device = best_device()
     torch.manual_seed(recipe.seed)
-    real, held = split_samples(read_manifest(data), recipe)
+    real, held = split_samples(samples, recipe)
     if not real:
         raise AIAError(f"{data.name} holds no training clip of the recipe's classes.")
     pool = rendered_pool(recipe)
-    for sample in tqdm([*real, *pool], desc="clips", unit="clip"):
-        load_frames(sample, recipe, cache)
-    held_set = decode_all(held, recipe)
-
-    model = AIANet(recipe.config, dropout=recipe.dropout)
-    load_start(model, init)
-    for conv in model.modules():
-        if isinstance(conv, nn.Conv2d):
-            conv.to(memory_format=torch.channels_last)
-    model.fuse().to(device)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    optimizer = torch.optim.AdamW(_groups(model, recipe))
     per_epoch = len(_epoch_samples(real, pool, recipe, 0))
     steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out
     if not steps:
         raise AIAError(
             f"There are {per_epoch} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
         )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warm_cosine(recipe, steps))
-    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
-
     identity = {"recipe": recipe.to_json(), "init": init}
-    first = _resume(out / "state.pt", parts, identity)
+    state = _read_state(out / "state.pt", identity) if team.first else None
+    model = AIANet(recipe.config, dropout=recipe.dropout)
+    load_start(model, init)
+
+    # What can be wrong with the arguments has been said by now; decoding takes its time.
+    if recipe.cache_frames:
+        for sample in tqdm([*real, *pool][team.rank :: team.count], desc="clips", unit="clip", disable=not team.first):
+            load_frames(sample, recipe, cache)
+    # Its own generator: a loader draws a number at each start, from the one of weights and dropout otherwise.
+    plain = PlainDataset(held, recipe)
+    held_set = DataLoader(plain, EVAL_BATCH, num_workers=team.workers, generator=torch.Generator())
+    if recipe.cache_frames and team.first:
+        held_set = list(held_set)  # few clips: decoded once
+
+    model.optimize().to(team.device)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    optimizer = _optimizer(model, recipe)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
+    scaler = torch.amp.GradScaler(team.device.type, enabled=recipe.precision == "float16")
+    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+
+    first = _resume(team.from_first(state), parts)
     history = out / "history.jsonl"
-    lines = history.read_text(encoding="utf-8").splitlines(keepends=True) if history.is_file() else []
-    history.write_text("".join(lines[:first]), encoding="utf-8")  # a kill may have come between a line and its state
+    if team.first:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
+        lines = history.read_text(encoding="utf-8").splitlines(keepends=True) if history.is_file() else []
+        # A kill may have come between a line and its state.
+        history.write_text("".join(lines[:first]), encoding="utf-8")
+    shared = team.share(model)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
+        if team.rank or team.device.type != "cpu":  # only the first process's CPU stream is in the state
+            torch.manual_seed(recipe.seed + 1009 * (epoch + 1) + 100_003 * team.rank)
         dataset = ClipDataset(_epoch_samples(real, pool, recipe, epoch), recipe, cache, epoch)
-        loss = _one_epoch(model, averaged, dataset, optimizer, schedule, recipe, f"epoch {epoch + 1}/{recipe.epochs}")
-        line = {"epoch": epoch + 1, "loss": loss, "seconds": round(time.perf_counter() - start, 1)}
+        loss = _one_epoch(shared, averaged, dataset, optimizer, schedule, scaler, team)
+        if not team.first:
+            continue
+        line = {"epoch": epoch + 1, "loss": round(loss, 4), "seconds": round(time.perf_counter() - start, 1)}
         if held:
-            line |= {f"held_out_{k}": v for k, v in score(averaged.module, *held_set).items()}
+            line |= {f"held_out_{key}": value for key, value in _score(averaged.module, held_set).items()}
         with history.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        draw_curves(history, out / "curves.svg")
         _save_state(out / "state.pt", parts, identity, epoch + 1)
         log.info("%s", line)
     result = deepcopy(averaged.module).eval().to("cpu", memory_format=torch.contiguous_format)
-    result.save_pretrained(out, model_card_kwargs=_card(recipe, init, len(real), history))
+    if team.first:
+        result.save_pretrained(out, model_card_kwargs=_card(given, init, len(real), history))
+    team.leave()
     return result
 
 
@@ -108,27 +142,67 @@ def _epoch_samples(real: list[Sample], pool: list[Sample], recipe: Recipe, epoch
     return every + still
 
 
-def _one_epoch(model, averaged, dataset, optimizer, schedule, recipe: Recipe, title: str) -> float:
+def _one_epoch(shared, averaged, dataset: ClipDataset, optimizer, schedule, scaler, team: Processes) -> float:
     """Trains on every clip once; returns the mean loss."""
-    order = torch.Generator().manual_seed(recipe.seed * 100_003 + dataset.epoch)
-    device = model.device
-    # Without a GPU a worker would only take the network's core, and forking copies the memory that is in use.
-    workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
-    loader = DataLoader(dataset, recipe.batch_size, shuffle=True, generator=order, num_workers=workers, drop_last=True)
-    model.train()
+    recipe, device = dataset.recipe, team.device
+    precision = getattr(torch, recipe.precision)
+    loader = _loader(dataset, team)
+    shared.train()
     total = 0.0
-    for x, y in tqdm(loader, desc=title, unit="batch", leave=False):
-        with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-            logits = model(x.to(device))
+    title = f"epoch {dataset.epoch + 1}/{recipe.epochs}"
+    for x, y in tqdm(
+        _batches(loader), desc=title, total=len(loader), unit="batch", leave=False, disable=not team.first
+    ):
+        with torch.autocast(device.type, precision, enabled=recipe.precision != "float32"):
+            logits = shared(x.to(device))
         loss = F.cross_entropy(logits.float(), y.to(device), label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
-        optimizer.step()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(shared.parameters(), recipe.grad_clip)
+        scaler.step(optimizer)
+        scaler.update()
         schedule.step()
-        averaged.update_parameters(model)
+        if dataset.epoch < recipe.epochs / 3:
+            averaged.n_averaged.zero_()  # the first third's weights are taken as they are, not averaged with the start
+        averaged.update_parameters(shared)
         total += loss.item()
-    return round(total / max(1, len(loader)), 4)
+    return team.mean(total / max(1, len(loader)))
+
+
+class _Share:
+    """Batches of places in a data set, and of each batch only this process's part."""
+
+    def __init__(self, batches: BatchSampler, team: Processes) -> None:
+        self.batches, self.team = batches, team
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch[self.team.rank :: self.team.count] for batch in self.batches)
+
+
+def _loader(dataset: ClipDataset, team: Processes) -> DataLoader:
+    """The batches of an epoch: the same clips in the same order, however many processes share them."""
+    order = torch.Generator().manual_seed(dataset.recipe.seed * 100_003 + dataset.epoch)
+    batches = BatchSampler(RandomSampler(dataset, generator=order), dataset.recipe.batch_size, drop_last=True)
+    return DataLoader(dataset, batch_sampler=_Share(batches, team), generator=order, num_workers=team.workers)
+
+
+def _batches(loader: Iterable) -> Iterator:
+    """What a loader gives; of an error in one of its workers, only the sentence and not the trace around it."""
+    try:
+        yield from loader
+    except AIAError as error:
+        raise AIAError(str(error).strip().splitlines()[-1].removeprefix("aia.errors.AIAError: ")) from None
+
+
+def _optimizer(model: AIANet, recipe: Recipe) -> torch.optim.Optimizer:
+    groups = _groups(model, recipe)
+    return (
+        torch.optim.AdamW(groups) if recipe.optimizer == "adamw" else torch.optim.SGD(groups, momentum=recipe.momentum)
+    )
 
 
 def _groups(model: AIANet, recipe: Recipe) -> list[dict]:
@@ -143,12 +217,15 @@ def _groups(model: AIANet, recipe: Recipe) -> list[dict]:
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 
 
-def _warm_cosine(recipe: Recipe, steps: int) -> Callable[[int], float]:
+def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """Step -> share of the peak learning rate; an epoch has `steps` steps."""
     warm, whole = max(1, round(recipe.warmup_epochs * steps)), recipe.epochs * steps
 
     def factor(step: int) -> float:
         if step < warm:
             return (step + 1) / warm
+        if recipe.milestones:
+            return 0.1 ** sum(step >= epoch * steps for epoch in recipe.milestones)
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, whole - warm)))
 
     return factor
@@ -157,13 +234,14 @@ def _warm_cosine(recipe: Recipe, steps: int) -> Callable[[int], float]:
 def _card(recipe: Recipe, init: str, real: int, history: Path) -> dict[str, str]:
     """What the model card says of a run."""
     last = history.read_text(encoding="utf-8").splitlines()[-1]
+    held = ", on held-out clips" if "held_out" in last else ""
     return {
         "origin": (
             f"Trained with `python -m aia train` for {recipe.epochs} epochs, seed {recipe.seed}, on {real} real clips "
             f"and {recipe.rendered} rendered ones in each epoch; start weights: `{Path(init).name}`.\n\n"
             f"The recipe:\n\n```json\n{recipe.to_json()}\n```"
         ),
-        "results": f"After the last epoch, on clips held out from the training scenes: `{last}`.",
+        "results": f"After the last epoch{held}: `{last}`.\n\n![Learning curves](curves.svg)",
     }
 
 
@@ -174,35 +252,42 @@ def _save_state(path: Path, parts: dict, identity: dict[str, str], epoch: int) -
     part.replace(path)
 
 
-def _resume(path: Path, parts: dict, identity: dict[str, str]) -> int:
-    """Restores the last whole epoch; returns how many are done.
+def _read_state(path: Path, identity: dict[str, str]) -> dict | None:
+    """The last whole epoch, or None before the first.
 
     Raises:
         AIAError: The folder holds another run.
     """
     if not path.is_file():
-        return 0
+        return None
     state = torch.load(path, map_location="cpu", weights_only=True)
     if any(state.get(key) != value for key, value in identity.items()):
         raise AIAError(
             f"{path.parent.name} holds a run with another recipe or other start weights; give another folder."
         )
+    log.info("going on after epoch %d", state["epoch"])
+    return state
+
+
+def _resume(state: dict | None, parts: dict) -> int:
+    """Restores a state; returns how many epochs are done."""
+    if state is None:
+        return 0
     for name, thing in parts.items():
         thing.load_state_dict(state[name])
     torch.set_rng_state(state["random"])
-    log.info("going on after epoch %d", state["epoch"])
     return state["epoch"]
 
 
 def decode_all(samples: list[Sample], recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Clips as the network sees them when it is used, `[N, T, 3, S, S]`, and the indices of their labels `[N]`."""
-    config, kinds = recipe.config, list(recipe.classes)
-    clips = [preprocess(read_clip(s.file, config.num_segments).frames, config) for s in samples]
-    return (torch.cat(clips) if clips else torch.empty(0)), torch.tensor([kinds.index(s.kind) for s in samples])
+    dataset = PlainDataset(samples, recipe)
+    clips = [dataset[place] for place in range(len(dataset))]
+    return (torch.stack([x for x, _ in clips]) if clips else torch.empty(0)), torch.tensor([y for _, y in clips])
 
 
 @torch.inference_mode()
-def predict(model: AIANet, clips: Tensor, batch_size: int = 8) -> Tensor:
+def predict(model: AIANet, clips: Tensor, batch_size: int = EVAL_BATCH) -> Tensor:
     """Logits `[N, classes]` of preprocessed clips `[N, T, 3, S, S]`, on the CPU."""
     model.eval()
     return torch.cat([model(batch.to(model.device)).float().cpu() for batch in clips.split(batch_size)])
@@ -210,7 +295,13 @@ def predict(model: AIANet, clips: Tensor, batch_size: int = 8) -> Tensor:
 
 def score(model: AIANet, clips: Tensor, targets: Tensor) -> dict[str, float]:
     """Top-1 and cross-entropy of a network on preprocessed clips; `targets` are label indices `[N]`."""
-    logits = predict(model, clips)
+    return _score(model, [(clips, targets)])
+
+
+def _score(model: AIANet, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """As `score`, of clips that come in batches."""
+    answers = [(predict(model, clips), targets) for clips, targets in _batches(batches)]
+    logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return {
         "top1": round((logits.argmax(1) == targets).float().mean().item(), 4),
         "loss": round(F.cross_entropy(logits, targets).item(), 4),

@@ -1,0 +1,178 @@
+"""What logits are worth: accuracy, calibration, and how sure a difference is; numpy alone, random only by a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+TEMPERATURES = (0.2, 5.0)  # where `fit_temperature` looks: clips that are all right would ask for 0
+BINS = 15  # of the calibration error, equally wide in [0, 1]
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities `[N, classes]` of logits divided by a temperature."""
+    z = logits / temperature
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return z / z.sum(axis=1, keepdims=True)
+
+
+def top1(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Share of clips whose largest logit is that of their class; logits `[N, classes]`, targets `[N]`."""
+    return float((logits.argmax(1) == targets).mean())
+
+
+def confusion_matrix(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Counts `[classes, classes]`: a row for each true class, a column for each answer."""
+    counts = np.zeros((logits.shape[1], logits.shape[1]), int)
+    np.add.at(counts, (targets, logits.argmax(1)), 1)
+    return counts
+
+
+def macro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Mean F1 over the classes that occur in the targets, in [0, 1]."""
+    counts = confusion_matrix(logits, targets)
+    there = counts.sum(1) > 0
+    f1 = 2 * counts.diagonal() / np.maximum(counts.sum(0) + counts.sum(1), 1)
+    return float(f1[there].mean())
+
+
+def pair_accuracy(
+    logits: np.ndarray, targets: np.ndarray, pairs: Sequence[tuple[int, int]]
+) -> tuple[float, float, int]:
+    """Accuracy on classes that differ in the order of their frames alone.
+
+    Args:
+        logits: `[N, classes]`.
+        targets: `[N]`.
+        pairs: Two classes each, such as up and down; no class in two pairs.
+
+    Returns:
+        On the clips of all pairs: top-1 among all classes, accuracy of the choice between the two of the pair (0.5 is
+        chance), and how many clips they are.
+    """
+    other = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    chosen = np.isin(targets, list(other))
+    z, own = logits[chosen], targets[chosen]
+    rival = np.array([other[t] for t in own], int)
+    rows = np.arange(len(own))
+    return top1(z, own), float((z[rows, own] > z[rows, rival]).mean()), len(own)
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clips, mean confidence and accuracy in each of `BINS` bins of the top label's probability; 0 in empty bins."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
+    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(places, minlength=BINS)
+    sums = [np.bincount(places, values, BINS) for values in (confidence, right)]
+    return count, *(s / np.maximum(count, 1) for s in sums)
+
+
+def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Expected calibration error (Guo et al., ICML 2017, arXiv 1706.04599).
+
+    The gap between accuracy and mean confidence (probability of the answer) in each of `BINS` equally wide bins of
+    confidence, averaged with the bins' numbers of clips as weights.
+
+    Args:
+        probabilities: `[N, classes]`.
+        targets: `[N]`.
+
+    Returns:
+        0 (as often right as it says) to 1.
+    """
+    count, confidence, accuracy = reliability(probabilities, targets)
+    return float((count * np.abs(accuracy - confidence)).sum() / count.sum())
+
+
+def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:
+    """Mean negative log-likelihood of the true classes, in nats."""
+    z = logits / temperature
+    top = z.max(1)
+    return float((np.log(np.exp(z - top[:, None]).sum(1)) + top - z[np.arange(len(z)), targets]).mean())
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature in `TEMPERATURES` with the least negative log-likelihood (Guo et al., arXiv 1706.04599).
+
+    The likelihood has one optimum (it is convex in 1 / temperature), so a ternary search finds it.
+    """
+    low, high = np.log(TEMPERATURES)
+    while high - low > 1e-5:
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        if nll(logits, targets, np.exp(left)) < nll(logits, targets, np.exp(right)):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def unanswered(probabilities: np.ndarray, threshold: float | np.ndarray, none: int) -> np.ndarray:
+    """Whether each clip gets no gesture's name: the answer is class `none`, or less probable than the threshold.
+
+    Args:
+        probabilities: `[N, classes]`.
+        threshold: One, or `[K, 1]`.
+        none: The class "no gesture".
+
+    Returns:
+        bool `[N]`, or `[K, N]`.
+    """
+    return (probabilities.argmax(1) == none) | (probabilities.max(1) < threshold)
+
+
+def choose_threshold(
+    gestures: np.ndarray,
+    nothing: Sequence[np.ndarray],
+    none: int,
+    *,
+    most_lost: float = 0.05,
+    least_caught: float = 0.9,
+) -> float:
+    """How probable an answer must be to be given.
+
+    The smallest of 0, 0.001, ... at which enough clips without a gesture are caught. Where that would lose too many
+    gestures, the largest that does not: a gesture is not given up to catch more.
+
+    Args:
+        gestures: Probabilities `[N, classes]` of clips that show a gesture.
+        nothing: Probabilities of clips that show none, an array for each kind; every kind counts the same.
+        none: The class "no gesture".
+        most_lost: Share of gesture clips that may become `unanswered`.
+        least_caught: Share of the others that should, as mean over their kinds.
+    """
+    grid = np.arange(1000) / 1000
+    lost, *caught = (unanswered(p, grid[:, None], none).mean(1) for p in (gestures, *nothing))  # [1000] each
+    allowed = lost <= most_lost
+    enough = allowed & (np.mean(caught, axis=0) >= least_caught)
+    if enough.any():
+        return float(grid[enough][0])
+    return float(grid[allowed][-1]) if allowed.any() else 0.0
+
+
+def bootstrap_difference(
+    a: np.ndarray, b: np.ndarray, *, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float, float]:
+    """How much more often `a` is right than `b` on the same clips, with a 95 % percentile bootstrap interval.
+
+    Clips are drawn with replacement, the same for both, and each is averaged over its seeds. So the interval speaks of
+    other clips like these, not of other seeds.
+
+    Args:
+        a: Whether each clip was right, bool `[seeds, N]`.
+        b: The same of another setting; its number of seeds may differ.
+        resamples: Draws of N clips.
+        seed: Of the draws.
+
+    Returns:
+        The difference a - b, and the interval's ends, in [-1, 1].
+    """
+    gain = a.mean(0) - b.mean(0)
+    draws = np.random.default_rng(seed).integers(len(gain), size=(resamples, len(gain)))
+    low, high = np.percentile(gain[draws].mean(1), (2.5, 97.5))
+    return float(gain.mean()), float(low), float(high)
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (n - 1); the latter is nan for one value."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

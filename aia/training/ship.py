@@ -1,0 +1,126 @@
+"""The shipped models: their weights in half precision, their calibration, and whether they give the stored results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+
+from aia.config import AIAConfig
+from aia.errors import AIAError
+from aia.hub import CHECKPOINTS, CONFIG, WEIGHTS, load
+from aia.network import AIANet
+from aia.training.calibration import calibrate
+from aia.training.evaluate import SPLITS, Run, differences, measure, predictions, recipe_of, run_name
+from aia.training.metrics import TEMPERATURES, softmax
+from aia.training.recipe import Recipe
+
+MAX_GAP = 0.01  # of a probability, between the weights as trained and as shipped
+
+
+def ship(run: Path, name: str, data: Path, *, checkpoints: Path = CHECKPOINTS) -> float:
+    """Copies a run's config, recipe and weights, mostly as float16, into the shipped models.
+
+    The network still computes in float32: `load` widens what it reads.
+
+    Args:
+        run: A folder that `train` wrote.
+        name: Of the shipped model.
+        data: See `read_manifest`; its held-out clips are classified with both weights.
+        checkpoints: Where the models lie.
+
+    Returns:
+        The largest difference of a probability on the held-out clips.
+
+    Raises:
+        AIAError: An answer changes, a probability moves by more than `MAX_GAP`, or a file is missing.
+    """
+    recipe, model = recipe_of(run), load(run, device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        half = Path(folder)
+        _halved(model).save_pretrained(half)
+        (half / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
+        found = [predictions(net, data, recipe, ["held-out"]) for net in (model, load(half, device="cpu"))]
+        if "held-out" not in found[0]:
+            raise AIAError(f"The recipe of {run.name} holds no clip out, so half precision cannot be checked.")
+        before, after = (split["held-out"].logits for split in found)
+        gap = float(np.abs(softmax(before) - softmax(after)).max())
+        if (before.argmax(1) != after.argmax(1)).any() or gap > MAX_GAP:
+            raise AIAError(f"{run.name} answers otherwise in half precision; it was not shipped.")
+        (checkpoints / name).mkdir(parents=True, exist_ok=True)
+        for file in (CONFIG, WEIGHTS, "recipe.json"):
+            shutil.copyfile(half / file, checkpoints / name / file)
+    return gap
+
+
+def _halved(model: AIANet) -> AIANet:
+    """A copy with its kernels and matrices in float16; vectors, which batch norm divides by, stay as they are."""
+    copy = deepcopy(model)
+    for tensor in copy.parameters():
+        if tensor.ndim > 1:
+            tensor.data = tensor.data.half()
+    return copy
+
+
+def shipped(checkpoints: Path = CHECKPOINTS) -> dict[str, str]:
+    """Shipped model -> the run that it is, by the recipe beside it."""
+    found = {}
+    for path in sorted(checkpoints.glob("*/recipe.json")):
+        recipe = Recipe.from_file(path)
+        found[path.parent.name] = run_name(recipe.config.temporal, recipe.config.attention, recipe.seed)
+    return found
+
+
+def of_setting(runs: Mapping[str, Run], setting: tuple[str, str]) -> list[Run]:
+    """The runs of a setting, by their seeds."""
+    return sorted((run for run in runs.values() if run.setting == setting), key=lambda run: run.seed)
+
+
+def folds(runs: Mapping[str, Run], setting: tuple[str, str]) -> list[Run]:
+    """The runs of a setting that have held-out clips, to calibrate on."""
+    return [run for run in of_setting(runs, setting) if "held-out" in run.splits]
+
+
+def check(runs: Mapping[str, Run], data: Path, *, test: bool = False, checkpoints: Path = CHECKPOINTS) -> list[str]:
+    """Classifies the clips of the results file again, with the shipped weights.
+
+    Args:
+        runs: Of the results file.
+        data: See `read_manifest`.
+        test: The test clips too.
+        checkpoints: Where the models lie.
+
+    Returns:
+        A sentence for each model and split: whether the answers are those of the results file, and how far the logits are.
+    """
+    said = []
+    for name, run in shipped(checkpoints).items():
+        folder = checkpoints / name
+        if run in runs:
+            fresh = measure(load(folder), data, recipe_of(folder), (*SPLITS, "test") if test else SPLITS)
+            said += [f"{name}, {line}" for line in differences(runs[run], fresh)]
+        else:
+            said.append(f"{name}: the results file lacks its run, {run}")
+    return said
+
+
+def calibrate_shipped(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> list[str]:
+    """Writes temperature and threshold (see `calibrate`) into the config.json of every shipped model; says which."""
+    said, (low, high) = [], TEMPERATURES
+    for name, run in shipped(checkpoints).items():
+        held = folds(runs, runs[run].setting) if run in runs else []
+        if not held:
+            said.append(f"{name}: the results file lacks held-out clips of {run}; nothing written")
+            continue
+        found, path = calibrate(held), checkpoints / name / CONFIG
+        config = AIAConfig.from_file(path).to_dict() | dataclasses.asdict(found)
+        path.write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")  # as the Hub's client writes it
+        vague = "" if low < found.temperature < high else " (an end of the range: the held-out clips do not settle it)"
+        said.append(f"{name}: temperature {found.temperature:g}{vague}, threshold {found.threshold:g}")
+    return said

@@ -1,0 +1,301 @@
+"""Evaluation: what logits are worth, the file that keeps them, calibration, the tables and the shipped models."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import moving_frames
+from huggingface_hub import ModelCard
+
+import aia
+from aia import AIAConfig, AIAError, AIANet
+from aia.cli import main
+from aia.render import write_mp4
+from aia.training import metrics, report, ship
+from aia.training.calibration import CHOSEN_ON, calibrate, cross_fit
+from aia.training.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
+from aia.training.paths import LABELS, NO_GESTURE
+from aia.training.recipe import Recipe
+
+NONE = LABELS.index(NO_GESTURE)
+NETWORK = {"arch": "mobilenet_v2", "num_segments": 2, "input_size": 32, "resize": [32, 32]}
+KINDS = (*CHOSEN_ON, "film")
+SHIPPED = (("tsm", "cinst"), ("tsm", "stinc"))
+
+
+def logits_of(answers, classes, margin=4.0):
+    return np.eye(classes)[answers] * margin
+
+
+def test_accuracy_confusion_and_f1_count_what_was_answered():
+    targets, logits = np.array([0, 0, 1, 1]), logits_of([0, 1, 1, 2], 4)
+    assert metrics.top1(logits, targets) == 0.5
+    assert metrics.confusion_matrix(logits, targets).tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [0] * 4, [0] * 4]
+    assert metrics.macro_f1(logits, targets) == pytest.approx((2 / 3 + 2 / 4) / 2), "only classes that are there"
+
+
+def test_order_pairs_are_measured_among_all_labels_and_between_the_two():
+    logits = np.array([[2.0, 1, 3, 0], [2, 1, 0, 0], [0, 0, 9, 0]])
+    assert metrics.pair_accuracy(logits, np.array([0, 1, 2]), [(0, 1)]) == (0.0, 0.5, 2)
+
+
+def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 4)
+    targets = np.array([0, 0, 0, 1, 1, 1, 1, 1])  # 0.9 sure and 0.75 right; 0.6 sure and all right
+    assert metrics.calibration_error(probabilities, targets) == pytest.approx((0.15 + 0.4) / 2)
+    assert metrics.calibration_error(np.eye(3), np.arange(3)) == 0
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
+def test_the_temperature_that_made_the_labels_is_found(temperature):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20_000, 5))
+    probabilities = metrics.softmax(logits, temperature)
+    targets = (probabilities.cumsum(1) > rng.random((len(logits), 1))).argmax(1)
+    assert metrics.fit_temperature(logits, targets) == pytest.approx(temperature, rel=0.05)
+
+
+def test_a_threshold_catches_enough_and_never_loses_too_many_gestures():
+    gestures = np.column_stack([np.linspace(0.5, 1, 101), np.linspace(0.5, 0, 101), np.zeros(101)])
+    faint = np.array([[0.52, 0.48, 0]] * 9 + [[0.99, 0.01, 0]])
+    threshold = metrics.choose_threshold(gestures, [faint], none=2)
+    assert threshold == pytest.approx(0.521), "the smallest that catches nine of ten"
+    sure = np.array([[0.9, 0.1, 0]] * 10)
+    threshold = metrics.choose_threshold(gestures, [sure], none=2)
+    lost = metrics.unanswered(gestures, threshold, none=2).mean()
+    assert 0.04 < lost <= 0.05, "they cannot be caught, and gestures are not given up for them"
+    named = np.array([[0.1, 0, 0.9]] * 10)
+    assert metrics.choose_threshold(gestures, [named], none=2) == 0, "their own label catches them"
+
+
+def test_a_difference_comes_with_an_interval_over_clips():
+    rng = np.random.default_rng(1)
+    a, b = rng.random((3, 40)) < 0.9, rng.random((2, 40)) < 0.6
+    gain, low, high = metrics.bootstrap_difference(a, b)
+    assert gain == pytest.approx(a.mean() - b.mean()) and low < gain < high
+    assert 0.05 < high - low < 0.4
+    assert metrics.bootstrap_difference(a, b) == (gain, low, high), "the same seed"
+    assert metrics.bootstrap_difference(a, a) == (0, 0, 0), "paired"
+
+
+def made_run(temporal, attention, seed, *, skill=4.0, splits=("held-out", "unknown", "test")) -> Run:
+    """A run that says the truth and noise."""
+    rng = np.random.default_rng([seed, len(attention), len(temporal)])
+
+    def say(names, targets):
+        logits = rng.normal(0, 1.5, (len(targets), len(LABELS))) + logits_of(targets, len(LABELS), skill)
+        return Logits(tuple(names), np.array(targets), logits.round(3))
+
+    gestures = [i for i in range(len(LABELS)) if i != NONE]
+    every = {
+        "held-out": say([f"held-{seed}-{i}" for i in range(33)], [*gestures * 3, NONE, NONE, NONE]),
+        "unknown": say([f"{kind}/{i}" for i in range(6) for kind in KINDS], [NONE] * 30),
+        "test": say([f"test-{i}" for i in range(40)], gestures * 4),
+    }
+    trained = dict.fromkeys(LABELS, 9)
+    return Run(temporal, attention, seed, LABELS, trained, {split: every[split] for split in splits})
+
+
+@pytest.fixture(scope="module")
+def runs():
+    made = [made_run(*setting, seed) for setting in report.SHIPPED for seed in range(3)]
+    made += [made_run(*setting, 0) for setting in report.TSN if setting not in report.SHIPPED]
+    return {run.name: run for run in made}
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Folders like the shipped models', without weights."""
+    for temporal, attention in SHIPPED:
+        folder = tmp_path / "checkpoints" / f"{temporal}-mobilenetv2-{attention}"
+        folder.mkdir(parents=True)
+        recipe = Recipe(
+            {**NETWORK, "temporal": temporal, "attention": attention}, dict(zip(LABELS, LABELS, strict=True)), seed=1
+        )
+        (folder / "recipe.json").write_text(recipe.to_json())
+        (folder / "config.json").write_text(json.dumps(recipe.config.to_dict()))
+    return tmp_path / "checkpoints"
+
+
+def test_results_are_kept_and_a_run_is_replaced_whole(tmp_path, runs):
+    file = tmp_path / "results.json"
+    write_results(runs.values(), file)
+    kept = read_results(file)
+    assert kept.keys() == runs.keys() and "tsn-st-to-c-s0" in kept and "tsn-c-plus-st-s0" in kept
+    for name, run in runs.items():
+        assert kept[name].splits.keys() == run.splits.keys()
+        for split, said in run.splits.items():
+            assert kept[name].splits[split].clips == said.clips
+            assert np.array_equal(kept[name].splits[split].targets, said.targets)
+            assert np.array_equal(kept[name].splits[split].logits, said.logits)
+    write_results([made_run("tsm", "cinst", 2, splits=("held-out",))], file)
+    again = read_results(file)
+    assert set(again["tsm-cinst-s2"].splits) == {"held-out"}, "no test logits of older weights stay"
+    assert again.keys() == runs.keys()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": {"splits": {}}}'])
+def test_a_file_that_holds_no_results_is_refused(tmp_path, content):
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(AIAError, match=r"r\.json"):
+        read_results(tmp_path / "r.json")
+    with pytest.raises(AIAError, match=r"gone\.json"):
+        read_results(tmp_path / "gone.json")
+
+
+def test_cross_fitting_never_uses_the_clips_that_it_answers(runs):
+    held = [runs[run_name("tsm", "cinst", seed)] for seed in range(3)]
+    part = held[0].splits["held-out"]
+    wrong = dataclasses.replace(part, targets=np.roll(part.targets, 1))
+    changed = dataclasses.replace(held[0], splits={**held[0].splits, "held-out": wrong})
+    before, after = cross_fit(held), cross_fit([changed, *held[1:]])
+    own = len(part.clips)
+    assert np.array_equal(before.scaled[:own], after.scaled[:own])
+    assert not np.array_equal(before.scaled[own:], after.scaled[own:]), "the other runs are fitted on them"
+
+
+def test_calibration_keeps_gestures_and_catches_what_is_none(runs):
+    held = [runs[run_name("tsn", "stinc", seed)] for seed in range(3)]
+    found = calibrate(held)
+    gestures = np.concatenate([run.splits["held-out"].logits[:30] for run in held])
+    others = np.concatenate([run.splits["unknown"].logits for run in held])
+    plain = dataclasses.replace(found, threshold=0.0)
+    assert found.threshold > 0 and found.unanswered(held[0], gestures).mean() <= 0.05
+    assert found.unanswered(held[0], others).sum() > plain.unanswered(held[0], others).sum()
+
+
+def test_the_tables_say_what_the_logits_say(runs, checkpoints):
+    text = report.tables(runs, checkpoints)
+    three = [runs[run_name("tsm", "stinc", seed)].splits["test"] for seed in range(3)]
+    right = [np.mean(split.logits.argmax(1) == split.targets) for split in three]
+    rows = [line for line in text.splitlines() if line.startswith("| TSM with STinC | 3 |")]
+    assert len(rows) == 1 and f"| {np.mean(right):.3f} ± {np.std(right, ddof=1):.3f} |" in rows[0]
+    assert rows[0].endswith(f"| {right[1]:.3f} |"), "the shipped seed"
+    assert sum(line.startswith("| TSN with") and line.count("|") == 8 for line in text.splitlines()) == 11
+    assert "| TSM with CinST − TSM with no AIA |" in text and "unknown, noise*: caught" in text
+    assert "unknown, film: caught" in text, "not chosen on, so without a star"
+
+
+def test_tables_without_test_clips_can_be_used_to_choose(runs, checkpoints):
+    blind = {
+        name: dataclasses.replace(run, splits={k: v for k, v in run.splits.items() if k != "test"})
+        for name, run in runs.items()
+    }
+    text = report.tables(blind, checkpoints)
+    row = next(line for line in text.splitlines() if line.startswith("| TSM with STinC | 3 |"))
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[2] == cells[3] == "–" and "±" in cells[4]
+
+
+def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, checkpoints, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nstale tables\n{report.END}\nafter\n")
+    report.update(runs, readme, checkpoints)
+    once = readme.read_text()
+    assert once.startswith("before\n") and once.endswith("\nafter\n") and "stale" not in once
+    assert report.tables(runs, checkpoints) in once
+    report.update(runs, readme, checkpoints)
+    assert readme.read_text() == once
+    folder = checkpoints / "tsm-mobilenetv2-cinst"
+    card = ModelCard.load(folder / "README.md")
+    said = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    test = runs["tsm-cinst-s1"].splits["test"]
+    assert said["accuracy"] == round(metrics.top1(test.logits, test.targets), 4)
+    for word in ("EgoGestAR", "licence", "1904.09843", "seed 1", "GestARLite", "reliability.png", "first-person"):
+        assert word in card.text, word
+    assert (folder / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    readme.write_text("no marks")
+    with pytest.raises(AIAError, match="results:begin"):
+        report.update(runs, readme, checkpoints)
+
+
+def test_a_shipped_model_takes_its_settings_calibration(runs, checkpoints):
+    ship.calibrate_shipped(runs, checkpoints)
+    for temporal, attention in SHIPPED:
+        config = AIAConfig.from_file(checkpoints / f"{temporal}-mobilenetv2-{attention}" / "config.json")
+        found = calibrate([runs[run_name(temporal, attention, seed)] for seed in range(3)])
+        assert (config.temperature, config.threshold) == (found.temperature, found.threshold)
+        assert (config.temporal, config.attention, config.labels) == (temporal, attention, LABELS), "the rest stays"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for i in range(8):
+        write_mp4(folder / f"{i}.mp4", moving_frames(6, 40, 56, seed=i), 10)
+        split = "test" if i > 5 else "train"
+        rows.append({"file": f"{i}.mp4", "label": "r" if i % 2 else "l", "split": split, "scene": f"s{i // 2}"})
+    with (folder / "clips.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run with random weights."""
+    recipe = Recipe(NETWORK, {"l": "swipe left", "r": "swipe right"}, holdout=("s1",), seed=2)
+    torch.manual_seed(0)
+    folder = tmp_path / "run"
+    AIANet(recipe.config).save_pretrained(folder)
+    (folder / "recipe.json").write_text(recipe.to_json())
+    return folder
+
+
+def test_test_clips_are_only_seen_when_they_are_asked_for(data, run_folder, tmp_path, capsys):
+    args = ["evaluate", str(run_folder), "--data", str(data)]
+    assert main(args) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["split"], said["clips"]) == ("held-out", 2) and set(said["errors"]) <= {"2.mp4", "3.mp4"}
+    file = tmp_path / "results.json"
+    assert main([*args, "--write", str(file)]) == 0
+    kept = read_results(file)["tsn-cinst-s2"]
+    assert set(kept.splits) == {"held-out"} and kept.splits["held-out"].clips == ("2.mp4", "3.mp4")
+    assert kept.trained == {"swipe left": 2, "swipe right": 2}
+    assert main([*args, "--write", str(file), "--test"]) == 0
+    assert read_results(file)["tsn-cinst-s2"].splits["test"].clips == ("6.mp4", "7.mp4")
+    capsys.readouterr()
+    assert main([*args, "--split", "test"]) == 0
+    assert json.loads(capsys.readouterr().out)["clips"] == 2
+
+
+def test_what_is_missing_is_said(data, run_folder, capsys):
+    assert main(["evaluate", str(run_folder)]) == 1
+    assert "--data" in capsys.readouterr().err
+    (run_folder / "recipe.json").unlink()
+    assert main(["evaluate", str(run_folder), "--data", str(data)]) == 1
+    assert "--recipe" in capsys.readouterr().err
+    assert main(["evaluate", "--results", "gone.json"]) == 1
+    assert "gone.json" in capsys.readouterr().err
+
+
+def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run_folder, tmp_path):
+    ship.ship(run_folder, "m", data, checkpoints=tmp_path / "c")
+    folder = tmp_path / "c" / "m"
+    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors", "recipe.json"}
+    size = [(f / "model.safetensors").stat().st_size for f in (run_folder, folder)]
+    assert size[1] < 0.6 * size[0]
+    shipped = aia.load(folder, device="cpu")
+    assert shipped.head.weight.dtype == torch.float32
+    recipe = recipe_of(folder)
+    stored = measure(aia.load(run_folder, device="cpu"), data, recipe)
+    fresh = measure(shipped, data, recipe)
+    assert "the same answers" in differences(stored, fresh)[0]
+    assert ship.check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
+    assert "lacks its run" in ship.check({}, data, checkpoints=tmp_path / "c")[0]
+
+
+def test_a_run_whose_answers_change_in_half_precision_is_not_shipped(data, run_folder, tmp_path):
+    model = aia.load(run_folder, device="cpu")
+    with torch.no_grad():
+        model.head.bias[:] = 0
+        model.head.weight[:] = torch.tensor([[1.0], [1.0001]])  # the same number in half precision
+    model.save_pretrained(run_folder)
+    with pytest.raises(AIAError, match="half precision"):
+        ship.ship(run_folder, "m", data, checkpoints=tmp_path / "c")
+    assert not (tmp_path / "c" / "m").exists()
