@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #define R restrict
 
@@ -19,24 +22,32 @@ static inline Rows rows(int b, int t, int h, int w, int T, int H, int W, int C) 
     return (Rows){(((size_t)b * H + h) * W + w) * C, (((size_t)b * T + t) * W + w) * C, (((size_t)b * T + t) * H + h) * C};
 }
 
-#define EACH_ROW                                                                                                       \
-    for (int b = 0; b < B; b++)                                                                                        \
-        for (int t = 0; t < T; t++)                                                                                    \
-            for (int h = 0; h < H; h++)                                                                                \
-                for (int w = 0; w < W; w++)
-
 static inline size_t place(int b, int t, int h, int w, int T, int H, int W) {
     return (((size_t)b * T + t) * H + h) * W + w;
 }
 
-static void fill(float *R to, float value, size_t count) {
-    for (size_t i = 0; i < count; i++) to[i] = value;
+#define EACH_ROW                                                                                                       \
+    for (int t = 0; t < T; t++)                                                                                        \
+        for (int h = 0; h < H; h++)                                                                                    \
+            for (int w = 0; w < W; w++)
+
+#define PARALLEL _Pragma("omp parallel for schedule(static)")
+
+// Where sums run over all axes but C, threads share the clips' channels, so that each sum stays with one thread.
+static int parts_of(int B, int C) {
+    int parts = 1;
+#ifdef _OPENMP
+    parts = omp_get_max_threads() / B;
+    parts = parts < C / 16 ? parts : C / 16;
+    parts = parts > 1 ? parts : 1;
+#endif
+    return parts;
 }
 
-static inline void pool_row(const float *R x, float u, int C, float *R max, float *R sum, int32_t *R arg, int32_t i) {
+static inline void pool_row(const float *R x, float u, int from, int to, float *R max, float *R sum, int32_t *R arg, int32_t i) {
     if (arg)
-        for (int c = 0; c < C; c++) arg[c] = x[c] * u > max[c] ? i : arg[c];
-    for (int c = 0; c < C; c++) {
+        for (int c = from; c < to; c++) arg[c] = x[c] * u > max[c] ? i : arg[c];
+    for (int c = from; c < to; c++) {
         float v = x[c] * u;
         max[c] = v > max[c] ? v : max[c];
         sum[c] += v;
@@ -51,22 +62,27 @@ void pool_thw(const float *x, const float *u, int B, int T, int H, int W, int C,
     float lengths[] = {T, H, W};
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < B; b++) {
-            fill(pooled[a] + 2 * b * sizes[a], -FLT_MAX, sizes[a]);
-            fill(pooled[a] + (2 * b + 1) * sizes[a], 0, sizes[a]);
+            float *max = pooled[a] + 2 * b * sizes[a];
+            for (size_t i = 0; i < sizes[a]; i++) max[i] = -FLT_MAX;
+            memset(max + sizes[a], 0, sizes[a] * sizeof *max);
         }
     if (at) {
         memset(at, 0, B * sizes[0] * sizeof *at);
         memset(ah, 0, B * sizes[1] * sizeof *ah);
         memset(aw, 0, B * sizes[2] * sizeof *aw);
     }
-    EACH_ROW {
-        size_t p = place(b, t, h, w, T, H, W);
-        Rows r = rows(b, t, h, w, T, H, W, C);
-        const float *row = x + p * C;
-        float scale = u ? u[p] : 1;
-        pool_row(row, scale, C, pt + r.t + b * sizes[0], pt + r.t + (b + 1) * sizes[0], at ? at + r.t : NULL, t);
-        pool_row(row, scale, C, ph + r.h + b * sizes[1], ph + r.h + (b + 1) * sizes[1], ah ? ah + r.h : NULL, h);
-        pool_row(row, scale, C, pw + r.w + b * sizes[2], pw + r.w + (b + 1) * sizes[2], aw ? aw + r.w : NULL, w);
+    int parts = parts_of(B, C);
+    PARALLEL for (int part = 0; part < B * parts; part++) {
+        int b = part / parts, from = (long)C * (part % parts) / parts, to = (long)C * (part % parts + 1) / parts;
+        EACH_ROW {
+            size_t p = place(b, t, h, w, T, H, W);
+            Rows r = rows(b, t, h, w, T, H, W, C);
+            const float *row = x + p * C;
+            float scale = u ? u[p] : 1, *mt = pt + r.t + b * sizes[0], *mh = ph + r.h + b * sizes[1], *mw = pw + r.w + b * sizes[2];
+            pool_row(row, scale, from, to, mt, mt + sizes[0], at ? at + r.t : NULL, t);
+            pool_row(row, scale, from, to, mh, mh + sizes[1], ah ? ah + r.h : NULL, h);
+            pool_row(row, scale, from, to, mw, mw + sizes[2], aw ? aw + r.w : NULL, w);
+        }
     }
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < B; b++) {
@@ -80,7 +96,7 @@ void pool_thw_backward(const float *x, const float *u, int B, int T, int H, int 
                        const float *dpw, const int32_t *at, const int32_t *ah, const int32_t *aw, float *dx, float *du) {
     size_t st = (size_t)H * W * C, sh = (size_t)T * W * C, sw = (size_t)T * H * C;
     float it = 1.0f / T, ih = 1.0f / H, iw = 1.0f / W;
-    EACH_ROW {
+    PARALLEL for (int b = 0; b < B; b++) EACH_ROW {
         size_t p = place(b, t, h, w, T, H, W);
         Rows r = rows(b, t, h, w, T, H, W, C);
         const float *R mt = dpt + r.t + b * st, *R nt = mt + st, *R mh = dph + r.h + b * sh, *R nh = mh + sh,
@@ -99,12 +115,16 @@ void pool_thw_backward(const float *x, const float *u, int B, int T, int H, int 
 
 // y = x . (gt + gh + gw) / 3
 void gate_thw(const float *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float *y) {
-    EACH_ROW {
-        size_t p = place(b, t, h, w, T, H, W);
-        Rows r = rows(b, t, h, w, T, H, W, C);
-        const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w, *R row = x + p * C;
-        float *R to = y + p * C;
-        for (int c = 0; c < C; c++) to[c] = row[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+    PARALLEL for (int frame = 0; frame < B * T; frame++) {
+        int b = frame / T, t = frame % T;
+        for (int h = 0; h < H; h++)
+            for (int w = 0; w < W; w++) {
+                size_t p = place(b, t, h, w, T, H, W);
+                Rows r = rows(b, t, h, w, T, H, W, C);
+                const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w, *R row = x + p * C;
+                float *R to = y + p * C;
+                for (int c = 0; c < C; c++) to[c] = row[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+            }
     }
 }
 
@@ -113,7 +133,7 @@ void gate_thw_backward(const float *x, const float *gt, const float *gh, const f
     memset(dgt, 0, (size_t)B * H * W * C * sizeof(float));
     memset(dgh, 0, (size_t)B * T * W * C * sizeof(float));
     memset(dgw, 0, (size_t)B * T * H * C * sizeof(float));
-    EACH_ROW {
+    PARALLEL for (int b = 0; b < B; b++) EACH_ROW {
         size_t p = place(b, t, h, w, T, H, W);
         Rows r = rows(b, t, h, w, T, H, W, C);
         const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w, *R row = x + p * C, *R d = dy + p * C;
@@ -129,31 +149,35 @@ void gate_thw_backward(const float *x, const float *gt, const float *gh, const f
 // Maximum and mean over C of x, or of x . (gt + gh + gw) / 3 where gt is not NULL.
 void pool_c(const float *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float *pooled,
             int32_t *arg) {
-    float *R v = malloc(C * sizeof *v);
     size_t plane = (size_t)T * H * W;
-    EACH_ROW {
-        size_t p = place(b, t, h, w, T, H, W), q = p + b * plane;
-        const float *R row = x + p * C;
-        float max = -FLT_MAX, sum = 0;
-        if (gt) {
-            Rows r = rows(b, t, h, w, T, H, W, C);
-            const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w;
-            for (int c = 0; c < C; c++) v[c] = row[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
-            row = v;
-        }
-        for (int c = 0; c < C; c++) {
-            max = row[c] > max ? row[c] : max;
-            sum += row[c];
-        }
-        pooled[q] = max;
-        pooled[q + plane] = sum / C;
-        if (arg) {
-            int c = 0;
-            while (c < C - 1 && row[c] != max) c++;
-            arg[p] = c;
-        }
+    PARALLEL for (int frame = 0; frame < B * T; frame++) {
+        int b = frame / T, t = frame % T;
+        float *R v = gt ? malloc(C * sizeof *v) : NULL;
+        for (int h = 0; h < H; h++)
+            for (int w = 0; w < W; w++) {
+                size_t p = place(b, t, h, w, T, H, W), q = p + b * plane;
+                const float *R row = x + p * C;
+                float max = -FLT_MAX, sum = 0;
+                if (gt) {
+                    Rows r = rows(b, t, h, w, T, H, W, C);
+                    const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w;
+                    for (int c = 0; c < C; c++) v[c] = row[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+                    row = v;
+                }
+                for (int c = 0; c < C; c++) {
+                    max = row[c] > max ? row[c] : max;
+                    sum += row[c];
+                }
+                pooled[q] = max;
+                pooled[q + plane] = sum / C;
+                if (arg) {
+                    int c = 0;
+                    while (c < C - 1 && row[c] != max) c++;
+                    arg[p] = c;
+                }
+            }
+        free(v);
     }
-    free(v);
 }
 
 void pool_c_backward(const float *x, const float *gt, const float *gh, const float *gw, const float *dpooled, const int32_t *arg,
@@ -164,7 +188,7 @@ void pool_c_backward(const float *x, const float *gt, const float *gh, const flo
         memset(dgh, 0, (size_t)B * T * W * C * sizeof(float));
         memset(dgw, 0, (size_t)B * T * H * C * sizeof(float));
     }
-    EACH_ROW {
+    PARALLEL for (int b = 0; b < B; b++) EACH_ROW {
         size_t p = place(b, t, h, w, T, H, W), q = p + b * plane;
         float dmax = dpooled[q], dmean = dpooled[q + plane] / C;
         float *R to = dx + p * C;
@@ -190,7 +214,7 @@ void pool_c_backward(const float *x, const float *gt, const float *gh, const flo
 
 // y = x . u
 void gate_c(const float *x, const float *u, int B, int T, int H, int W, int C, float *y) {
-    for (size_t p = 0; p < (size_t)B * T * H * W; p++) {
+    PARALLEL for (long p = 0; p < (long)B * T * H * W; p++) {
         const float *R row = x + p * C;
         float *R to = y + p * C, scale = u[p];
         for (int c = 0; c < C; c++) to[c] = row[c] * scale;
@@ -198,7 +222,7 @@ void gate_c(const float *x, const float *u, int B, int T, int H, int W, int C, f
 }
 
 void gate_c_backward(const float *x, const float *u, const float *dy, int B, int T, int H, int W, int C, float *dx, float *du) {
-    for (size_t p = 0; p < (size_t)B * T * H * W; p++) {
+    PARALLEL for (long p = 0; p < (long)B * T * H * W; p++) {
         const float *R row = x + p * C, *R d = dy + p * C;
         float *R to = dx + p * C, scale = u[p], dot = 0;
         for (int c = 0; c < C; c++) {
@@ -220,17 +244,18 @@ static inline void tap_row(const float *R x, const float *R k, int n, float *R t
 // 3x3x3 convolution with padding 1 from `from` channels to one: x [B, from, L, M, N], k [from, 3, 3, 3] -> y [B, 1, L, M, N],
 // where y's clips lie `step` values apart.
 static void conv(const float *x, const float *k, int B, int from, int L, int M, int N, size_t step, float *y) {
-    for (int b = 0; b < B; b++)
-        for (int l = 0; l < L; l++)
-            for (int m = 0; m < M; m++) {
-                float *to = y + b * step + ((size_t)l * M + m) * N;
-                memset(to, 0, N * sizeof *to);
-                for (int f = 0; f < from; f++)
-                    for (int i = l ? 0 : 1; i < 3 && l + i <= L; i++)
-                        for (int j = m ? 0 : 1; j < 3 && m + j <= M; j++)
-                            tap_row(x + ((((size_t)b * from + f) * L + l + i - 1) * M + m + j - 1) * N,
-                                    k + ((f * 3 + i) * 3 + j) * 3, N, to);
-            }
+    PARALLEL for (int plane = 0; plane < B * L; plane++) {
+        int b = plane / L, l = plane % L;
+        for (int m = 0; m < M; m++) {
+            float *to = y + b * step + ((size_t)l * M + m) * N;
+            memset(to, 0, N * sizeof *to);
+            for (int f = 0; f < from; f++)
+                for (int i = l ? 0 : 1; i < 3 && l + i <= L; i++)
+                    for (int j = m ? 0 : 1; j < 3 && m + j <= M; j++)
+                        tap_row(x + ((((size_t)b * from + f) * L + l + i - 1) * M + m + j - 1) * N,
+                                k + ((f * 3 + i) * 3 + j) * 3, N, to);
+        }
+    }
 }
 
 void thin_conv(const float *x, const float *k, int B, int L, int M, int N, float *y) {
@@ -244,8 +269,8 @@ void thin_conv_backward(const float *x, const float *k, const float *dy, int B, 
         for (int i = 0; i < 27; i++) turned[i] = k[f * 27 + 26 - i];
         conv(dy, turned, B, 1, L, M, N, 2 * plane, dx + f * plane);
     }
-    double sums[54] = {0};
-    for (int b = 0; b < B; b++)
+    double(*sums)[54] = calloc(B, sizeof *sums); // of each clip, so that the order of additions never changes
+    PARALLEL for (int b = 0; b < B; b++)
         for (int l = 0; l < L; l++)
             for (int m = 0; m < M; m++) {
                 const float *R d = dy + b * plane + ((size_t)l * M + m) * N;
@@ -257,9 +282,14 @@ void thin_conv_backward(const float *x, const float *k, const float *dy, int B, 
                             for (int n = 0; n < N; n++) same += d[n] * row[n];
                             for (int n = 1; n < N; n++) before += d[n] * row[n - 1];
                             for (int n = 1; n < N; n++) after += d[n - 1] * row[n];
-                            double *s = sums + ((f * 3 + i) * 3 + j) * 3;
+                            double *s = sums[b] + ((f * 3 + i) * 3 + j) * 3;
                             s[0] += before, s[1] += same, s[2] += after;
                         }
             }
-    for (int i = 0; i < 54; i++) dk[i] = sums[i];
+    for (int i = 0; i < 54; i++) {
+        double sum = 0;
+        for (int b = 0; b < B; b++) sum += sums[b][i];
+        dk[i] = sum;
+    }
+    free(sums);
 }

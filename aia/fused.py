@@ -44,16 +44,23 @@ def library() -> ctypes.CDLL | None:
     try:
         if not path.is_file():
             root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=root) as folder:
-                part = Path(folder) / "fused.so"
-                subprocess.run(
-                    [compiler, *FLAGS, str(SOURCE), "-o", str(part)], check=True, capture_output=True, timeout=120
-                )
-                part.replace(path)
+            _compile(compiler, path)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
         log.info("The gates run without compiled passes: %s", error)
         return None
+
+
+def _compile(compiler: str, path: Path) -> None:
+    """With OpenMP, whose threads are then PyTorch's own; without it where the compiler lacks it."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        for parallel in (["-fopenmp"], []):
+            command = [compiler, *FLAGS, *parallel, str(SOURCE), "-o", str(part)]
+            if not (result := subprocess.run(command, capture_output=True, timeout=120)).returncode:
+                break
+        result.check_returncode()
+        part.replace(path)
 
 
 def _processor() -> str:

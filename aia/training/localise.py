@@ -110,7 +110,8 @@ class Localisation:
         seed: As given.
         tolerance: Of the pointing game, in pixels of the input.
         input_size: Side of the input in pixels.
-        default_block: The best block as drawn on all clips, for the page to show first; "" without AIA.
+        default_block: For the page to show first: the block whose map, as drawn, finds the hand most often beyond what its
+            own mean over the other clips finds, since that mean is the same for any clip; "" without AIA.
         rows: The comparison.
         blocks: Every block's maps: the gate as drawn and inverted, its mean over the other clips, what it does beyond that
             mean, as it is and inverted, and Grad-CAM.
@@ -346,7 +347,8 @@ def compare(
         row("random", *(scored("", torch.rand(count, segments, *size, generator=noise)) for size in sizes)),
         row("same everywhere: chance", scored("", torch.zeros(count, segments, 1, 1))),
     ]
-    everyone = torch.ones_like(half)
+    places = {block: scored(block, _above_floor(_of_others(maps))) for block, maps in gates.items()}
+    gains = {block: (drawn[block, 1].values - places[block].values)[:, 1].mean().item() for block in gates}
     return Localisation(
         model=model.name,
         title=model.config.title,
@@ -355,7 +357,7 @@ def compare(
         seed=seed,
         tolerance=TOLERANCE * side,
         input_size=side,
-        default_block=_best({block: drawn[block, 1] for block in gates}, everyone) if gates else "",
+        default_block=max(gains, key=gains.__getitem__, default=""),
         rows=tuple(rows),
         blocks=tuple(
             row(name, scores._replace(block=block))
@@ -363,7 +365,7 @@ def compare(
             for name, scores in (
                 ("as drawn", drawn[block, 1]),
                 ("inverted", drawn[block, -1]),
-                ("its mean over the other clips", scored(block, _above_floor(_of_others(maps)))),
+                ("its mean over the other clips", places[block]),
                 ("beyond that mean", beyond[block, 1]),
                 ("beyond that mean, inverted", beyond[block, -1]),
                 ("Grad-CAM", grad_cams[block]),
