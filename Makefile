@@ -46,10 +46,12 @@ model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=
 	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 models: need-data .venv/.app ## a shipped model from scratch: make models DATA=folder [MEMBER=tsn-cinst] [INIT=trunk file]
-	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/egogestar \
+	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/first \
 	  --init "$(INIT)" --cache runs/cache $(ARGS)
+	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/start \
+	  --init runs/first --cache runs/cache --set epochs=12 $(ARGS)
 	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar-family.json --data "$(DATA)" --out "runs/$(MEMBER)" \
-	  --init runs/egogestar --cache runs/cache --set network.temporal=$(firstword $(subst -, ,$(MEMBER))) \
+	  --init runs/start --cache runs/cache --set network.temporal=$(firstword $(subst -, ,$(MEMBER))) \
 	  --set "network.attention=$(patsubst tsn-%,%,$(patsubst tsm-%,%,$(MEMBER)))" $(ARGS)
 
 need-data:

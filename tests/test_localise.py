@@ -186,4 +186,4 @@ def test_the_command_takes_networks_without_gates_too(tmp_path, capsys):
 
 @pytest.mark.parametrize("recipe", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
 def test_the_clips_are_none_that_training_draws(recipe):
-    assert all(sample.seed < FIRST_SEED for sample in rendered_pool(Recipe.from_file(recipe)))
+    assert all(sample.seed < FIRST_SEED for sample in rendered_pool(Recipe.from_file(recipe), Path()))

@@ -18,7 +18,15 @@ import aia
 from aia import AIAError
 from aia.cli import main
 from aia.render import write_mp4
-from aia.training.data import ClipDataset, Sample, class_order, read_manifest, split_samples
+from aia.training.data import (
+    ClipDataset,
+    Sample,
+    class_order,
+    load_frames,
+    read_manifest,
+    rendered_pool,
+    split_samples,
+)
 from aia.training.processes import Processes
 from aia.training.recipe import Recipe
 from aia.training.start import load_start
@@ -410,3 +418,19 @@ def test_the_published_recipe_swaps_the_labels_of_mirrored_classes():
     assert swapped == {
         f"class {a}": f"class {b}" for a, b in [(86, 87), (87, 86), (93, 94), (94, 93), (166, 167), (167, 166)]
     }
+
+
+def test_rendered_clips_follow_recorded_paths_where_the_data_has_them(tmp_path):
+    recipe = Recipe(**{**RECIPE, "recorded": 1.0})
+    with pytest.raises(AIAError, match="trajectories"):
+        rendered_pool(recipe, tmp_path)
+    xy = np.linspace((600, 100), (40, 300), 50, dtype=np.float32)[None]  # from the right to the left
+    np.savez(tmp_path / "my_trajectories.npz", train_xy=xy, train_label=np.array(["l"]))
+    pool = rendered_pool(recipe, tmp_path)
+    assert [s.path is not None for s in pool] == [s.kind == "l" for s in pool]
+    followed = next(s for s in pool if s.kind == "l")
+    assert np.allclose(followed.path, xy[0] / (640, 480))
+    invented = rendered_pool(Recipe(**RECIPE), tmp_path)[pool.index(followed)]
+    frames = [load_frames(sample, recipe, tmp_path / "cache") for sample in (followed, invented)]
+    assert frames[0].shape[1:] == (40, 40, 3)
+    assert frames[0].shape != frames[1].shape or not np.array_equal(*frames)

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -57,6 +57,7 @@ class Sample:
         split: "train", "val", "test", ...
         seed: Of a rendered clip.
         still: Whether only one of its frames is used, for a clip without a gesture; see `Recipe.negatives`.
+        path: Recorded fingertip that a rendered clip follows, as `render_gesture` takes it; None for an invented one.
     """
 
     file: Path | None
@@ -65,6 +66,7 @@ class Sample:
     split: str = "train"
     seed: int = 0
     still: bool = False
+    path: np.ndarray | None = field(default=None, compare=False)
 
 
 def read_manifest(folder: Path) -> list[Sample]:
@@ -166,6 +168,7 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
         return _pictures(sample, recipe)
     if sample.file is None:
         key = f"rendered-{sample.kind}-{sample.seed}"
+        key += "" if sample.path is None else f"-{hashlib.sha1(sample.path.tobytes()).hexdigest()}"
     else:
         file = sample.file
         key = f"{file.parent.name}-{file.stem}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
@@ -188,7 +191,7 @@ def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
         label = recipe.classes[sample.kind]
         height = side if warp else resized_size(3, 4, config)[0]
         frames = render_gesture(
-            label, sample.seed, height=height, width=height * 4 // 3, fps=None, indices=_sparse
+            label, sample.seed, height=height, width=height * 4 // 3, fps=None, path=sample.path, indices=_sparse
         ).frames
     else:  # no larger than it takes: twice the longer side is enough for any usual aspect
         frames = read_frames(
@@ -204,16 +207,46 @@ def _sparse(count: int) -> list[int]:
     return sorted(set(sample_indices(count, 24)))
 
 
-def rendered_pool(recipe: Recipe) -> list[Sample]:
+def rendered_pool(recipe: Recipe, data: Path) -> list[Sample]:
     """The rendered clips of a recipe, classes in turn; only labels that the renderer can draw.
 
+    Args:
+        recipe: Says how many, and which share follows recorded paths.
+        data: Folder that may hold such paths; see `recorded_paths`.
+
     Raises:
-        AIAError: It can draw none of them.
+        AIAError: It can draw none of them, or the recipe wants recorded paths and there are none.
     """
     kinds = [kind for kind, label in recipe.classes.items() if label in LABELS]
     if recipe.rendered_pool and not kinds:
         raise AIAError("None of the recipe's labels can be drawn; set its rendered_pool to 0.")
-    return [Sample(None, kinds[i % len(kinds)], seed=i) for i in range(recipe.rendered_pool)]
+    recorded, pool = recorded_paths(data) if recipe.recorded else {}, []
+    for seed in range(recipe.rendered_pool):
+        kind, rng = kinds[seed % len(kinds)], np.random.default_rng(seed)
+        paths = recorded.get(kind, []) if rng.random() < recipe.recorded else []
+        pool.append(Sample(None, kind, seed=seed, path=paths[rng.integers(len(paths))] if len(paths) else None))
+    return pool
+
+
+def recorded_paths(data: Path) -> dict[str, np.ndarray]:
+    """Finger paths that people drew: class -> `[N, K, 2]`, fractions of the frame.
+
+    Args:
+        data: Holds one `*_trajectories.npz` with train_xy `[N, K, 2]`, pixels of a 640 x 480 frame, and train_label `[N]`, as
+            EgoGestAR's.
+
+    Raises:
+        AIAError: There is none, or it holds something else.
+    """
+    files = sorted(data.glob("*_trajectories.npz"))
+    try:
+        with np.load(files[0], allow_pickle=False) as file:
+            xy, labels = file["train_xy"] / np.float32((640, 480)), file["train_label"]
+        return {str(kind): xy[labels == kind] for kind in np.unique(labels)}
+    except (IndexError, KeyError, OSError, ValueError):
+        raise AIAError(
+            f"{data.name} holds no readable *_trajectories.npz of recorded paths; set the recipe's recorded to 0."
+        ) from None
 
 
 class ClipDataset(Dataset):
@@ -330,9 +363,15 @@ def _shapes(frame: np.ndarray, segments: int, rng: np.random.Generator) -> np.nd
             centre = place + way * share + beat * np.sin(2 * np.pi * share * 2)
             if kind == 0:
                 axes = tuple(map(int, size))
-                cv2.ellipse(picture, tuple(map(int, centre)), axes, turn + spin * share, 0, 360, colour, -1, cv2.LINE_AA)
+                cv2.ellipse(
+                    picture, tuple(map(int, centre)), axes, turn + spin * share, 0, 360, colour, -1, cv2.LINE_AA
+                )
             else:
-                box = ((float(centre[0]), float(centre[1])), (float(size[0] * 2), float(size[1] * 2)), turn + spin * share)
+                box = (
+                    (float(centre[0]), float(centre[1])),
+                    (float(size[0] * 2), float(size[1] * 2)),
+                    turn + spin * share,
+                )
                 corners = cv2.boxPoints(box).astype(np.int32)
                 cv2.drawContours(picture, [corners], 0, colour, -1 if kind == 1 else 3, cv2.LINE_AA)
     return np.stack(still)

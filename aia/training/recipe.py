@@ -20,7 +20,7 @@ _CHOICES = {
     "precision": ("float32", "bfloat16", "float16"),
 }
 _AT_LEAST = {"epochs": 1, "batch_size": 1, "cache_side": 32}
-_AT_MOST = {"momentum": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
+_AT_MOST = {"momentum": 1, "recorded": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Recipe:
         holdout: Scenes, or files, of the train split that are kept for choosing the recipe, as the split val always is.
         rendered: Rendered clips per epoch.
         rendered_pool: Rendered clips that exist; each epoch takes some of them.
+        recorded: Share of the rendered gestures that follow a path which a person drew; see `recorded_paths`.
         background: Class of clips in which nothing happens that the model should name; "" for none.
         negatives: Clips per epoch made from one frame of another clip, standing still, moved as by a camera or with flat
             shapes that move over it, or from noise: they hold no gesture, so their class is `background`.
@@ -73,6 +74,7 @@ class Recipe:
     holdout: tuple[str, ...] = ()
     rendered: int = 0
     rendered_pool: int = 0
+    recorded: float = 0.0
     background: str = ""
     negatives: int = 0
     augment: str = "warp"

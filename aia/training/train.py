@@ -72,7 +72,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     real, held = split_samples(samples, recipe)
     if not real:
         raise AIAError(f"{data.name} holds no training clip of the recipe's classes.")
-    pool = rendered_pool(recipe)
+    pool = rendered_pool(recipe, data)
     per_epoch = len(_epoch_samples(real, pool, recipe, 0))
     steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out
     if not steps:
