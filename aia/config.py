@@ -39,7 +39,8 @@ MODULE_NAMES = {
 
 MIN_INPUT_SIZE = 32  # pixels: the trunks halve the picture five times
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
-_STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+# Blocks in each stage of a ResNet.
+STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 _LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed
 _INVERTED_RESIDUALS = 17  # of MobileNetV2
 
@@ -153,7 +154,7 @@ class AIAConfig:
             return tuple(f"features.{i}" for i in range(1, _INVERTED_RESIDUALS + 1))
         return tuple(
             f"layer{stage}.{i}"
-            for stage, count in enumerate(_STAGES[self.arch], start=1)
+            for stage, count in enumerate(STAGES[self.arch], start=1)
             for i in range(0, count, 2 if count >= _LONG_STAGE else 1)
         )
 

@@ -12,12 +12,11 @@ from torchvision.models import mobilenetv2, resnet
 
 from aia import record
 from aia.card import model_card
-from aia.config import MIN_INPUT_SIZE, AIAConfig
+from aia.config import MIN_INPUT_SIZE, STAGES, AIAConfig
 from aia.errors import AIAError
 from aia.gates import Attention, Unit
 
 SHIFT_DIV = 8  # one eighth of the channels looks forward, one eighth back (TSM, and the published AIA code)
-LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed (ResNet-101's layer3)
 
 
 class TemporalShift(nn.Module):
@@ -90,12 +89,7 @@ class InvertedResidual(mobilenetv2.InvertedResidual):
         return x + out if self.use_res_connect else out
 
 
-_RESNETS = {
-    "resnet18": (BasicBlock, [2, 2, 2, 2]),
-    "resnet34": (BasicBlock, [3, 4, 6, 3]),
-    "resnet50": (Bottleneck, [3, 4, 6, 3]),
-    "resnet101": (Bottleneck, [3, 4, 23, 3]),
-}
+_RESNET_BLOCKS = {"resnet18": BasicBlock, "resnet34": BasicBlock, "resnet50": Bottleneck, "resnet101": Bottleneck}
 
 
 class AIANet(nn.Module, PyTorchModelHubMixin):
@@ -121,8 +115,7 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
             width = self.backbone.last_channel
             self.backbone.classifier = nn.Identity()
         else:
-            block, layers = _RESNETS[config.arch]
-            self.backbone = resnet.ResNet(block, layers)
+            self.backbone = resnet.ResNet(_RESNET_BLOCKS[config.arch], list(STAGES[config.arch]))
             width = self.backbone.fc.in_features
             self.backbone.fc = nn.Identity()
         self._place()
@@ -130,29 +123,18 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         self.head = nn.Linear(width, config.num_classes)
 
     def _place(self) -> None:
-        for name, block in self._blocks():
+        for name in self.config.blocks:
+            block = self.backbone.get_submodule(name)
             if self.config.temporal == "tsm" and getattr(block, "use_res_connect", True):
                 block.shift = TemporalShift()
             if self.config.attention == "none":
                 continue
             attention = Attention(self.config.attention, name)
             if isinstance(block, InvertedResidual):
-                block.depthwise.insert(
-                    2, attention
-                )  # the activation behind it has no weights: torchvision's names stay
+                # The activation behind it has no weights, so torchvision's names stay.
+                block.depthwise.insert(2, attention)
             else:
                 block.attention = attention
-
-    def _blocks(self) -> list[tuple[str, nn.Module]]:
-        """Name and module of every block that AIA and the shift may change, in order."""
-        if self.config.arch == "mobilenet_v2":
-            features = self.backbone.features.named_children()
-            return [(f"features.{i}", m) for i, m in features if isinstance(m, InvertedResidual)]
-        found = []
-        for stage in ("layer1", "layer2", "layer3", "layer4"):
-            blocks = list(getattr(self.backbone, stage).named_children())
-            found += [(f"{stage}.{i}", m) for i, m in blocks[:: 2 if len(blocks) >= LONG_STAGE else 1]]
-        return found
 
     @property
     def block_names(self) -> tuple[str, ...]:
