@@ -58,6 +58,14 @@ def test_the_temperature_that_made_the_labels_is_found(temperature):
     assert metrics.fit_temperature(logits, targets) == pytest.approx(temperature, rel=0.05)
 
 
+def test_clips_that_are_all_right_ask_for_no_certainty():
+    logits = np.eye(4)[np.arange(20) % 4] * 8 + np.random.default_rng(0).normal(0, 1, (20, 4))
+    targets = np.arange(20) % 4
+    assert (logits.argmax(1) == targets).all()
+    confidence = metrics.softmax(logits, metrics.fit_temperature(logits, targets)).max(1).mean()
+    assert 0.9 < confidence < 0.99, "about (N + 1) / (N + 2)"
+
+
 def test_a_threshold_catches_enough_and_never_loses_too_many_gestures():
     gestures = np.column_stack([np.linspace(0.5, 1, 101), np.linspace(0.5, 0, 101), np.zeros(101)])
     faint = np.array([[0.52, 0.48, 0]] * 9 + [[0.99, 0.01, 0]])

@@ -94,9 +94,9 @@ def cross_fit(runs: Sequence[Run]) -> CrossFit:
     """Answers each run's held-out clips by what `calibrate` makes of the other runs: what was fitted flatters itself.
 
     Args:
-        runs: Two or more of one setting, each with other scenes held out.
+        runs: Of one setting, each with other scenes held out. A single one has no other, and takes its own.
     """
-    fits = [calibrate([other for other in runs if other is not run]) for run in runs]
+    fits = [calibrate([other for other in runs if other is not run] or runs) for run in runs]
     parts = [run.splits["held-out"] for run in runs]
     scaled = [softmax(part.logits, fit.temperature) for part, fit in zip(parts, fits, strict=True)]
     refused = [fit.unanswered(run, part.logits) for run, part, fit in zip(runs, parts, fits, strict=True)]

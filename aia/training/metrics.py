@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-TEMPERATURES = (0.2, 5.0)  # where `fit_temperature` looks: clips that are all right would ask for 0
+TEMPERATURES = (0.2, 5.0)  # where `fit_temperature` looks
 BINS = 15  # of the calibration error, equally wide in [0, 1]
 
 
@@ -85,22 +85,26 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
     return float((count * np.abs(accuracy - confidence)).sum() / count.sum())
 
 
-def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood of the true classes, in nats."""
-    z = logits / temperature
-    top = z.max(1)
-    return float((np.log(np.exp(z - top[:, None]).sum(1)) + top - z[np.arange(len(z)), targets]).mean())
-
-
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """The temperature in `TEMPERATURES` with the least negative log-likelihood (Guo et al., arXiv 1706.04599).
 
-    The likelihood has one optimum (it is convex in 1 / temperature), so a ternary search finds it.
+    N clips that are all classified right would ask for ever surer answers. So, as in Platt's scaling (1999), a clip's target
+    is not 1 but (N + 1) / (N + 2) for its class, and the rest for the strongest other class.
     """
+    rows = np.arange(len(logits))
+    others = np.where(np.arange(logits.shape[1]) == targets[:, None], -np.inf, logits).max(1)
+    share = (len(logits) + 1) / (len(logits) + 2)
+    wanted = share * logits[rows, targets] + (1 - share) * others
+
+    def loss(temperature: float) -> float:
+        z = logits / temperature
+        top = z.max(1)
+        return float((np.log(np.exp(z - top[:, None]).sum(1)) + top - wanted / temperature).mean())
+
     low, high = np.log(TEMPERATURES)
-    while high - low > 1e-5:
+    while high - low > 1e-5:  # the loss is convex in 1 / temperature: it has one minimum
         left, right = low + (high - low) / 3, high - (high - low) / 3
-        if nll(logits, targets, np.exp(left)) < nll(logits, targets, np.exp(right)):
+        if loss(np.exp(left)) < loss(np.exp(right)):
             high = right
         else:
             low = left
@@ -132,7 +136,8 @@ def choose_threshold(
     """How probable an answer must be to be given.
 
     The smallest of 0, 0.001, ... at which enough clips without a gesture are caught. Where that would lose too many
-    gestures, the largest that does not: a gesture is not given up to catch more.
+    gestures, the largest that does not, or that loses none beyond those whose answer is `none` anyway: a gesture is not
+    given up to catch more.
 
     Args:
         gestures: Probabilities `[N, classes]` of clips that show a gesture.
@@ -143,11 +148,9 @@ def choose_threshold(
     """
     grid = np.arange(1000) / 1000
     lost, *caught = (unanswered(p, grid[:, None], none).mean(1) for p in (gestures, *nothing))  # [1000] each
-    allowed = lost <= most_lost
+    allowed = lost <= max(most_lost, lost[0])
     enough = allowed & (np.mean(caught, axis=0) >= least_caught)
-    if enough.any():
-        return float(grid[enough][0])
-    return float(grid[allowed][-1]) if allowed.any() else 0.0
+    return float(grid[enough][0] if enough.any() else grid[allowed][-1])
 
 
 def bootstrap_difference(

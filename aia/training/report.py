@@ -104,7 +104,7 @@ def update(runs: Mapping[str, Run], readme: Path = README, checkpoints: Path = C
         files = [checkpoints / name / "README.md"]
         files[0].write_text(content, encoding="utf-8")
         found = folds(runs, runs[shipped(checkpoints)[name]].setting)
-        if len(found) > 1:
+        if found:
             files.append(checkpoints / name / "reliability.png")
             reliability_figure(cross_fit(found), files[1])
         written += files
@@ -203,8 +203,8 @@ def _accuracy(runs: Mapping[str, Run], checkpoints: Path) -> str:
 
 
 def _settings(runs: Mapping[str, Run]) -> str:
-    rows = [_scores(runs, setting) for setting in TSN]
-    return f"Every attention setting on TSN, the same columns:\n\n{table(_SCORES, rows)}"
+    rows = [_scores(runs, setting) for setting in TSN if of_setting(runs, setting)]
+    return f"The attention settings on TSN, the same columns:\n\n{table(_SCORES, rows)}"
 
 
 _SCORES = (
@@ -263,15 +263,22 @@ def _unknown(runs: Mapping[str, Run], checkpoints: Path) -> str:
         return ""
     columns = [_knowing(run, folds(runs, run.setting)) for run in chosen]
     names = list(dict.fromkeys(name for column in columns for name in column))
+    many = any(len(folds(runs, run.setting)) > 1 for run in chosen)
     rows = [[name, *(column.get(name, UNKNOWN) for column in columns)] for name in names]
     note = (
         'Knowing what it does not know: the share of clips that get no gesture\'s name, because the answer is "no gesture" or '
-        "less probable than the threshold. Held-out clips of all three seeds are answered with the temperature and threshold "
-        "that the other two seeds' clips give; the shipped models take what all three give. Unknown clips are made by rule "
-        f"(`aia/training/unknown.py`); on those with a star ({', '.join(CHOSEN_ON)}) the threshold was chosen, the others were "
-        "only measured. ECE: expected calibration error in 15 bins of the answer's probability, on the same held-out clips."
+        f"less probable than the threshold. {_HELD[many]} Unknown clips are made by rule (`aia/training/unknown.py`). On clips "
+        "with a star (*) temperature or threshold were chosen, the others were only measured. ECE: expected calibration error "
+        "in 15 bins of the answer's probability, on the same held-out clips."
     )
     return f"{note}\n\n{table(['', *(_title(run.setting) for run in chosen)], rows)}"
+
+
+_HELD = {  # how the held-out clips are answered, by whether there are several seeds
+    True: "Held-out clips of every seed are answered with the temperature and threshold that the other seeds' clips give; the "
+    "shipped models take what all give.",
+    False: "With one seed, temperature and threshold are fitted on the very held-out clips below, which flatters them.",
+}
 
 
 def _place(run: Run) -> int:
@@ -286,13 +293,12 @@ def _knowing(run: Run, held: Sequence[Run]) -> dict[str, str]:
         return cells
     own = calibrate(held)
     cells["temperature"], cells["threshold"] = f"{own.temperature:g}", f"{own.threshold:g}"
-    if len(held) > 1:
-        fit = cross_fit(held)
-        nothing = fit.targets == fit.none
-        before, after = (metrics.calibration_error(p, fit.targets) for p in (fit.plain, fit.scaled))
-        cells["other hand movements, held out: caught"] = _share(fit.unanswered[nothing])
-        cells["gestures, held out: lost"] = _share(fit.unanswered[~nothing])
-        cells["ECE as trained"], cells["ECE with the temperature"] = f"{before:.3f}", f"{after:.3f}"
+    fit, star = cross_fit(held), "" if len(held) > 1 else "*"
+    nothing = fit.targets == fit.none
+    before, after = (metrics.calibration_error(p, fit.targets) for p in (fit.plain, fit.scaled))
+    cells[f"other hand movements, held out{star}: caught"] = _share(fit.unanswered[nothing])
+    cells[f"gestures, held out{star}: lost"] = _share(fit.unanswered[~nothing])
+    cells["ECE as trained"], cells[f"ECE with the temperature{star}"] = f"{before:.3f}", f"{after:.3f}"
     for kind, clips in by_kind(run.splits["unknown"]).items():
         star = "*" if kind in CHOSEN_ON else ""
         cells[f"unknown, {kind}{star}: caught"] = _share(own.unanswered(run, clips.logits))
@@ -328,7 +334,7 @@ def _card_results(run: Run, held: Sequence[Run]) -> str:
         "trusted, on clips of all seeds of this setting, as the project's README says (* the threshold was chosen on these):",
         table(["", "value"], _knowing(run, held).items()),
     ]
-    if len(held) > 1:
+    if held:
         parts.append(
             "![Share of right answers over the probability of the answer, with and without the temperature](reliability.png)"
         )
