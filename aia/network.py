@@ -161,7 +161,7 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
                 module.to(memory_format=torch.channels_last)
             elif isinstance(module, Attention):
                 module.fused = True
-            elif isinstance(module, nn.ReLU6):
+            elif isinstance(module, nn.ReLU | nn.ReLU6):
                 module.inplace = False  # in training autograd would copy the feature behind a gate for it
         return self
 
