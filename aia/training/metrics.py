@@ -135,21 +135,21 @@ def choose_threshold(
 ) -> float:
     """How probable an answer must be to be given.
 
-    The smallest of 0, 0.001, ... at which enough clips without a gesture are caught. Where that would lose too many
+    The smallest of 0, 0.001, ... at which enough clips without a gesture of every kind are caught. Where that would lose too many
     gestures, the largest that does not, or that loses none beyond those whose answer is `none` anyway: a gesture is not
     given up to catch more.
 
     Args:
         gestures: Probabilities `[N, classes]` of clips that show a gesture.
-        nothing: Probabilities of clips that show none, an array for each kind; every kind counts the same.
+        nothing: Probabilities of clips that show none, an array for each kind.
         none: The class "no gesture".
         most_lost: Share of gesture clips that may become `unanswered`.
-        least_caught: Share of the others that should, as mean over their kinds.
+        least_caught: Share of each kind of the others that should.
     """
     grid = np.arange(1000) / 1000
     lost, *caught = (unanswered(p, grid[:, None], none).mean(1) for p in (gestures, *nothing))  # [1000] each
     allowed = lost <= max(most_lost, lost[0])
-    enough = allowed & (np.mean(caught, axis=0) >= least_caught)
+    enough = allowed & (np.min(caught, axis=0) >= least_caught)
     return float(grid[enough][0] if enough.any() else grid[allowed][-1])
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from huggingface_hub import EvalResult
 from matplotlib.figure import Figure
+from safetensors import safe_open
 
 from aia.card import model_card
 from aia.config import ATTENTIONS, AIAConfig
 from aia.errors import AIAError
-from aia.hub import CHECKPOINTS, CONFIG
+from aia.hub import CHECKPOINTS, CONFIG, WEIGHTS
 from aia.training import metrics
 from aia.training.calibration import CHOSEN_ON, CrossFit, by_kind, calibrate, cross_fit
 from aia.training.evaluate import Run, recipe_of
@@ -66,8 +67,9 @@ python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{run} 
 python -m aia evaluate runs/{run} --data DATA --ship {name}
 ```
 
-DATA holds `egogestar.csv` (file, label, split, scene) and the videos. The weights are stored in half precision, which
-changed no answer on the held-out clips; the network computes in single precision."""
+DATA holds `egogestar.csv` (file, label, split, scene) and the videos. {stored}"""
+HALF = "The weights are stored in half precision, which changed no answer on the held-out clips; the network runs in single."
+SINGLE = "The weights are stored in single precision: half would change an answer on the held-out clips."
 
 
 def tables(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> str:
@@ -131,6 +133,7 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
         epochs=recipe.epochs,
         name=name,
         run=run.name,
+        stored=HALF if _is_half(checkpoints / name / WEIGHTS) else SINGLE,
     )
     return str(
         model_card(
@@ -156,6 +159,11 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
             ],
         )
     )
+
+
+def _is_half(weights: Path) -> bool:
+    with safe_open(weights, framework="np") as file:
+        return any(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
 
 
 def _hub_metrics(run: Run) -> list[tuple[str, str, float]]:
