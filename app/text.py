@@ -43,6 +43,7 @@ CHANNELS_HELP = "Every channel's mean gate over space and time: 1 is open, 0 is 
 PROFILE = "Gate over time"
 PROFILE_HELP = "The mean of the heat map in each frame, over seconds of your clip."
 LEGEND_LOW, LEGEND_HIGH = "0 shut", "1 open"
+LEGEND_ABSOLUTE = "The same colours for every clip and block. To see small differences, choose the scale “this clip”."
 LEGEND_STRETCHED = "Colours stretched to this block and clip: small differences look large."
 LIMITS = (
     "Gates show what the network let through for <em>every</em> class, not why it chose this one: they are not "

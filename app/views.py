@@ -81,7 +81,7 @@ def legend(colour_map: str, scale: tuple[float, float]) -> str:
     stops = ", ".join("rgb({},{},{})".format(*table[i]) for i in range(0, 256, 15))
     absolute = scale == (0, 1)
     low, high = (text.LEGEND_LOW, text.LEGEND_HIGH) if absolute else (f"{scale[0]:.2f}", f"{scale[1]:.2f}")
-    note = "" if absolute else f'<p class="quiet small">{text.LEGEND_STRETCHED}</p>'
+    note = f'<p class="quiet small">{text.LEGEND_ABSOLUTE if absolute else text.LEGEND_STRETCHED}</p>'
     return (
         f'<figcaption><div class="legend"><span>{low}</span><span class="scale" style="background:linear-gradient(to right, '
         f'{stops})"><i>{sum(scale) / 2:.2g}</i></span><span>{high}</span></div>{note}</figcaption>'

@@ -135,9 +135,9 @@ def choose_threshold(
 ) -> float:
     """How probable an answer must be to be given.
 
-    The smallest of 0, 0.001, ... at which enough clips without a gesture of every kind are caught. Where that would lose too many
-    gestures, the largest that does not, or that loses none beyond those whose answer is `none` anyway: a gesture is not
-    given up to catch more.
+    The smallest of 0, 0.001, ... at which enough clips without a gesture of every kind are caught. Where that would lose
+    too many gestures, the largest that does not, or that loses none beyond those whose answer is `none` anyway: a gesture
+    is not given up to catch more.
 
     Args:
         gestures: Probabilities `[N, classes]` of clips that show a gesture.

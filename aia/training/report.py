@@ -46,9 +46,9 @@ LIMITS = (
 )
 DATA = """**Data.** {gestures} clips of gestures and {others} of other hand movements ("no gesture") from
 [EgoGestAR](https://github.com/varunj/EgoGestAR) (folder `testvideo`; Jain, Garg, Perla, Hebbalaguppe: GestARLite, arXiv
-1904.09843), re-encoded to 320x240, and in every epoch {rendered} clips drawn by `aia.training.synthetic` and {negatives} in
-which nothing moves by itself. Kept from training: the test scenes; and, to choose recipe, temperature and threshold, the
-scenes and files of `holdout` in [recipe.json](recipe.json).
+1904.09843), re-encoded to 320x240, and in every epoch {rendered} clips drawn by `aia.training.synthetic` and {negatives}
+without a gesture, made from stills, noise and flat shapes. Kept from training: the test scenes; and, to choose recipe,
+temperature and threshold, the scenes and files of `holdout` in [recipe.json](recipe.json).
 
 **Terms.** Its authors call EgoGestAR a "public dataset" and state no licence. No clip of it is part of this project; whether
 you may use a model trained on it is for you to judge. Please cite it.
