@@ -1,4 +1,4 @@
-"""Clips to train on: labelled by a csv or by their folders, decoded, augmented with their labels in mind."""
+"""Clips to train on: labelled by a csv or by their folders, decoded or drawn, kept in a cache."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ from torch.utils.data import Dataset
 
 from aia.errors import AIAError
 from aia.preprocess import preprocess, resized_size
+from aia.training.augment import (
+    colours,
+    loose_indices,
+    mirror_or_reverse,
+    multi_scale_crop,
+    segment_indices,
+    warp_clip,
+    without_gesture,
+)
 from aia.training.recipe import Recipe
 from aia.training.synthetic import LABELS, render_gesture
 from aia.video import read_clip, read_frames, sample_indices
@@ -41,9 +50,6 @@ VIDEOS = (
 )
 TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
 SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
-# TSN's multi-scale crop (Wang et al., ECCV 2016): sides as shares of the shorter side, places in quarters of what is left.
-CROP_SCALES = (1.0, 0.875, 0.75, 0.66)
-CROP_PLACES = [(row, column) for row in range(5) for column in range(5) if (row + column) % 2 == 0]
 
 
 @dataclass(frozen=True)
@@ -268,15 +274,15 @@ class ClipDataset(Dataset):
         sample, config, warp = self.samples[place], self.recipe.config, self.recipe.augment == "warp"
         frames = load_frames(sample, self.recipe, self.cache)
         if sample.still:
-            frames, kind = _without_gesture(frames, config.num_segments, rng), self.recipe.background
+            frames, kind = without_gesture(frames, config.num_segments, rng), self.recipe.background
         else:
-            pick = _loose_indices if warp else _segment_indices
+            pick = loose_indices if warp else segment_indices
             frames = frames[pick(len(frames), config.num_segments, rng)]
-            frames, kind = _mirror_or_reverse(frames, sample.kind, self.recipe, rng)
+            frames, kind = mirror_or_reverse(frames, sample.kind, self.recipe, rng)
         if warp:
-            x = _colours(_warp(frames, config.input_size, rng), rng)
+            x = colours(warp_clip(frames, config.input_size, rng), rng)
         else:
-            x = _multi_scale_crop(frames, config.input_size, rng).astype(np.float32) / 255
+            x = multi_scale_crop(frames, config.input_size, rng).astype(np.float32) / 255
         x = (x - np.asarray(config.mean, np.float32)) / np.asarray(config.std, np.float32)
         return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), self.kinds.index(kind)
 
@@ -295,137 +301,3 @@ class PlainDataset(Dataset):
         sample = self.samples[place]
         frames = read_clip(sample.file, self.config.num_segments).frames
         return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)
-
-
-def _segment_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """One random frame in each of equal segments (the published rule)."""
-    places = (np.arange(segments) + rng.random(segments)) / segments
-    return np.minimum((places * count).astype(int), count - 1)
-
-
-def _loose_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """The published rule, now and then the middle frames instead, of a clip whose ends may be cut a little."""
-    start, stop = (0.0, 1.0) if rng.random() < 0.5 else (rng.uniform(0, 0.06), rng.uniform(0.94, 1))
-    within = rng.random(segments) if rng.random() < 0.7 else np.full(segments, 0.5)
-    places = start + (stop - start) * (np.arange(segments) + within) / segments
-    return np.minimum((places * count).astype(int), count - 1)
-
-
-def _without_gesture(frames: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """What holds no gesture: uint8 `[segments, S, S, 3]`.
-
-    One frame held still, one seen by a camera that pans and zooms, flat shapes that move over one, or noise.
-    """
-    frame, side = frames[rng.integers(len(frames))], frames.shape[1]
-    choice = rng.random()
-    if choice < 0.2:
-        return _noise(side, segments, rng)
-    if choice < 0.45:
-        return np.repeat(frame[None], segments, axis=0)
-    if choice < 0.7:
-        return _shapes(frame, segments, rng)
-    start, stop = rng.uniform(-0.12, 0.12, (2, 2)) * side  # the camera's pan in pixels
-    zooms = np.exp(rng.uniform(-0.1, 0.2, 2))
-    moved = []
-    for share in np.linspace(0, 1, segments):
-        zoom = zooms[0] + (zooms[1] - zooms[0]) * share
-        shift = start + (stop - start) * share + rng.normal(0, 0.004 * side, 2) + side / 2 * (1 - zoom)
-        matrix = np.column_stack([np.eye(2) * zoom, shift])
-        moved.append(cv2.warpAffine(frame, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101))
-    return np.stack(moved)
-
-
-def _noise(side: int, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """Fine to coarse noise, new in each frame or the same."""
-    grain = int(rng.choice([4, 12, 40, side]))
-    mean, spread = rng.uniform(40, 215), rng.uniform(10, 90)
-    count = segments if rng.random() < 0.5 else 1
-    noise = np.clip(rng.normal(mean, spread, (count, grain, grain, 3)), 0, 255).astype(np.uint8)
-    return np.stack([cv2.resize(noise[i % count], (side, side)) for i in range(segments)])
-
-
-def _shapes(frame: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """One to four flat ellipses, boxes or strokes on their ways over a plain colour, blurred noise or a frame."""
-    side = len(frame)
-    ground = rng.random()
-    if ground < 0.4:
-        frame = np.full_like(frame, rng.integers(0, 256, 3))
-    elif ground < 0.7:
-        frame = _noise(side, 1, rng)[0]
-    still = [frame.copy() for _ in range(segments)]
-    for _ in range(rng.integers(1, 5)):
-        colour = tuple(map(int, rng.integers(0, 256, 3)))
-        place, way = rng.uniform(0, 1, 2) * side, rng.uniform(-0.8, 0.8, 2) * side
-        size, turn, spin = rng.uniform(0.03, 0.25, 2) * side, rng.uniform(0, 360), rng.uniform(-180, 180)
-        kind, beat = rng.integers(3), rng.uniform(0, 0.2, 2) * side
-        for i, picture in enumerate(still):
-            share = i / max(1, segments - 1)
-            centre = place + way * share + beat * np.sin(2 * np.pi * share * 2)
-            if kind == 0:
-                axes = tuple(map(int, size))
-                cv2.ellipse(
-                    picture, tuple(map(int, centre)), axes, turn + spin * share, 0, 360, colour, -1, cv2.LINE_AA
-                )
-            else:
-                box = (
-                    (float(centre[0]), float(centre[1])),
-                    (float(size[0] * 2), float(size[1] * 2)),
-                    turn + spin * share,
-                )
-                corners = cv2.boxPoints(box).astype(np.int32)
-                cv2.drawContours(picture, [corners], 0, colour, -1 if kind == 1 else 3, cv2.LINE_AA)
-    return np.stack(still)
-
-
-def _mirror_or_reverse(
-    frames: np.ndarray, kind: str, recipe: Recipe, rng: np.random.Generator
-) -> tuple[np.ndarray, str]:
-    """Mirrors and reverses where the recipe knows what class comes out."""
-    choices = [(kind, 1, 1)]
-    choices += [(recipe.flip[kind], 1, -1)] if kind in recipe.flip else []
-    choices += [(recipe.reverse[kind], -1, 1)] if kind in recipe.reverse else []
-    choices += [(recipe.flip_reverse[kind], -1, -1)] if kind in recipe.flip_reverse else []
-    new_kind, time_step, column_step = choices[rng.integers(len(choices))]
-    return frames[::time_step, :, ::column_step], new_kind
-
-
-def _multi_scale_crop(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """TSN's crop, one for the whole clip, its sides at most one step of scale apart: uint8 `[T, size, size, 3]`."""
-    height, width = frames.shape[1:3]
-    steps = range(len(CROP_SCALES))
-    pairs = [(i, j) for i in steps for j in steps if abs(i - j) <= 1]
-    tall, wide = (int(min(height, width) * CROP_SCALES[i]) for i in pairs[rng.integers(len(pairs))])
-    row, column = CROP_PLACES[rng.integers(len(CROP_PLACES))]
-    top, left = row * (height - tall) // 4, column * (width - wide) // 4
-    cropped = frames[:, top : top + tall, left : left + wide]
-    return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_LINEAR) for frame in cropped])
-
-
-def _warp(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """One random rotation, scale, stretch and shift for the whole clip: uint8 `[T, size, size, 3]`."""
-    side = frames.shape[1]
-    angle = np.deg2rad(rng.normal(0, 6))
-    zoom = size / side * np.exp(rng.uniform(-0.15, 0.25))
-    stretch = np.exp(rng.normal(0, 0.1) * np.array([1, -1]))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = turn @ np.diag(zoom * stretch)
-    shift = size / 2 * (1 + rng.uniform(-0.15, 0.15, 2)) - matrix @ np.full(2, side / 2)
-    whole = np.column_stack([matrix, shift])
-    border = int(rng.choice([cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE]))
-    return np.stack([cv2.warpAffine(f, whole, (size, size), flags=cv2.INTER_LINEAR, borderMode=border) for f in frames])
-
-
-def _colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One random exposure, contrast, cast and saturation for the clip, blur and noise: float32 in [0, 1]."""
-    tone = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.2))
-    tone = (tone - 0.5) * np.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
-    x = tone.astype(np.float32)[frames]  # a table: a power of each pixel would take most of the time
-    grey = x.mean(axis=3, keepdims=True)
-    x = grey + (x - grey) * np.float32(0 if rng.random() < 0.1 else np.exp(rng.normal(0, 0.3)))
-    x *= np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-    if rng.random() < 0.2:
-        sigma = rng.uniform(0.4, 1.5)
-        x = np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in x])
-    if rng.random() < 0.3:
-        x += rng.standard_normal(x.shape, dtype=np.float32) * np.float32(rng.uniform(0.005, 0.04))
-    return np.clip(x, 0, 1, out=x)
