@@ -130,7 +130,7 @@ def _model_options(command: argparse.ArgumentParser) -> None:
 def _load(options: argparse.Namespace) -> Any:
     from aia.hub import load  # torch takes seconds to import; --help should not
 
-    return load(options.model, revision=options.revision, device=options.device)
+    return load(options.model, revision=options.revision, device=options.device, optimize=True)
 
 
 def _classify(options: argparse.Namespace) -> int:
@@ -227,7 +227,7 @@ def _evaluate_models(options: argparse.Namespace) -> int:
             same = "" if gap is None else f"the same answers in half precision, probabilities within {gap:.4f}"
             print(f"{options.ship}: {same or half}")
             continue
-        model, recipe = load(name), recipe_of(name, options.recipe)
+        model, recipe = load(name, optimize=True), recipe_of(name, options.recipe)
         if options.write:
             run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
             write_results([run], options.write)
@@ -257,7 +257,7 @@ def _localise(options: argparse.Namespace) -> int:
     from aia.hub import load
     from aia.training.localise import localise
 
-    result = localise(load(options.model), clips=options.clips, seed=options.seed)
+    result = localise(load(options.model, optimize=True), clips=options.clips, seed=options.seed)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0
 

@@ -48,7 +48,7 @@ def load(
     *,
     revision: str | None = None,
     device: str | torch.device | None = None,
-    optimize: bool = True,
+    optimize: bool = False,
 ) -> AIANet:
     """Loads a pretrained network.
 
@@ -60,7 +60,8 @@ def load(
         name: A folder, one of `available_models()`, or "user/repo".
         revision: Branch, tag or commit of a Hub repository. Once cached, a branch is not asked for again.
         device: Where to put the network; the fastest one by default.
-        optimize: Takes the quicker path of `AIANet.optimize`; without it the gates run as `gates.py` writes them.
+        optimize: Takes the quicker path of `AIANet.optimize`, as the page and the command line do. By default the gates run
+            as `gates.py` writes them.
 
     Returns:
         The network in eval mode.

@@ -65,7 +65,7 @@ def warm(name: str) -> None:
 
 @lru_cache(maxsize=MODELS_IN_MEMORY)
 def _load(name: str) -> aia.AIANet:
-    return aia.load(name)
+    return aia.load(name, optimize=True)
 
 
 def config(name: str) -> aia.AIAConfig | None:

@@ -164,8 +164,13 @@ def test_a_network_is_measured_and_its_tables_can_be_read():
     for row in (*result.rows, *result.blocks):
         for score in (row.fingertip, row.hand, row.energy):
             assert 0 <= score.low <= score.mean <= score.high <= 1
-    drawn = {row.blocks[0]: row.fingertip.mean for row in result.blocks if row.name == "as drawn"}
-    assert tuple(drawn) == net.block_names and drawn[result.default_block] == max(drawn.values())
+    drawn, place = (
+        {row.blocks[0]: row.hand.mean for row in result.blocks if row.name == name}
+        for name in ("as drawn", "its mean over the other clips")
+    )
+    assert tuple(drawn) == net.block_names
+    gains = {block: drawn[block] - place[block] for block in drawn}
+    assert gains[result.default_block] == pytest.approx(max(gains.values()))
     chance = result.rows[-1]
     assert chance.hand == chance.energy and 0 < chance.fingertip.mean <= np.pi * TOLERANCE**2 * 1.1
     text = result.to_markdown()

@@ -162,6 +162,9 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
 
 
 def _is_half(weights: Path) -> bool:
+    """Whether the kernels lie in half precision; false where there are no weights to ask."""
+    if not weights.is_file():
+        return False
     with safe_open(weights, framework="np") as file:
         return any(file.get_slice(key).get_dtype() == "F16" for key in file.keys())  # noqa: SIM118
 
