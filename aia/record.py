@@ -12,11 +12,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from aia.errors import AIAError
 
-MODES = ("identity", "mean", "scale")
+MODES = ("identity", "mean", "scale", "shuffle")
+SHUFFLE_SEED = 154  # one that mixes 8 and 16 frames well: old and new place are uncorrelated (|r| < 0.05)
 
 DIMS = {"C": 2, "T": 1, "H": 3, "W": 4}  # where each axis lies in [B, T, C, H, W]
 
@@ -34,7 +37,8 @@ class Switch:
 
     Attributes:
         mode: "identity" sets the gate to 1, "mean" to its mean over the clip (one number per gate, so the scale of the
-            activations stays), "scale" multiplies it by `factor`.
+            activations stays), "scale" multiplies it by `factor`, "shuffle" gives every frame another frame's gate (see
+            `shuffle_order`; a gate without a frame axis, unit T, stays as it is).
         block: A block's name such as "layer1.0", a stage such as "layer1", or "*" for all.
         unit: "C", "T", "H", "W", a composite's own such as "2.C", or "*" for all. "C" means the C of both modules.
         factor: For "scale": 0 or more.
@@ -63,12 +67,21 @@ class Switch:
         return block and unit
 
     def __call__(self, gate: Tensor) -> Tensor:
-        """The switched gate `[B, ...]`, same shape."""
+        """The switched gate `[B, T or 1, C or 1, H or 1, W or 1]`, same shape."""
         if self.mode == "identity":
             return gate.new_ones(()).expand_as(gate)
         if self.mode == "mean":
             return gate.mean(dim=(1, 2, 3, 4), keepdim=True).expand_as(gate)
+        if self.mode == "shuffle":
+            return gate[:, shuffle_order(gate.shape[1])]
         return gate * self.factor
+
+
+def shuffle_order(num_frames: int) -> list[int]:
+    """Which frame's gate each frame gets by "shuffle": fixed for `num_frames`, and from 2 on never its own."""
+    # The frames stand in a circle, in random order, and each takes its neighbour's gate: none can meet its own.
+    circle = np.random.RandomState(SHUFFLE_SEED + num_frames).permutation(num_frames)
+    return np.roll(circle, 1)[circle.argsort()].tolist()
 
 
 @dataclass
@@ -77,6 +90,7 @@ class Recording:
 
     Attributes:
         switches: Applied in this order.
+        per_clip: Switches of each clip of the batch, applied after `switches`; empty where all clips are alike.
         features: Whether the inputs and outputs of the modules are kept too (large).
         gates: The gates as used (after switching), by site, each `[B, ...]` in its factorised shape.
         inputs: By block, `[B, T, C, H, W]`, only with `features`.
@@ -84,6 +98,7 @@ class Recording:
     """
 
     switches: tuple[Switch, ...] = ()
+    per_clip: tuple[Sequence[Switch], ...] = ()
     features: bool = False
     gates: dict[Site, Tensor] = field(default_factory=dict)
     inputs: dict[str, Tensor] = field(default_factory=dict)
@@ -95,17 +110,21 @@ _num_segments: ContextVar[int] = ContextVar("aia_num_segments", default=1)
 
 
 @contextmanager
-def recording(switches: Sequence[Switch] = (), *, features: bool = False) -> Iterator[Recording]:
+def recording(
+    switches: Sequence[Switch] = (), *, per_clip: Sequence[Sequence[Switch]] = (), features: bool = False
+) -> Iterator[Recording]:
     """Records, and switches, the gates of the forward passes that this thread runs inside the block.
 
     Args:
         switches: Changes to make, in order.
+        per_clip: Changes that only one clip of the batch gets, after `switches`: one sequence for each of its clips. So
+            many a "what if" runs in one forward pass.
         features: Also keeps what went into and out of every block's module.
 
     Yields:
         The recording; a second forward pass overwrites the first.
     """
-    seen = Recording(tuple(switches), features)
+    seen = Recording(tuple(switches), tuple(per_clip), features)
     token = _recording.set(seen)
     try:
         yield seen
@@ -133,10 +152,18 @@ def visit_gate(site: Site, gate: Tensor) -> Tensor:
     seen = _recording.get()
     if seen is None:
         return gate
-    for switch in seen.switches:
+    gate = _switched(gate, site, seen.switches)
+    if seen.per_clip:
+        clips = zip(gate.split(1), seen.per_clip, strict=True)
+        gate = torch.cat([_switched(one, site, switches) for one, switches in clips])
+    seen.gates[site] = gate.detach()
+    return gate
+
+
+def _switched(gate: Tensor, site: Site, switches: Sequence[Switch]) -> Tensor:
+    for switch in switches:
         if switch.covers(site):
             gate = switch(gate)
-    seen.gates[site] = gate.detach()
     return gate
 
 

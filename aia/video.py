@@ -14,7 +14,7 @@ import math
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +62,10 @@ class Clip:
     duration: float
     num_frames: int
     warnings: tuple[str, ...] = ()
+
+    def backwards(self) -> Clip:
+        """The same frames, the last first; their `indices` and `times` stay those in the video, so they fall."""
+        return replace(self, frames=self.frames[::-1], indices=self.indices[::-1], times=self.times[::-1])
 
 
 def sample_indices(num_frames: int, num_segments: int) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 from conftest import clip_of, moving_frames, small_net
 
 import aia
-from aia import AIAError, Switch
+from aia import AIAError, Switch, record
 from aia.config import ATTENTIONS
 from aia.inspection import inspect
 
@@ -108,6 +108,64 @@ def test_switches_apply_in_order_and_to_stages(net, clip):
     assert all((g == 1).all() for g in seen.block("layer2.0").gates.values())
     assert all((g == 0.25).all() for g in seen.block("layer2.1").gates.values())
     assert all((g != 1).any() for g in seen.block("layer3.0").gates.values())
+
+
+def test_a_shuffle_gives_every_frame_the_gate_of_another_and_mixes_their_order():
+    for count in range(2, 65):
+        order = record.shuffle_order(count)
+        assert sorted(order) == list(range(count)) and order == record.shuffle_order(count)
+        assert all(place != frame for place, frame in enumerate(order))
+        assert count < 4 or len(set(np.diff(order) % count)) > 1, "neither played backwards nor begun elsewhere"
+    assert record.shuffle_order(1) == [0]
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+@pytest.mark.parametrize("attention", ["st", "cinst", "stinc"])
+def test_shuffled_gates_are_the_same_gates_in_another_order_and_the_t_gate_stays(attention, optimised, clip):
+    net = small_net(attention, "tsn")
+    net = net.optimize() if optimised else net
+    plain, order = inspect(net, clip), record.shuffle_order(8)
+    for unit, gate in plain.blocks[0].gates.items():
+        seen = inspect(net, clip, switches=[Switch("shuffle", plain.blocks[0].name, unit)])
+        assert np.array_equal(seen.blocks[0].gates[unit], gate if unit == "T" else gate[order])
+        assert np.array_equal(seen.logits, plain.logits) == (unit == "T")
+
+
+def test_order_is_what_a_shuffle_takes_from_a_tsn_with_aia(clip):
+    net = small_net("cinst", "tsn")
+    plain, seen = inspect(net, clip), inspect(net, clip, switches=[Switch("shuffle")])
+    assert np.abs(seen.logits - plain.logits).max() > 1e-3
+    one = clip_of(clip.frames[:1])  # a single frame has no order to lose
+    assert np.array_equal(inspect(net, one, switches=[Switch("shuffle")]).logits, inspect(net, one).logits)
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_clips_of_one_batch_can_each_have_switches_of_their_own(optimised, clip):
+    model = small_net("stinc+cinst")
+    model = model.optimize() if optimised else model
+    everywhere = [Switch("scale", "layer2.1", factor=0.5)]
+    per_clip = [
+        [],
+        [Switch("mean", "layer2.0")],
+        [Switch("shuffle")],
+        [Switch("identity", "layer2.1", "C"), Switch("scale", "layer2.1", "C", 0.25)],
+    ]
+    x = aia.preprocess.preprocess(clip.frames, model.config).expand(4, -1, -1, -1, -1)
+    with torch.inference_mode(), record.recording(everywhere, per_clip=per_clip) as seen:
+        logits = model(x)
+    for number, switches in enumerate(per_clip):
+        alone = inspect(model, clip, switches=everywhere + switches)
+        assert np.allclose(logits[number].numpy(), alone.logits, atol=1e-5)
+        for block in alone.blocks:
+            for unit, gate in block.gates.items():
+                assert np.allclose(seen.gates[record.Site(block.name, unit)][number], gate, atol=1e-5)
+    assert torch.pdist(logits).min() > 1e-3, "the clips must differ to tell them apart"
+
+
+def test_switches_for_more_or_fewer_clips_than_the_batch_has_are_a_bug(net, clip):
+    x = aia.preprocess.preprocess(clip.frames, net.config)
+    with torch.inference_mode(), record.recording(per_clip=[[], []]), pytest.raises(ValueError):
+        net(x)
 
 
 def test_identity_everywhere_is_the_plain_trunk(clip):

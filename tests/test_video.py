@@ -178,6 +178,16 @@ def test_frames_hidden_by_an_edit_list_do_not_count(make):
     assert clip.times == pytest.approx(clip.indices / 25)
 
 
+def test_a_clip_played_backwards_is_the_same_frames_from_the_last_to_the_first(make):
+    clip = video.read_clip(make("variable.mp4", **WHOLE["variable.mp4"]))
+    back = clip.backwards()
+    assert [number_of(frame) for frame in back.frames] == list(back.indices) == list(clip.indices)[::-1]
+    assert back.times.tolist() == clip.times.tolist()[::-1] and np.all(np.diff(back.times) < 0)
+    assert (back.fps, back.duration, back.num_frames, back.warnings) == (clip.fps, clip.duration, 40, ())
+    again = back.backwards()
+    assert np.array_equal(again.frames, clip.frames) and np.array_equal(again.times, clip.times)
+
+
 # ---------------------------------------------------------------- pictures
 
 
