@@ -15,6 +15,8 @@ from aia.inspection import Inspection, inspect
 from aia.network import AIANet
 from aia.record import Switch
 from aia.video import Clip, read_clip
+from aia.view import View
+from aia.whatif import rank_blocks
 
 __all__ = [
     "AIAConfig",
@@ -23,8 +25,10 @@ __all__ = [
     "Clip",
     "Inspection",
     "Switch",
+    "View",
     "available_models",
     "inspect",
     "load",
+    "rank_blocks",
     "read_clip",
 ]

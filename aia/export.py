@@ -3,15 +3,72 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aia import render
+from aia import figure, render
 from aia.errors import AIAError
 from aia.inspection import BlockGates, Inspection
+from aia.view import View
+
+# What a view can be taken away as: its file's name, and what is in it.
+FORMATS = {
+    "frame.png": ("aia-frame.png", "The frame with the gate over it, as a picture"),
+    "strip.png": ("aia-strip.png", "All frames with the gate over them, as one picture"),
+    "figure.png": ("aia-figure.png", "A figure for a paper, 7 inches wide, 200 dots an inch"),
+    "figure.svg": ("aia-figure.svg", "The same figure for the web and for drawing programs"),
+    "figure.pdf": ("aia-figure.pdf", "The same figure for LaTeX and for print"),
+    "film.mp4": ("aia-film.mp4", "All frames with the gate over them, as a film"),
+    "gates.npz": ("aia-gates.npz", "Every gate of every block, as NumPy arrays"),
+    "values.csv": ("aia-values.csv", "The numbers behind the map, one a line"),
+    "channels.csv": ("aia-channels.csv", "The mean gate of every channel of every block"),
+    "inspection.json": ("aia-inspection.json", "The answer, the clip, the network and this view"),
+}
+
+
+def export_view(seen: Inspection, view: View, format: str, folder: str | Path) -> Path:
+    """Writes one view, or what lies behind it, as one file.
+
+    Args:
+        seen: The inspection.
+        view: What is looked at. gates.npz and channels.csv hold all blocks, whatever the view.
+        format: A key of `FORMATS`, which has the file's name.
+        folder: Made if missing.
+
+    Returns:
+        The file.
+
+    Raises:
+        AIAError: There is no such view or format, the network has no gates and the format is values.csv, or the folder
+            cannot be made.
+    """
+    if not isinstance(format, str) or format not in FORMATS:
+        raise AIAError(f"A view can be exported as {', '.join(FORMATS)}; choose one of them.")
+    view = view.checked(seen)
+    path = _made(folder) / FORMATS[format][0]
+    match format:
+        case "frame.png":
+            render.write_png(path, figure.frame_picture(seen, view))
+        case "strip.png":
+            render.write_png(path, figure.strip_picture(seen, view))
+        case "figure.png" | "figure.svg" | "figure.pdf":
+            figure.paper_figure(seen, view, path, path.suffix[1:])
+        case "film.mp4":
+            figure.film(seen, view, path)
+        case "gates.npz":
+            np.savez_compressed(path, **arrays(seen))
+        case "values.csv":
+            _write_csv(path, figure.TABLE_HEADER, figure.table(seen, view))
+        case "channels.csv":
+            _write_channels(path, seen)
+        case "inspection.json":
+            shown = seen.block(view.block) if seen.blocks else None
+            _write_json(path, {**summary(seen, shown), "view": dataclasses.asdict(view)})
+    return path
 
 
 def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Path]:
@@ -30,19 +87,12 @@ def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Pa
         AIAError: There is no such block, or the folder cannot be made.
     """
     shown = seen.block(block or seen.first_block) if block or seen.blocks else None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AIAError(f"{folder} cannot be written ({error.strerror}); give another folder.") from None
+    folder = _made(folder)
     names = ("inspection.json", "gates.npz", "channels.csv", "frames.csv", "overlay.png", "overlay.mp4")
     text, gates, channels, frames, png, mp4 = (folder / name for name in names)
-    text.write_text(json.dumps(summary(seen, shown), indent=1) + "\n", encoding="utf-8")
+    _write_json(text, summary(seen, shown))
     np.savez_compressed(gates, **arrays(seen))
-    _write_csv(
-        channels,
-        ("block", "channel", "mean_gate"),
-        ((b.name, c, f"{v:.6f}") for b in seen.blocks for c, v in enumerate(b.channel_mean)),
-    )
+    _write_channels(channels, seen)
     _write_csv(
         frames,
         ("block", "frame", "source_index", "seconds", "mean_gate"),
@@ -113,6 +163,24 @@ def arrays(seen: Inspection) -> dict[str, np.ndarray]:
         found |= {f"{block.name}/{unit}": gate for unit, gate in block.gates.items()}
         found[f"{block.name}/map"] = block.spatiotemporal_map
     return found
+
+
+def _made(folder: str | Path) -> Path:
+    """The folder, made if missing."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AIAError(f"{folder} cannot be written ({error.strerror}); give another folder.") from None
+    return Path(folder)
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_channels(path: Path, seen: Inspection) -> None:
+    rows = ((b.name, c, f"{v:.6f}") for b in seen.blocks for c, v in enumerate(b.channel_mean))
+    _write_csv(path, ("block", "channel", "mean_gate"), rows)
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows) -> None:

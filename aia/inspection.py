@@ -77,6 +77,27 @@ class BlockGates:
     output: np.ndarray | None = None
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, C, H, W) of the feature that the gates multiply; C is 1 for the setting "c", whose gate has no channels."""
+        return np.broadcast_shapes(*(gate.shape for gate in self.gates.values()))
+
+    @property
+    def applied(self) -> dict[str, str | None]:
+        """Which gates multiply the feature: "c", the unit's name or None; "st", the prefix of T, H and W or None; and "how".
+
+        "how" says how the two are combined: "single" (only one is there), "average" or "cascade" (their product).
+        """
+        kinds, combination = split_attention(self.attention)
+        names: dict[str, str | None] = {"c": None, "st": None, "how": combination}
+        for number, kind in enumerate(kinds, start=1):
+            prefix = "" if len(kinds) == 1 else f"{number}."
+            if kind in ("st", "cinst"):
+                names["st"] = prefix
+            else:
+                names["c"] = prefix + "C"
+        return names
+
+    @property
     def channel_mean(self) -> np.ndarray:
         """Mean gate of each channel over (T, H, W), `[C]`.
 
@@ -96,12 +117,32 @@ class BlockGates:
     @property
     def spatiotemporal_map(self) -> np.ndarray:
         """Mean over channels of the gate that multiplies X, `[T, H, W]`: where and when features are let through."""
-        u, g, combination = self._applied()
-        if g is None:
-            return u[:, 0]
-        if combination == "average":
-            return 0.5 * u[:, 0] + 0.5 * _map(g)
-        return _map(g) if u is None else u[:, 0] * _map(g)
+        return self.gate_map()
+
+    def gate_map(self, gate: str = "combined", channel: int | None = None) -> np.ndarray:
+        """One gate in every frame, of one channel or as the mean over channels.
+
+        Args:
+            gate: "combined" for the gate that multiplies X, else one of the block's units, such as "T" or "1.C".
+            channel: A channel of X, 0-based; None for the mean. A C gate has one value for all channels.
+
+        Returns:
+            float32 `[T, h, w]` as the gate is: H has one row `[T, 1, W]`, W one column `[T, H, 1]`, T repeats itself.
+
+        Raises:
+            AIAError: The block has no such gate or channel.
+        """
+        frames, channels = self.shape[:2]
+        if channel is not None and channels > 1 and not 0 <= channel < channels:
+            raise AIAError(f"{self.name} has no channel {channel}; its channels are 0 to {channels - 1}.")
+        if gate == "combined":
+            u, g, combination = self._applied()
+            u = None if u is None else _of_channel(u, channel)
+            return _combined(u, None if g is None else sum(_of_channel(one, channel) for one in g) / 3, combination)
+        if gate not in self.gates:
+            raise AIAError(f"{self.name} has no gate {gate!r}; choose combined, {', '.join(self.gates)}.")
+        values = _of_channel(self.gates[gate], channel)
+        return np.broadcast_to(values, (frames, *values.shape[1:]))
 
     @property
     def temporal_profile(self) -> np.ndarray:
@@ -133,22 +174,14 @@ class BlockGates:
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""
         u, g, combination = self._applied()
-        full = None if g is None else sum(g) / 3
-        if u is None or full is None:
-            return x * (u if full is None else full)
-        return x * (0.5 * u + 0.5 * full if combination == "average" else u * full)
+        return x * _combined(u, None if g is None else sum(g) / 3, combination)
 
     def _applied(self) -> tuple[np.ndarray | None, tuple[np.ndarray, ...] | None, str]:
         """The C gate and the (T, H, W) gates that multiply X, and how they are combined."""
-        kinds, combination = split_attention(self.attention)
-        u = g = None
-        for number, kind in enumerate(kinds, start=1):
-            prefix = "" if len(kinds) == 1 else f"{number}."
-            if kind in ("st", "cinst"):
-                g = self._spatio_temporal(prefix)
-            else:
-                u = self.gates[prefix + "C"]
-        return u, g, combination
+        names = self.applied
+        u = None if names["c"] is None else self.gates[names["c"]]
+        g = None if names["st"] is None else self._spatio_temporal(names["st"])
+        return u, g, names["how"]
 
     def _spatio_temporal(self, prefix: str) -> tuple[np.ndarray, ...] | None:
         return tuple(self.gates[prefix + axis] for axis in "THW") if prefix + "T" in self.gates else None
@@ -160,9 +193,18 @@ def _movement(values: np.ndarray) -> float:
     return float(rest.std())
 
 
-def _map(g: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean of G over channels, `[T, H, W]`, without building G."""
-    return sum(gate.mean(axis=1) for gate in g) / 3
+def _of_channel(gate: np.ndarray, channel: int | None) -> np.ndarray:
+    """One channel of a gate `[T, C, H, W]`, or its mean over channels; the one channel of a C gate stands for all."""
+    if gate.shape[1] == 1:
+        return gate[:, 0]
+    return gate.mean(axis=1) if channel is None else gate[:, channel]
+
+
+def _combined(u: np.ndarray | None, g: np.ndarray | None, combination: str) -> np.ndarray:
+    """What multiplies X: the C gate, the spatio-temporal gate G, or the two of a composite."""
+    if u is None or g is None:
+        return g if u is None else u
+    return 0.5 * u + 0.5 * g if combination == "average" else u * g
 
 
 def _channel_mean(u: np.ndarray | None, g: Sequence[np.ndarray]) -> np.ndarray:

@@ -42,6 +42,7 @@ def overlay(
     opacity: float = 0.5,
     colour_map: str = "viridis",
     scale: tuple[float, float] = (0.0, 1.0),
+    smooth: bool = True,
 ) -> np.ndarray:
     """Lays maps over frames.
 
@@ -52,6 +53,7 @@ def overlay(
         opacity: 0 shows only the frame, 1 only the map.
         colour_map: One of `COLOUR_MAPS`.
         scale: Values shown as the first and the last colour; the same for all frames.
+        smooth: Interpolates between a map's values; otherwise each is a rectangle.
 
     Returns:
         RGB uint8 `[T, H, W, 3]`.
@@ -60,11 +62,12 @@ def overlay(
     left, right = round(seen_box[0] * width), max(round(seen_box[2] * width), round(seen_box[0] * width) + 1)
     top, bottom = round(seen_box[1] * height), max(round(seen_box[3] * height), round(seen_box[1] * height) + 1)
     table, (low, high) = colour_table(colour_map), scale
+    # linear: cubic would draw values that no gate has
+    enlarge = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT
     out = (frames * UNSEEN_DIM).astype(np.uint8)
     for picture, frame, values in zip(out, frames, maps, strict=True):
         levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
-        # linear: cubic would draw values that no gate has
-        levels = cv2.resize(levels, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        levels = cv2.resize(levels, (right - left, bottom - top), interpolation=enlarge)
         colours = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
         part = frame[top:bottom, left:right]
         picture[top:bottom, left:right] = cv2.addWeighted(colours, opacity, part, 1 - opacity, 0)
@@ -74,24 +77,37 @@ def overlay(
 def with_legend(
     frames: np.ndarray, captions: list[str], *, colour_map: str = "viridis", scale: tuple[float, float] = (0.0, 1.0)
 ) -> np.ndarray:
-    """Adds a footer to every frame: a caption, and the colour scale with its numbers; `[T, H + FOOTER_PX, W, 3]`."""
+    """Adds a footer to every frame: a caption of one or two lines, and the colour scale with its numbers.
+
+    Returns:
+        RGB uint8 `[T, H + FOOTER_PX, W, 3]`.
+    """
     count, height, width = frames.shape[:3]
     out = np.empty((count, height + FOOTER_PX, width, 3), np.uint8)
     out[:, :height] = frames
     bar_width = min(width // 4, 160)
     bar = colour_table(colour_map)[np.linspace(0, 255, bar_width).astype(int)]
     font = ImageFont.load_default(13)
-    ends = [f"{end:g}" if end in (0, 1) else f"{end:.2f}" for end in scale]
+    low, high = scale_numbers(scale)[::2]
     for picture, caption in zip(out, captions, strict=True):
         footer = Image.new("RGB", (width, FOOTER_PX), PAPER)
         footer.paste(Image.fromarray(np.tile(bar, (12, 1, 1))), (width - bar_width - 8, 4))
         draw = ImageDraw.Draw(footer)
-        draw.text((8, FOOTER_PX / 2), caption, INK, font, anchor="lm")
+        draw.text((8, FOOTER_PX / 2), caption, INK, font, anchor="lm", spacing=1)
         small = ImageFont.load_default(11)
-        draw.text((width - bar_width - 8, 17), ends[0], INK, small)
-        draw.text((width - 8, 17), ends[1], INK, small, anchor="ra")
+        draw.text((width - bar_width - 8, 17), low, INK, small)
+        draw.text((width - 8, 17), high, INK, small, anchor="ra")
         picture[height:] = np.asarray(footer)
     return out
+
+
+def scale_numbers(scale: tuple[float, float]) -> tuple[str, str, str]:
+    """The lowest, middle and highest value of a scale as text, with as many digits as tell them apart."""
+    low, high = scale
+    if scale == (0, 1):
+        return "0", "0.5", "1"
+    digits = int(np.clip(1 - np.floor(np.log10(high - low)), 2, 4)) if high > low else 2
+    return f"{low:.{digits}f}", f"{(low + high) / 2:.{digits}f}", f"{high:.{digits}f}"
 
 
 def shrink(frames: np.ndarray, max_side: int) -> np.ndarray:

@@ -1,0 +1,155 @@
+"""One way of looking at an inspection. The page, every export and a program draw the same view, so they agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from aia.errors import AIAError
+from aia.inspection import Inspection
+from aia.render import COLOUR_MAPS
+
+SCALES = ("absolute", "clip", "block")
+_GATE = re.compile(r"combined|([12]\.)?[CTHW]")
+_MAX_NAME = 100  # characters of a block's name
+_MAX_NUMBER = 10**6  # beyond any frame or channel
+_NO_GATES = "This network has no AIA, so it has no gates to look at; choose one with AIA, such as CinST or STinC."
+
+
+@dataclass(frozen=True)
+class View:
+    """Which gate is looked at, and how it is drawn.
+
+    Attributes:
+        block: The block, such as "features.12"; "" for the inspection's `first_block`.
+        gate: "combined" for the gate that multiplies the block's feature, or one of its units: "C", "T", "H", "W", in a
+            composite of two modules "1.C", "2.T", ...
+        frame: The frame in the foreground, 0-based.
+        channel: One channel's own gate, 0-based; None for the mean over channels. A C gate is the same for all of them.
+        scale: The values of the first and the last colour: "absolute" 0 and 1, "clip" the gate's lowest and highest over
+            all blocks, "block" those in this block. Never those of one frame.
+        colours: One of `aia.render.COLOUR_MAPS`.
+        opacity: Of the map over the frame, 0 to 1.
+        cells: Draws each value of the map as a rectangle; else values in between are interpolated.
+
+    Raises:
+        AIAError: A value has the wrong type or lies out of range; the sentence names the field.
+    """
+
+    block: str = ""
+    gate: str = "combined"
+    frame: int = 0
+    channel: int | None = None
+    scale: str = "absolute"
+    colours: str = "viridis"
+    opacity: float = 0.5
+    cells: bool = False
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.block, str) and len(self.block) <= _MAX_NAME, "block", "a block's name")
+        gate = isinstance(self.gate, str) and _GATE.fullmatch(self.gate)
+        _require(gate, "gate", "combined, C, T, H or W, or with a module's number, such as 1.C")
+        _require(_is_index(self.frame), "frame", f"a whole number from 0 to {_MAX_NUMBER}")
+        index = self.channel is None or _is_index(self.channel)
+        _require(index, "channel", f"a whole number from 0 to {_MAX_NUMBER}, or empty for the mean")
+        for field, choices in (("scale", SCALES), ("colours", COLOUR_MAPS)):
+            _require(getattr(self, field) in choices, field, f"one of {', '.join(choices)}")
+        number = isinstance(self.opacity, Real) and not isinstance(self.opacity, bool)
+        _require(number and 0 <= self.opacity <= 1, "opacity", "a number from 0 to 1")
+        _require(self.cells in (True, False), "cells", "true or false")
+        # plain numbers, also where NumPy's came in: a program is written from their repr
+        for field, kind in (("frame", int), ("channel", int), ("opacity", float), ("cells", bool)):
+            if getattr(self, field) is not None:
+                object.__setattr__(self, field, kind(getattr(self, field)))
+
+    @classmethod
+    def from_state(cls, state: Any) -> View:
+        """Builds a view from untrusted data.
+
+        Args:
+            state: A JSON object, or query parameters with every value as text. Unknown keys are ignored; what is
+                missing, null or empty has its default.
+
+        Raises:
+            AIAError: Not an object, or a value of the wrong type or out of range.
+        """
+        if not isinstance(state, Mapping):
+            raise AIAError("A view is an object with fields such as block, gate and frame; give one.")
+        given = {field.name: state.get(field.name) for field in dataclasses.fields(cls)}
+        given = {name: value for name, value in given.items() if value not in (None, "")}
+        for name in given.keys() & {"frame", "channel", "opacity"}:
+            given[name] = _number(given[name])
+        if isinstance(given.get("cells"), str):
+            given["cells"] = {"true": True, "1": True, "false": False, "0": False}.get(given["cells"].lower())
+        return cls(**given)
+
+    def checked(self, seen: Inspection) -> View:
+        """This view with its block named.
+
+        Raises:
+            AIAError: The inspection has no such block, gate, frame or channel.
+        """
+        if self.frame >= len(seen.clip.frames):
+            raise AIAError(f"The clip has no frame {self.frame}; its frames are 0 to {len(seen.clip.frames) - 1}.")
+        if not seen.blocks:
+            if (self.block, self.gate, self.channel) != ("", "combined", None):
+                raise AIAError(_NO_GATES)
+            return self
+        block = seen.block(self.block or seen.first_block)
+        block.gate_map(self.gate, self.channel)
+        return dataclasses.replace(self, block=block.name)
+
+
+def values(seen: Inspection, view: View) -> np.ndarray:
+    """The gate that a view looks at, in every frame.
+
+    Returns:
+        float32 `[T, h, w]`, usually in (0, 1); see `aia.inspection.BlockGates.gate_map` for h and w.
+
+    Raises:
+        AIAError: There is no such view of this inspection.
+    """
+    view = view.checked(seen)
+    if not seen.blocks:
+        raise AIAError(_NO_GATES)
+    return seen.block(view.block).gate_map(view.gate, view.channel)
+
+
+def limits(seen: Inspection, view: View) -> tuple[float, float]:
+    """The values of a view's first and last colour; in the scale "clip" a block that lacks the channel gives its mean.
+
+    Raises:
+        AIAError: There is no such view of this inspection.
+    """
+    maps = [values(seen, view)]
+    if view.scale == "absolute":
+        return 0.0, 1.0
+    if view.scale == "clip":
+        for block in seen.blocks:
+            lacks = view.channel is not None and view.channel >= block.shape[1]
+            maps.append(block.gate_map(view.gate, None if lacks else view.channel))
+    return float(min(map.min() for map in maps)), float(max(map.max() for map in maps))
+
+
+def _require(fine: Any, field: str, expected: str) -> None:
+    if not fine:
+        raise AIAError(f"The view's {field} must be {expected}.")
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
+
+
+def _number(value: Any) -> Any:
+    """A number sent as text, and 3.0 as 3; anything else as it came, to be refused."""
+    try:
+        value = float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
