@@ -114,6 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_localise)
 
     command = commands.add_parser("bench", help="time decoding, the network, gates, drawing and the whole request")
+    command.add_argument(
+        "part", nargs="?", choices=("request", "viewer"), default="request", help="viewer: drawing in a browser"
+    )
     command.add_argument("--video", metavar="VIDEO", help="a video of your own; otherwise one is drawn")
     command.add_argument("--repeats", type=int, default=9)
     _model_options(command)
@@ -263,6 +266,11 @@ def _localise(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if options.part == "viewer":
+        from aia.bench_viewer import bench_viewer
+
+        print(bench_viewer(_load(options)))
+        return 0
     from aia.bench import bench
 
     print(bench(_load(options), video=options.video, repeats=options.repeats))

@@ -5,14 +5,27 @@ import os
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+import dataclasses
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from browser import FLAGS, find_chromium
+from gradio_client import Client
+from playwright.sync_api import sync_playwright
 
 from aia import AIAConfig, AIANet
 from aia.render import write_mp4
 from aia.video import Clip
 
+ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("left", "right", "still")
 
 
@@ -62,3 +75,66 @@ def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "walk.mp4"
     write_mp4(path, moving_frames(30, 96, 128), 10)
     return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path, reason = find_chromium()
+    if path is None:
+        if os.environ.get("AIA_REQUIRE_BROWSER"):
+            pytest.fail(f"The browser tests must run here: {reason}")
+        warnings.warn(f"BROWSER TESTS LEFT OUT: {reason}", stacklevel=1)
+        pytest.skip(f"BROWSER TESTS LEFT OUT: {reason}")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """`python app.py` with four small models beside the shipped ones; yields its address and the models' folders.
+
+    They are TSM with CinST, TSM with STinC, TSN without AIA, and one that never knows a clip.
+    """
+    home = tmp_path_factory.mktemp("page")
+    folders = []
+    for attention, temporal in (("cinst", "tsm"), ("stinc", "tsm"), ("none", "tsn"), ("cinst", "tsm")):
+        net = small_net(attention, temporal)
+        folder = home / (f"small-{attention}" if len(folders) < 3 else "careful")
+        net.save_pretrained(folder, config=dataclasses.replace(net.config, threshold=0.999 * (len(folders) == 3)))
+        folders.append(str(folder))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "AIA_MODELS": ", ".join(folders[1:]),
+        "GRADIO_TEMP_DIR": str(home / "uploads"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_OFFLINE": "1",
+    }
+    log = (home / "log").open("w")
+    command = [sys.executable, "app.py", "--model", folders[0], "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(address, timeout=5).read()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()
+                time.sleep(0.3)
+        yield address, folders
+        assert process.poll() is None, "the server must outlive every test"
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return Client(server[0], verbose=False)

@@ -1,0 +1,94 @@
+"""How fast the page's viewer draws: a real browser, a real answer, the changes that a visitor makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+from aia import pack
+from aia.errors import AIAError
+from aia.inspection import inspect
+from aia.network import AIANet
+from aia.render import COLOUR_MAPS, colour_table
+from aia.video import read_clip
+
+VIEWER = Path(__file__).resolve().parents[1] / "app" / "viewer"
+CLIP = VIEWER.parents[1] / "assets" / "examples" / "swipe-left.mp4"
+SIZE = {"width": 1440, "height": 900}
+CHANGES = {  # what changes in step i, as JavaScript
+    "scrubbing through frames": "{ frame: i % T }",
+    "opacity": "{ opacity: (i % 20) / 20 }",
+    "another block": "{ block: blocks[i % blocks.length] }",
+    "another channel": "{ channel: i % C }",
+    "another gate and scale": "{ gate: ['combined', 'T', 'H'][i % 3], scale: ['block', 'clip'][i % 2] }",
+}
+_RUN = """async ([changes, steps]) => {
+    const viewer = document.querySelector(".viewer").viewer;
+    const { times, blocks: all } = viewer.lead;
+    const [T, blocks, C] = [times.length, all.map((b) => b.name), all[0].shape[1]];
+    const rows = {};
+    for (const [name, code] of Object.entries(changes)) {
+        const change = new Function("i", "T", "blocks", "C", `return (${code})`);
+        const spent = [];
+        const start = performance.now();
+        for (let i = 0; i < steps; i++) {
+            const before = performance.now();
+            viewer.set(change(i, T, blocks, C));
+            spent.push(performance.now() - before);
+            await new Promise(requestAnimationFrame);
+        }
+        const seconds = (performance.now() - start) / 1000;
+        spent.sort((a, b) => a - b);
+        rows[name] = [steps / seconds, spent[steps >> 1], spent[Math.floor(steps * 0.95)]];
+    }
+    return rows;
+}"""
+
+
+def bench_viewer(model: AIANet, *, steps: int = 200) -> str:
+    """Draws in a headless Chromium.
+
+    Args:
+        model: Whose gates are shown.
+        steps: Changes of each kind, one for each frame that the browser shows (60 a second at most).
+
+    Returns:
+        A Markdown table: frames a second, and milliseconds of drawing, median and 95th percentile.
+
+    Raises:
+        AIAError: Playwright or a Chromium is missing.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise AIAError("This needs Playwright; install it: python -m pip install -r requirements-dev.txt") from None
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
+    answer = json.dumps(pack.pack(inspect(model, read_clip(CLIP, model.config.num_segments))))
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b:
+        page = b.new_page(viewport=SIZE)
+        page.set_content(f"<style>{_read('viewer.css')}</style><div id=here>{_read('viewer.html')}</div>")
+        page.add_script_tag(content="\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js"))))
+        page.evaluate(
+            """([value, colours]) => {
+                const words = new Proxy({}, { get: () => "words" });
+                startViewer(document.querySelector("#here"), { value, other: "", colours, words }, () => {});
+            }""",
+            [answer, {name: _base64(name) for name in COLOUR_MAPS}],
+        )
+        page.wait_for_function("document.querySelector('.viewer').viewer.answers.length")
+        rows = page.evaluate(_RUN, [CHANGES, steps])
+    head = "| what a visitor does | frames a second | drawing, ms (95 % under) |\n|---|---|---|"
+    lines = [f"| {name} | {fps:.0f} | {median:.1f} ({high:.1f}) |" for name, (fps, median, high) in rows.items()]
+    return "\n".join([head, *lines])
+
+
+def _read(name: str) -> str:
+    return (VIEWER / name).read_text(encoding="utf-8")
+
+
+def _base64(colours: str) -> str:
+    return base64.b64encode(colour_table(colours).tobytes()).decode()

@@ -1,0 +1,143 @@
+"""The viewer's answer and the functions that draw it: what the browser shows is what the library says."""
+
+import base64
+import json
+import zlib
+
+import numpy as np
+import pytest
+from conftest import clip_of, moving_frames, small_net
+
+import aia
+from aia import pack, render
+from aia.cli import DEFAULT_MODEL
+from aia.config import ATTENTIONS
+from aia.view import View, limits, values
+from app import viewer, work
+
+GATED = [attention for attention in ATTENTIONS if attention != "none"]
+
+
+@pytest.fixture(scope="module")
+def blank(browser):
+    """A page that has the viewer's functions and nothing else."""
+    page = browser.new_page()
+    page.set_content("<p>nothing here</p>")
+    page.add_script_tag(content=viewer.script())
+    yield page
+    page.close()
+
+
+def inspected(attention: str) -> aia.Inspection:
+    return aia.inspect(small_net(attention), clip_of(moving_frames(5)))
+
+
+def opened(page, seen: aia.Inspection) -> None:
+    """Hands an inspection to the page, where it becomes the variable `answer`."""
+    page.evaluate("async (text) => { window.answer = await openAnswer(text); }", json.dumps(pack.pack(seen)))
+
+
+def shown_map(page, view: View) -> np.ndarray:
+    found = page.evaluate(
+        "([block, gate, channel]) => { const m = mapOf(answer, block, gate, channel); return [m.shape, [...m.data]]; }",
+        [view.block, view.gate, view.channel],
+    )
+    return np.array(found[1], np.float32).reshape(found[0])
+
+
+# ---- the answer
+
+
+def test_an_answer_of_a_shipped_model_is_small_enough_to_wait_for():
+    seen = aia.inspect(aia.load(DEFAULT_MODEL), aia.read_clip(work.EXAMPLES_FOLDER / "square.mp4"))
+    text = json.dumps(pack.pack(seen), separators=(",", ":")).encode()
+    assert len(zlib.compress(text, 6)) < 1.65e6  # as the server sends it
+    assert len(json.dumps(pack.pack(seen, channels=False))) < 4e5
+
+
+def test_bytes_of_the_answer_stand_for_the_gates():
+    seen = inspected("cinst->stinc")
+    packed = pack.pack(seen)
+    data = np.frombuffer(zlib.decompress(base64.b64decode(packed["channel_data"])), np.uint8)
+    for block, said in zip(seen.blocks, packed["blocks"], strict=True):
+        for unit, gate in block.gates.items():
+            place = said["gates"][unit]
+            got = place["low"] + place["step"] * data[place["at"] : place["at"] + gate.size].reshape(place["shape"])
+            assert got.shape == gate.shape and np.abs(got - gate).max() <= np.ptp(gate) / 254 + 1e-5
+
+
+def test_gates_that_would_not_fit_are_left_out_and_the_means_stay(monkeypatch):
+    seen = inspected("cinst")
+    sizes = {block.name: sum(gate.size for gate in block.gates.values()) for block in seen.blocks}
+    monkeypatch.setattr(pack, "MAX_CHANNEL_BYTES", sum(sizes.values()) - 1)
+    blocks = pack.pack(seen)["blocks"]
+    left_out = [block["name"] for block in blocks if block["gates"] is None]
+    assert [sizes[name] for name in left_out] == [max(sizes.values())]
+    assert all({"combined", "C", "T", "H", "W"} <= set(block["maps"]) for block in blocks)
+
+
+# ---- what the browser makes of it
+
+
+@pytest.mark.parametrize("attention", GATED)
+def test_every_map_in_the_browser_is_the_librarys(blank, attention):
+    seen = inspected(attention)
+    opened(blank, seen)
+    for block in (seen.blocks[0], seen.blocks[-1]):
+        channels = [None] if block.shape[1] == 1 else [None, 0, block.shape[1] - 1]
+        for view in (View(block.name, gate, channel=c) for gate in ("combined", *block.gates) for c in channels):
+            wanted = values(seen, view)
+            got = np.broadcast_to(shown_map(blank, view), wanted.shape)
+            assert np.abs(got - wanted).max() < 1 / 200, view
+
+
+def test_scales_of_the_browser_are_the_librarys(blank):
+    seen = inspected("cinst")
+    opened(blank, seen)
+    block = seen.blocks[3].name
+    for scale in ("absolute", "clip", "block"):
+        for gate, channel in (("combined", None), ("T", 5), ("C", None)):
+            view = View(block, gate, channel=channel, scale=scale)
+            state = {"block": block, "gate": gate, "channel": channel, "scale": scale}
+            got = blank.evaluate("(state) => limitsOf([answer], state)", state)
+            assert got == pytest.approx(limits(seen, view), abs=1 / 200), view
+
+
+@pytest.mark.parametrize("cells", [False, True])
+def test_pixels_of_the_browser_are_the_librarys(blank, cells):
+    rng = np.random.default_rng(0)
+    maps = rng.random((2, 5, 7), dtype=np.float32)
+    frames = np.zeros((2, 40, 63, 3), np.uint8)
+    wanted = render.overlay(frames, maps, opacity=1, colour_map="magma", smooth=not cells)
+    got = blank.evaluate(
+        """([data, table, cells]) => {
+            const map = { shape: [2, 5, 7], data: Float32Array.from(data) };
+            return [...paint(map, 1, 63, 40, bytesOf(table), [0, 1], cells, 1).data];
+        }""",
+        [maps.ravel().tolist(), base64.b64encode(render.colour_table("magma").tobytes()).decode(), cells],
+    )
+    got = np.array(got, np.uint8).reshape(40, 63, 4)
+    assert (got[..., 3] == 255).all()
+    gap = np.abs(got[..., :3].astype(int) - wanted[1].astype(int)).max(-1)
+    assert np.quantile(gap, 0.99) <= 4 and gap.max() <= 12  # neighbouring colours of the table, at most
+
+
+def test_means_of_channels_and_frames_are_the_librarys(blank):
+    seen = inspected("st")
+    opened(blank, seen)
+    block = seen.blocks[2]
+    for gate in "THW":
+        got = blank.evaluate("([block, gate]) => channelMeans(answer, block, gate)", [block.name, gate])
+        assert got == pytest.approx(block.gates[gate].mean((0, 2, 3)).tolist(), abs=1 / 200)
+    got = blank.evaluate("(block) => profileOf(mapOf(answer, block, 'combined', null), 5)", block.name)
+    assert got == pytest.approx(block.temporal_profile.tolist(), abs=1 / 200)
+
+
+def test_a_link_may_hold_anything(blank):
+    query = "?block=nowhere&gate=X&frame=-3&channel=1e9&scale=huge&colours=jet&opacity=NaN&cells=maybe"
+    found = blank.evaluate("(query) => fromQuery(query)", query)
+    assert found == {"block": "nowhere", "gate": "X", "channel": 1_000_000_000, "colours": "jet", "cells": False}
+    opened(blank, inspected("cinst"))
+    state = blank.evaluate("(found) => valid({ ...START, ...found }, answer)", found)
+    first = inspected("cinst").first_block
+    assert (state["block"], state["gate"], state["frame"], state["channel"]) == (first, "combined", 0, None)
