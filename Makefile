@@ -17,7 +17,7 @@ KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help app test lint format bench examples model models need-data clean
+.PHONY: help app test lint format bench examples answers model models need-data clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ bench: .venv/.app ## time decoding, the network, gates, drawing and the whole re
 
 examples: .venv/.app ## draw assets/examples again
 	$(PY) -m aia.training.examples assets/examples
+
+answers: .venv/.app ## compute the examples' answers in assets/answers again: after a new default model or new words
+	$(PY) -m app.answers
 
 model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--set seed=1"]
 	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)

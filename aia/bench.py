@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import platform
 import statistics
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from aia import record, render
+from aia import pack, record, render
 from aia.errors import AIAError
 from aia.inspection import Inspection, inspect
 from aia.network import AIANet
@@ -40,7 +41,7 @@ def bench(model: AIANet, *, video: str | Path | None = None, repeats: int = 9) -
         raise AIAError(f"A benchmark needs one round or more, not {repeats}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(video) if video else _drawn_clip(Path(folder))
-        parts = _parts(model, path, Path(folder))
+        parts = _parts(model, path)
         rounds = [{name: _seconds(part) for name, part in parts.items()} for _ in range(repeats + 1)][1:]
         clip = read_clip(path, model.config.num_segments)
     height, width = clip.frames.shape[1:3]
@@ -61,9 +62,9 @@ def bench(model: AIANet, *, video: str | Path | None = None, repeats: int = 9) -
     return "\n".join(lines)
 
 
-def _parts(model: AIANet, path: Path, folder: Path) -> dict[str, Callable[[], object]]:
+def _parts(model: AIANet, path: Path) -> dict[str, Callable[[], object]]:
     """What is timed, by name."""
-    trunk = AIANet(dataclasses.replace(model.config, attention="none")).eval().to(model.device)
+    trunk = AIANet(dataclasses.replace(model.config, attention="none")).eval().to(model.device).optimize()
     own = model.state_dict()
     trunk.load_state_dict({name: own[name] for name in trunk.state_dict()})
     clip = read_clip(path, model.config.num_segments)
@@ -78,19 +79,8 @@ def _parts(model: AIANet, path: Path, folder: Path) -> dict[str, Callable[[], ob
         with record.recording():
             forward(model)
 
-    def draw(seen: Inspection = seen) -> None:
-        """What the page draws: film strips, overlay, MP4, charts."""
-        block = seen.block(seen.liveliest_block) if seen.blocks else None
-        for frame in seen.clip.frames:
-            render.webp(frame, 240)
-        if block:
-            maps = block.spatiotemporal_map
-            pictures = render.overlay(seen.clip.frames, maps, seen_box=seen.seen_box)
-            for frame in pictures:
-                render.webp(frame, 240)
-            render.write_mp4(folder / "bench.mp4", pictures, render.playback_fps(len(pictures), seen.clip.duration))
-            render.channel_bars(block.channel_mean)
-            render.profile_line(block.temporal_profile, seen.clip.times)
+    def answer(seen: Inspection = seen) -> None:
+        json.dumps(pack.pack(seen))
 
     return {
         "decode": lambda: read_clip(path, model.config.num_segments),
@@ -98,8 +88,8 @@ def _parts(model: AIANet, path: Path, folder: Path) -> dict[str, Callable[[], ob
         "forward, same trunk without gates": lambda: forward(trunk),
         "forward with gates": lambda: forward(model),
         "forward with gates, all recorded": recorded,
-        "draw": draw,
-        "whole request": lambda: draw(inspect(model, read_clip(path, model.config.num_segments))),
+        "pack the viewer's answer": answer,
+        "whole request": lambda: answer(inspect(model, read_clip(path, model.config.num_segments))),
     }
 
 

@@ -60,6 +60,8 @@ def bench_viewer(model: AIANet, *, steps: int = 200) -> str:
     Raises:
         AIAError: Playwright or a Chromium is missing.
     """
+    if not model.block_names:
+        raise AIAError("This model has no gates to draw; choose one with AIA, such as CinST.")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -75,7 +77,7 @@ def bench_viewer(model: AIANet, *, steps: int = 200) -> str:
         page.evaluate(
             """([value, colours]) => {
                 const words = new Proxy({}, { get: () => "words" });
-                startViewer(document.querySelector("#here"), { value, other: "", colours, words }, () => {});
+                startViewer(document.querySelector("#here"), { value, other: "", colours, words }, () => {}, () => {});
             }""",
             [answer, {name: _base64(name) for name in COLOUR_MAPS}],
         )

@@ -19,6 +19,7 @@ from aia.errors import AIAError
 from aia.inspection import Inspection
 from aia.view import View, limits, values
 
+SCALE_WORDS = {"absolute": "scale 0 to 1", "clip": "scale of all blocks", "block": "scale of this block"}
 SIDE = 640  # pixels; the longer side of the picture and the film, whatever the size of the clip
 STRIP_SIDE = 240  # pixels; the same of one frame in a strip or figure
 MIN_WIDTH = 360  # pixels; a narrower picture leaves no room for its legend
@@ -152,7 +153,7 @@ def _words(view: View) -> tuple[str, str, str, str]:
         view.block,
         "combined gate" if view.gate == "combined" else f"gate {view.gate}",
         "mean over channels" if view.channel is None else f"channel {view.channel}",
-        {"absolute": "scale 0 to 1", "clip": "scale of all blocks", "block": "scale of this block"}[view.scale],
+        SCALE_WORDS.get(view.scale, "scale of both sides"),
     )
 
 

@@ -14,6 +14,7 @@ Hao et al., "Attention in Attention: Modeling Context Correlation for Efficient 
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,25 @@ from torch import Tensor, nn
 from aia import fused, record
 from aia.config import split_attention
 from aia.record import DIMS
+
+# The axes of each unit's pooled maps, in the order in which the published kernels run over them.
+AXES = {"C": "THW", "T": "CHW", "H": "TCW", "W": "THC"}
+
+
+class Stages(NamedTuple):
+    """What a unit computes, in this order; its three axes are `AXES[unit.axis]`.
+
+    Attributes:
+        pooled: Maximum and mean over the unit's axis, `[B, 2, *axes]`.
+        response: Of the 3-D convolution, `[B, *axes]`.
+        normalised: The response after batch norm, `[B, *axes]`.
+        gate: Its sigmoid, as the table at `Unit` says.
+    """
+
+    pooled: Tensor
+    response: Tensor
+    normalised: Tensor
+    gate: Tensor
 
 
 class Unit(nn.Module):
@@ -50,19 +70,25 @@ class Unit(nn.Module):
         self.conv = nn.Conv3d(2, 1, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm3d(1)
 
-    def forward(self, v: Tensor) -> Tensor:
-        """Computes the gate of `v` `[B, T, C, H, W]`; see the table for its shape."""
+    def stages(self, v: Tensor) -> Stages:
+        """Computes the gate of `v` `[B, T, C, H, W]` and all that leads to it."""
         dim = DIMS[self.axis]
         pooled = torch.stack((v.amax(dim), v.mean(dim)), dim=1)  # [B, 2, *the three axes that are left]
         if self.axis == "W":
             pooled = pooled.transpose(3, 4)  # [B, 2, T, C, H] -> [B, 2, T, H, C]: the published kernel's axes
-        gate = torch.sigmoid(self.bn(self.conv(pooled))).squeeze(1)
+        response = self.conv(pooled)
+        normalised = self.bn(response)
+        gate = torch.sigmoid(normalised).squeeze(1)
         if self.axis == "W":
             gate = gate.transpose(2, 3)
         gate = gate.unsqueeze(dim)
         if self.channel_mean:
             gate = gate.mean(dim=2, keepdim=True).expand_as(gate)
-        return record.visit_gate(self.site, gate)
+        return Stages(pooled, response.squeeze(1), normalised.squeeze(1), gate)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Computes the gate of `v` `[B, T, C, H, W]`; see the table for its shape."""
+        return record.visit_gate(self.site, self.stages(v).gate)
 
 
 class C(nn.Module):

@@ -322,7 +322,7 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
         features: Also keeps every module's input and output (some hundred MB for a ResNet).
 
     Raises:
-        AIAError: A switch fits no gate of the model.
+        AIAError: A switch fits no gate of the model, or its logits are not finite.
     """
     for switch in switches:
         if not any(switch.covers(site) for site in model.sites):
@@ -333,6 +333,8 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
     with torch.inference_mode(), record.recording(switches, features=features) as seen:
         logits = model(x)[0].float().cpu()  # waits for the device
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
+    if not logits.isfinite().all():
+        raise AIAError("This model gives no numbers for the clip (its logits are not finite); its weights may be damaged.")
     return Inspection(
         model=model.name,
         config=model.config,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +12,10 @@ from aia import render
 from aia.inspection import BlockGates, Inspection
 
 FRAME_SIDE = 448  # pixels of a packed frame's longer side
-TOP = 5  # labels whose probability is packed
-LEVELS, CHANNEL_LEVELS = (
-    255,
-    127,
-)  # steps of a mean, and of one channel's own gate: half as fine, a seventh less to send
+LEVELS = 255  # steps of a mean
+CHANNEL_LEVELS = 127  # of one channel's own gate: half as fine, a seventh less to send
 MAX_CHANNEL_BYTES = 12 << 20  # of all channels' own gates; beyond it the largest blocks send their means only
-_LEVEL = 6  # of zlib: more takes longer and gains nothing, gates look like noise to it
+_LEVEL = 1  # of zlib: more takes longer and gains nothing, gates look like noise to it
 
 
 def pack(seen: Inspection, *, channels: bool = True) -> dict[str, Any]:
@@ -50,21 +44,13 @@ def pack(seen: Inspection, *, channels: bool = True) -> dict[str, Any]:
             "maps": {gate: maps.add(values) for gate, values in _mean_maps(block).items()},
             "gates": {u: gates.add(g) for u, g in block.gates.items()} if block.name in sent else None,
             "channel_mean": _rounded(block.channel_mean),
-            "profile": _rounded(block.temporal_profile),
         }
         for block in seen.blocks
     ]
-    order = np.argsort(-seen.probabilities, kind="stable")
     return {
         "network": seen.title,
         "attention": seen.config.attention,
-        "label": seen.label,
-        "sure": seen.sure,
-        "labels": [seen.labels[i] for i in order[:TOP]],
-        "probabilities": _rounded(seen.probabilities[order[:TOP]]),
         "times": _rounded(seen.clip.times),
-        "indices": seen.clip.indices.tolist(),
-        "duration": round(float(seen.clip.duration), 3),
         "size": [small.shape[2], small.shape[1]],
         "seen_box": list(seen.seen_box),
         "frames": [_picture(frame) for frame in small],
@@ -73,11 +59,6 @@ def pack(seen: Inspection, *, channels: bool = True) -> dict[str, Any]:
         "data": maps.text(),
         "channel_data": gates.text(),
     }
-
-
-def write(packed: Mapping[str, Any], path: Path) -> None:
-    """Writes a packed inspection as JSON."""
-    path.write_text(json.dumps(packed, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 class _Bytes:

@@ -1,10 +1,9 @@
-"""Arrays in, pictures out: colour maps, overlays, a legend, charts as SVG, MP4."""
+"""Arrays in, pictures out: colour maps, overlays, a legend, MP4."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from html import escape
 from pathlib import Path
 
 import av
@@ -163,53 +162,3 @@ def webp(picture: np.ndarray, width: int) -> bytes:
     height = max(1, round(width * picture.shape[0] / picture.shape[1]))
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".webp", small[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()
-
-
-def channel_bars(values: np.ndarray, *, colour_map: str = "viridis") -> str:
-    """One bar for each channel, from the strongest to the weakest, on the absolute scale 0 to 1.
-
-    Args:
-        values: `[C]` in [0, 1].
-        colour_map: A bar has the colour of its value.
-
-    Returns:
-        An `<svg>` that fills its box whatever its shape, without text, so that it is legible at any width. Every bar tells
-        its channel and value to the pointer.
-    """
-    bars = "".join(
-        f'<rect x="{place + 0.05:.2f}" y="{1 - value:.4f}" width="0.9" height="{max(value, 0.004):.4f}" '
-        f'fill="{_colour(value, colour_map)}"><title>channel {channel}: {value:.3f}</title></rect>'
-        for place, channel in enumerate(np.argsort(-values, kind="stable"))
-        for value in (float(values[channel]),)
-    )
-    label = f"Mean gate of {len(values)} channels, sorted, from {values.max():.2f} down to {values.min():.2f}"
-    return _svg(len(values), bars, label)
-
-
-def profile_line(values: np.ndarray, times: np.ndarray, *, colour_map: str = "viridis") -> str:
-    """The mean gate of every frame on the absolute scale 0 to 1; see `channel_bars` for the `<svg>`.
-
-    Args:
-        values: `[T]` in [0, 1].
-        times: Seconds of the source clip `[T]`.
-        colour_map: A dot has the colour of its value.
-    """
-    points = " ".join(f"{frame + 0.5},{1 - value:.4f}" for frame, value in enumerate(values))
-    line = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2" opacity=".5"/>'
-    dots = "".join(  # a line of no length with round ends is a dot that stays round when the box is stretched
-        f'<path d="M{frame + 0.5} {1 - value:.4f}h0" stroke="{_colour(value, colour_map)}" stroke-width="14" '
-        f'stroke-linecap="round"><title>frame {frame + 1}, {time:.2f} s: {value:.3f}</title></path>'
-        for frame, (value, time) in enumerate(zip(values.tolist(), times, strict=True))
-    )
-    label = f"Mean gate of {len(values)} frames: " + ", ".join(f"{value:.2f}" for value in values)
-    return _svg(len(values), line + dots, label)
-
-
-def _colour(value: float, colour_map: str) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour_table(colour_map)[round(min(max(value, 0), 1) * 255)])
-
-
-def _svg(width: int, marks: str, label: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} 1" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">{marks}</svg>'
-    )

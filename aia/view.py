@@ -33,7 +33,7 @@ class View:
         frame: The frame in the foreground, 0-based.
         channel: One channel's own gate, 0-based; None for the mean over channels. A C gate is the same for all of them.
         scale: The values of the first and the last colour: "absolute" 0 and 1, "clip" the gate's lowest and highest over
-            all blocks, "block" those in this block. Never those of one frame.
+            all blocks, "block" those in this block, or two numbers. Never those of one frame.
         colours: One of `aia.render.COLOUR_MAPS`.
         opacity: Of the map over the frame, 0 to 1.
         cells: Draws each value of the map as a rectangle; else values in between are interpolated.
@@ -46,7 +46,7 @@ class View:
     gate: str = "combined"
     frame: int = 0
     channel: int | None = None
-    scale: str = "absolute"
+    scale: str | tuple[float, float] = "absolute"
     colours: str = "viridis"
     opacity: float = 0.5
     cells: bool = False
@@ -58,8 +58,11 @@ class View:
         _require(_is_index(self.frame), "frame", f"a whole number from 0 to {_MAX_NUMBER}")
         index = self.channel is None or _is_index(self.channel)
         _require(index, "channel", f"a whole number from 0 to {_MAX_NUMBER}, or empty for the mean")
-        for field, choices in (("scale", SCALES), ("colours", COLOUR_MAPS)):
-            _require(getattr(self, field) in choices, field, f"one of {', '.join(choices)}")
+        if isinstance(self.scale, list):  # JSON has lists only
+            object.__setattr__(self, "scale", tuple(self.scale))
+        ends = isinstance(self.scale, tuple) and len(self.scale) == 2 and all(map(_is_finite, self.scale))
+        _require(ends or self.scale in SCALES, "scale", f"one of {', '.join(SCALES)}, or two numbers")
+        _require(self.colours in COLOUR_MAPS, "colours", f"one of {', '.join(COLOUR_MAPS)}")
         number = isinstance(self.opacity, Real) and not isinstance(self.opacity, bool)
         _require(number and 0 <= self.opacity <= 1, "opacity", "a number from 0 to 1")
         _require(self.cells in (True, False), "cells", "true or false")
@@ -88,6 +91,18 @@ class View:
         if isinstance(given.get("cells"), str):
             given["cells"] = {"true": True, "1": True, "false": False, "0": False}.get(given["cells"].lower())
         return cls(**given)
+
+    def fitted(self, seen: Inspection) -> View:
+        """The nearest view that the inspection has, as the page shows it: beside another clip or network not all is there."""
+        frame = min(self.frame, len(seen.clip.frames) - 1)
+        if not seen.blocks:
+            return dataclasses.replace(self, block="", gate="combined", channel=None, frame=frame)
+        names = {block.name: block for block in seen.blocks}
+        block = names[self.block if self.block in names else seen.first_block]
+        gate = self.gate if self.gate in block.gates else "combined"
+        there = self.channel is not None and self.channel < block.shape[1]
+        channel = self.channel if there else None
+        return dataclasses.replace(self, block=block.name, gate=gate, channel=channel, frame=frame)
 
     def checked(self, seen: Inspection) -> View:
         """This view with its block named.
@@ -128,6 +143,8 @@ def limits(seen: Inspection, view: View) -> tuple[float, float]:
         AIAError: There is no such view of this inspection.
     """
     maps = [values(seen, view)]
+    if isinstance(view.scale, tuple):
+        return view.scale
     if view.scale == "absolute":
         return 0.0, 1.0
     if view.scale == "clip":
@@ -144,6 +161,10 @@ def _require(fine: Any, field: str, expected: str) -> None:
 
 def _is_index(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 def _number(value: Any) -> Any:

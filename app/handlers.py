@@ -1,4 +1,4 @@
-"""Events of the page -> calls of `aia` -> what the page shows. No tensor is touched here."""
+"""Events of the page -> what it then shows: a mapping from the name of a component to its new value."""
 
 from __future__ import annotations
 
@@ -6,64 +6,33 @@ import logging
 import secrets
 import tempfile
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 import aia
-from aia import export, render
-from app import models, text, views
-
-try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is not there
-    import spaces
-
-    on_gpu = spaces.GPU(duration=10)
-except ImportError:
-
-    def on_gpu(function):
-        """Runs the function as it is."""
-        return function
-
+from aia import export, snippet
+from aia.view import View, limits
+from app import answers, learn, text, views, work
+from app.work import Side
 
 log = logging.getLogger(__name__)
-SHOWN_SIDE = 640  # pixels; the network sees the frames at full size, the page shows and keeps them no larger
 EXPORT_SECONDS = 60
+FIRST_EXAMPLE = next(iter(work.EXAMPLES))
 
-
-@dataclass(frozen=True)
-class Look:
-    """How the heat map is drawn; an empty block stands for the inspection's first."""
-
-    block: str
-    opacity: float
-    scale: str
-    colour_map: str
-
-
-@on_gpu
-def _inspect(name: str, clip: aia.Clip) -> aia.Inspection:
-    return aia.inspect(models.get(name), clip)
-
-
-def inspect(video: str | None, name: str, offered: list[str], progress: gr.Progress) -> aia.Inspection:
-    """Reads and classifies a clip.
-
-    Raises:
-        AIAError: Whatever cannot be done, in a sentence for the visitor.
-    """
-    if not video:
-        raise aia.AIAError(text.NO_VIDEO)
-    if name not in offered:
-        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(name)[:100], names=", ".join(offered)))
-    progress(0.1, desc=text.STEP_READ)
-    model = models.get(name)
-    clip = aia.read_clip(video, model.config.num_segments)
-    progress(0.5, desc=text.STEP_RUN)
-    seen = _inspect(name, clip)
-    progress(0.8, desc=text.STEP_DRAW)
-    return replace(seen, clip=replace(seen.clip, frames=render.shrink(seen.clip.frames, SHOWN_SIDE)))
+Shown = dict[str, Any]
+# What a new result changes; what belonged to the one before is emptied.
+RESULT = (
+    *("problem", "shown", "other", "summary", "sentence", "viewer", "known", "where", "other_model"),
+    *("what_if", "ranking", "compared", "lesson", "file", "python"),
+)
+NOTHING_SAID = gr.update(value="", visible=False)
 
 
 def sentence(error: Exception) -> str:
@@ -75,97 +44,183 @@ def sentence(error: Exception) -> str:
     return text.CRASH.format(id=number)
 
 
-def show(video: str | None, name: str, look: Look, before: aia.Inspection | None, offered, progress):
-    """A new result: every output of the page, in the order of `studio.build`."""
+def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
+    """An error becomes a sentence above the result, which stays."""
+
+    @wraps(handler)
+    def safe(*args, **kwargs) -> Shown:
+        try:
+            return {"problem": NOTHING_SAID} | handler(*args, **kwargs)
+        except Exception as error:
+            return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
+
+    return safe
+
+
+@_or_problem
+def show(video: str | None, model: str, offered: Sequence[str], step: work.Step) -> Shown:
+    """A new result; what was compared with the one before goes."""
+    return _shown(work.look(video, model, offered, step=step))
+
+
+def welcome(query: dict[str, str], offered: Sequence[str]) -> Shown:
+    """The clip and the model that a link asks for, or the page's first, and what is prepared of their result."""
+    example, model, said = _asked(query, offered)
+    file = str(work.EXAMPLES_FOLDER / f"{example}.mp4")
+    copy = save_file_to_cache(file, cache_dir=get_upload_folder())  # Gradio serves nothing from elsewhere
+    problem = gr.update(value=views.error(said), visible=True) if said else NOTHING_SAID
+    return {"problem": problem, "video": copy, "model": model} | answers.first_paint(example, model)
+
+
+def arrive(query: dict[str, str], offered: Sequence[str]) -> Shown:
+    """The result of what `welcome` chose; neither clip nor model is touched again: a visitor may have changed them."""
+    example, model, _ = _asked(query, offered)
     try:
-        seen = inspect(video, name, offered, progress)
-        names = [block.name for block in seen.blocks]
-        if not before or look.block not in names:  # a block that was chosen stays chosen
-            look = replace(look, block=seen.first_block)
-        return (
-            gr.update(value="", visible=False),
-            seen,
-            views.result(seen),
-            views.strip(text.STRIP, seen.clip.frames, seen.clip.times),
-            views.quiet(text.knows(seen.labels)),
-            gr.update(visible=bool(names)),
-            gr.update(visible=bool(names)),
-            gr.update(visible=not names),
-            gr.update(choices=text.block_choices(seen), value=look.block or None),
-            *pictures(seen, look),
-        )
+        return _shown(answers.of_example(example, model))
     except Exception as error:
-        said = sentence(error) + (text.KEPT if before else "")
-        return gr.update(value=views.error(said), visible=True), *[gr.skip()] * 13
+        return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
 
 
-def redraw(seen: aia.Inspection | None, block: str, opacity: float, scale: str, colour_map: str):
-    """The pictures of another block or with another look; nothing runs through the network again."""
-    if seen is None:
-        gr.Warning(text.EXPIRED)
-    if seen is None or block not in {b.name for b in seen.blocks}:  # the model was changed meanwhile
-        return [gr.skip()] * 5
-    try:
-        return pictures(seen, Look(block, opacity, scale, colour_map))
-    except Exception as error:
-        raise gr.Error(sentence(error), print_exception=False) from None
+def _asked(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
+    """Example and model of a link; where one is not here, the page's first of both, and a sentence that says so."""
+    model, example = query.get("model") or offered[0], query.get("example") or FIRST_EXAMPLE
+    if example in work.EXAMPLES and model in offered:
+        return example, model, ""
+    return FIRST_EXAMPLE, offered[0], text.OLD_LINK.format(model=model[:100], example=example[:60])
 
 
-def pictures(seen: aia.Inspection, look: Look) -> tuple[str, str, str, str, str]:
-    """Sentence, overlay, film strip, channel chart and profile of one block, as HTML."""
-    if not seen.blocks:
-        return "", "", "", "", ""
-    block = seen.block(look.block)
-    scale = (0.0, 1.0) if look.scale == text.ABSOLUTE else (block.highlights.low, block.highlights.high)
-    drawn = render.overlay(
-        seen.clip.frames,
-        block.spatiotemporal_map,
-        seen_box=seen.seen_box,
-        opacity=look.opacity,
-        colour_map=look.colour_map,
-        scale=scale,
+def _shown(side: Side) -> Shown:
+    seen = side.seen
+    return {
+        "shown": side,
+        "other": None,
+        "summary": views.result(seen),
+        "sentence": views.words(text.what_is_seen(seen)),
+        "viewer": gr.update(value=work.answer_text(side), other=""),
+        "known": views.quiet(text.knows(seen.labels)),
+        "where": gr.update(choices=text.where_choices(seen), value="*"),
+        "other_model": side.model,
+        "what_if": "",
+        "ranking": "",
+        "compared": "",
+        "lesson": "",
+        "file": gr.update(value=None, visible=False),
+        "python": gr.update(value="", visible=False),
+    }
+
+
+def _kept(side: Side | None) -> Side:
+    """A result that is asked about again.
+
+    Raises:
+        AIAError: It, or its clip, has been deleted meanwhile.
+    """
+    if side is None or not Path(side.video).is_file():
+        raise aia.AIAError(text.EXPIRED)
+    return side
+
+
+@_or_problem
+def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], offered, step: work.Step) -> Shown:
+    """The same clip with gates switched."""
+    side = _kept(side)
+    switches = work.switches_for(side.seen, mode, where, units)
+    other = work.look(side.video, side.model, offered, backwards=side.backwards, switches=switches, step=step)
+    return {
+        "other": other,
+        "viewer": gr.update(other=work.answer_text(other)),
+        "what_if": views.change(side.seen, other.seen, text.side_title(other)),
+        "compared": "",
+    }
+
+
+def drop() -> Shown:
+    """Side B is taken away."""
+    return {"other": None, "viewer": gr.update(other=""), "what_if": "", "compared": ""}
+
+
+@_or_problem
+def rank(side: Side | None, mode: str, offered) -> Shown:
+    """Which block's gates matter most for this prediction."""
+    side = _kept(side)
+    return {"ranking": views.ranking(work.rank(side.video, side.model, offered, mode, backwards=side.backwards))}
+
+
+@_or_problem
+def compare(side: Side | None, model: str, which: str, video: str | None, offered, step: work.Step) -> Shown:
+    """Another model or another clip beside the result."""
+    side = _kept(side)
+    if which == text.ANOTHER_CLIP and not video:
+        raise aia.AIAError(text.NO_OTHER_VIDEO)
+    other = work.look(
+        video if which == text.ANOTHER_CLIP else side.video,
+        model,
+        offered,
+        backwards=which == text.BACKWARDS,
+        step=step,
     )
-    return (
-        views.words(text.what_is_seen(seen, block)),
-        views.player(_mp4(seen, drawn), look.colour_map, scale, f"{text.OVERLAY}, {block.name}"),
-        views.strip(text.STRIP_DRAWN, drawn, seen.clip.times),
-        views.channels(block, look.colour_map),
-        views.profile(block, seen.clip.times, look.colour_map),
-    )
+    return {
+        "other": other,
+        "viewer": gr.update(other=work.answer_text(other)),
+        "compared": views.comparison(side, other),
+        "what_if": "",
+    }
 
 
-def _mp4(seen: aia.Inspection, drawn) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "overlay.mp4"
-        render.write_mp4(path, drawn, render.playback_fps(len(drawn), seen.clip.duration))
-        return path.read_bytes()
+@_or_problem
+def lesson(side: Side | None, block: str, unit: str) -> Shown:
+    """The mechanism on the visitor's own clip."""
+    side = _kept(side)
+    if not side.seen.blocks:
+        return {"lesson": learn.notice(text.NOTHING_TO_LEARN)}
+    block = block or side.seen.first_block
+    return {"lesson": work.lesson(side.video, side.model, block, unit, backwards=side.backwards)}
 
 
-def _export_folder() -> Path:
+@_or_problem
+def make_file(shown: Side | None, other: Side | None, letter: str, state: Any, format: str) -> Shown:
+    """One file of the view that the viewer shows of side A or B."""
+    side, view = _view_of_side(shown, other, letter, state)
+    return {"file": gr.update(value=str(export.export_view(side.seen, view, format, export_folder())), visible=True)}
+
+
+@_or_problem
+def python(shown: Side | None, other: Side | None, letter: str, state: Any) -> Shown:
+    """A program that makes the view again."""
+    side, view = _view_of_side(shown, other, letter, state)
+    return {"python": gr.update(value=program(_kept(side), view), visible=True)}
+
+
+def _view_of_side(shown: Side | None, other: Side | None, letter: str, state: Any) -> tuple[Side, View]:
+    """A side and the view of it that the viewer shows: both sides share one timeline and one scale.
+
+    Raises:
+        AIAError: There is no such side.
+    """
+    side = shown if letter == "A" else other
+    if side is None:
+        raise aia.AIAError(text.EXPIRED if letter == "A" else text.NO_SIDE_B)
+    sides = [one.seen for one in (shown, other) if one]
+    view, longest = View.from_state(state or {}), max(len(seen.clip.frames) for seen in sides)
+    view = replace(view, frame=int((view.frame + 0.5) * len(side.seen.clip.frames) / longest)).fitted(side.seen)
+    gated = [seen for seen in sides if seen.blocks]
+    if len(gated) > 1 and view.scale != "absolute":
+        ends = [limits(seen, view.fitted(seen)) for seen in gated]
+        view = replace(view, scale=(min(low for low, _ in ends), max(high for _, high in ends)))
+    return side, view
+
+
+def program(side: Side, view: View) -> str:
+    """A program that makes a view again; an example by its path in the project, a visitor's own by its name alone."""
+    example = work.example_of(side.video)
+    name = f"assets/examples/{example}.mp4" if example else Path(side.video).name
+    return snippet.as_python(side.model, name, view, switches=side.switches, backwards=side.backwards)
+
+
+def export_folder() -> Path:
     """A folder that lives a minute: long enough for Gradio to copy the files to its own cache, which it empties."""
     folder = tempfile.TemporaryDirectory(prefix="aia-export-")
     timer = threading.Timer(EXPORT_SECONDS, folder.cleanup)
     timer.daemon = True
     timer.start()
     return Path(folder.name)
-
-
-def classify_api(video: str | None, name: str, offered: list[str], progress: gr.Progress) -> dict[str, Any]:
-    """The endpoint /classify."""
-    try:
-        seen = inspect(video, name, offered, progress)
-    except Exception as error:
-        raise gr.Error(sentence(error), print_exception=False) from None
-    answer = {"label": seen.label, "sure": seen.sure, "scores": seen.scores, "model": name}
-    return {**answer, "frames": seen.clip.indices.tolist()}
-
-
-def inspect_api(video: str | None, name: str, block: str, offered: list[str], progress: gr.Progress):
-    """The endpoint /inspect."""
-    try:
-        seen = inspect(video, name, offered, progress)
-        files = {path.name: str(path) for path in export.save(seen, _export_folder(), block=block or None)}
-        shown = seen.block(block or seen.first_block) if seen.blocks else None
-    except Exception as error:
-        raise gr.Error(sentence(error), print_exception=False) from None
-    return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]

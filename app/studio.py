@@ -8,26 +8,16 @@ from pathlib import Path
 import gradio as gr
 
 import aia
-from aia import limits, render
-from app import handlers, models, text, views
+from aia import export, limits
+from app import answers, api, handlers, learn, models, text, viewer, views, work
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 STYLE = Path(__file__).with_name("style.css")
-EXAMPLES = {  # file in assets/examples -> label on the page
-    "swipe-left": "swipe left",
-    "swipe-up": "swipe up",
-    "circle": "circle",
-    "check-mark": "check mark",
-    "cross": "cross",
-    "star": "star",
-    "square": "square",
-    "no-gesture-waving": "waving (no gesture)",
-}
 DELETE_AFTER_SECONDS = 3600
-CLIP_HEIGHT = 370  # pixels; fixed, so that nothing jumps when the clip appears
-SESSIONS = 200  # visitors whose last result is kept; some MB each
+CLIP_HEIGHT = 330  # pixels; fixed, so that nothing jumps when the clip appears
+SESSIONS = 60  # visitors whose last results are kept: 30 MB each with 8 frames, 130 MB with 64
 QUEUE = 32  # visitors who may wait; the next one is told that the page is full
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
+MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
 
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.teal,
@@ -40,13 +30,23 @@ THEME = gr.themes.Base(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_700",
-    button_primary_background_fill_hover_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
 )
 TO_RESULT = """() => {
     const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
     if (innerWidth < 720) shown.scrollIntoView({behavior: "smooth"});
 }"""
+AFTER_RESULT = """() => {
+    const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
+    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior: "smooth"});
+    const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
+    if (open === "tab-learn-button") document.querySelector("#relearn").click();  // what it showed was the old clip's
+    if (open === "tab-what-if-button" && !document.querySelector(".problem")) document.querySelector("#rank").click();
+}"""
+CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close')) props.value = ''; });"
+# The last input is what the viewer shows, which only the browser knows.
+WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
 
 
 def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
@@ -57,108 +57,197 @@ def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
     """
     names = models.offered(extra_models)
     with gr.Blocks(title=text.TITLE, analytics_enabled=False, delete_cache=(600, DELETE_AFTER_SECONDS)) as page:
-        seen = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
-        gr.HTML(views.header(text.device_words(aia.hub.best_device().type)))
-        with gr.Row():
-            with gr.Column(scale=4, min_width=320, elem_classes="controls"):
-                video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
-                examples = gr.Examples(
-                    [[str(ASSETS / "examples" / f"{name}.mp4")] for name in EXAMPLES],
-                    video,
-                    label=text.EXAMPLES,
-                    example_labels=list(EXAMPLES.values()),
-                )
-                choices = [(models.title(name), name) for name in names]
-                model = gr.Dropdown(choices, value=names[0] if names else None, label=text.MODEL, elem_id="model")
-                known = gr.HTML(views.quiet(text.knows(models.labels(names[0]) if names else ())))
-                run = gr.Button(text.RUN, variant="primary", elem_id="run")
-                gr.HTML(views.quiet(_privacy_words()))
-            with gr.Column(scale=7, min_width=320):
-                problem = gr.HTML(visible=False, elem_id="problem")
-                summary = gr.HTML(views.empty(text.EMPTY_TITLE, text.EMPTY), elem_id="summary")
-                plain = gr.HTML(views.empty(text.NO_GATES_TITLE, text.NO_GATES), visible=False, elem_id="no-gates")
-                with gr.Column(visible=False, elem_id="gates") as gates:
-                    sentence = gr.HTML(elem_id="sentence")
-                    with gr.Row(elem_id="look"):
-                        block = gr.Dropdown([], label=text.BLOCK, elem_id="block", scale=5, min_width=230)
-                        opacity = gr.Slider(
-                            0, 1, 0.5, step=0.05, label=text.OPACITY, elem_id="opacity", scale=3, min_width=140
-                        )
-                        scale = gr.Radio(
-                            list(text.SCALES),
-                            value=text.ABSOLUTE,
-                            label=text.SCALE,
-                            elem_id="scale",
-                            scale=3,
-                            min_width=140,
-                        )
-                        colours = gr.Dropdown(
-                            list(render.COLOUR_MAPS), value="viridis", label=text.COLOUR_MAP, scale=2, min_width=110
-                        )
-                    overlay = gr.HTML(elem_id="overlay")
-                frames = gr.HTML(elem_id="frames")
-                with gr.Column(visible=False) as details:
-                    strip = gr.HTML(elem_id="strip")
-                    channels = gr.HTML(elem_id="channels")
-                    profile = gr.HTML(elem_id="profile")
-                    gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
-
-        drawn = [sentence, overlay, strip, channels, profile]
-        result = [problem, seen, summary, frames, known, gates, details, plain, block, *drawn]
-
-        def show(video, name, block, opacity, scale, colours, before, progress=gr.Progress()):  # noqa: B008  gradio's way
-            return handlers.show(video, name, handlers.Look(block, opacity, scale, colours), before, names, progress)
-
-        def show_with_other_model(video, *rest, progress=gr.Progress()):  # noqa: B008
-            return show(video, *rest, progress) if video else [gr.skip()] * len(result)
-
-        inputs = [video, model, block, opacity, scale, colours, seen]
-        private = {"api_visibility": "private", "concurrency_id": "model", "concurrency_limit": CONCURRENCY}
-        shown = [summary, sentence, overlay]
-        started = [video.upload, video.stop_recording, run.click, examples.load_input_event.then]
-        for event in started:
-            event(None, js=TO_RESULT)
-            event(show, inputs, result, show_progress_on=shown, **private).then(None, js=TO_RESULT)
-        model.input(lambda name: views.quiet(text.knows(models.labels(name))), model, known, api_visibility="private")
-        model.input(show_with_other_model, inputs, result, show_progress_on=shown, **private)
-        look = [seen, block, opacity, scale, colours]
-        quick = {
-            "api_visibility": "private",
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-            "concurrency_limit": 4,
-        }
-        gr.on([block.input, opacity.input, scale.input, colours.input], handlers.redraw, look, drawn, **quick)
-        _endpoints(names)
+        parts = _layout(names)
+        api.endpoints(names, MODEL_QUEUE)  # before the events, which then leave them their names
+        _events(page, parts, names)
     page.queue(max_size=QUEUE, api_open=False)  # no way around the queue
     return page
 
 
-def _endpoints(names: list[str]) -> None:
-    """The endpoints for programs: hidden components, so that files pass Gradio's own checks."""
-    with gr.Column(visible=False):
-        video, name = gr.Video(label="video"), gr.Textbox(names[0] if names else "", label="model")
-        block, answer = gr.Textbox("", label="block"), gr.JSON(label="answer")
-        summary, npz, mp4 = gr.JSON(label="summary"), gr.File(label="gates_npz"), gr.File(label="overlay_mp4")
+def _layout(names: list[str]) -> dict[str, gr.components.Component]:
+    """Every component that an event reads or changes, by its name."""
+    first = names[0] if names else None
+    ready = answers.first_paint(handlers.FIRST_EXAMPLE, first)
+    gr.HTML(views.header(text.device_words(aia.hub.best_device().type)))
+    parts = {
+        "shown": gr.State(None, time_to_live=DELETE_AFTER_SECONDS),
+        "other": gr.State(None, time_to_live=DELETE_AFTER_SECONDS),
+        "view": gr.JSON(visible=False),
+    }
+    with gr.Row():
+        with gr.Column(scale=4, min_width=320, elem_classes="controls"):
+            parts |= _controls(names, first)
+        with gr.Column(scale=9, min_width=320):
+            parts["problem"] = gr.HTML(visible=False, js_on_load=CLOSE, elem_id="problem")
+            parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
+            with gr.Tabs():
+                with gr.Tab(text.TABS["look"], elem_id="tab-look"):
+                    parts["sentence"] = gr.HTML(ready.get("sentence", ""), elem_id="sentence")
+                with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:
+                    parts |= _what_if()
+                with gr.Tab(text.TABS["compare"], elem_id="tab-compare"):
+                    parts |= _compare(names, first)
+                with gr.Tab(text.TABS["learn"], elem_id="tab-learn") as parts["learn_tab"]:
+                    parts["lesson"] = learn.component()
+                    parts["relearn"] = gr.Button("again", elem_id="relearn")
+                with gr.Tab(text.TABS["take"], elem_id="tab-take"):
+                    parts |= _take_away()
+            parts["viewer"] = viewer.component(ready.get("viewer", ""), elem_id="viewer")
+            gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
+    return parts
 
-        def classify(video, model, progress=gr.Progress()):  # noqa: B008
-            return handlers.classify_api(video, model, names, progress)
 
-        def inspect(video, model, block="", progress=gr.Progress()):  # noqa: B008
-            return handlers.inspect_api(video, model, block, names, progress)
+def _controls(names: list[str], first: str | None) -> dict[str, gr.components.Component]:
+    video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
+    examples = _examples(video, text.EXAMPLES)
+    model = gr.Dropdown(_choices(names), value=first, label=text.MODEL, elem_id="model")
+    known = gr.HTML(views.quiet(text.knows(models.labels(first) if first else ())))
+    run = gr.Button(text.RUN, variant="primary", elem_id="run")
+    gr.HTML(views.quiet(_privacy_words()))
+    return {"video": video, "examples": examples, "model": model, "known": known, "run": run}
 
-        shared = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
-        gr.Button().click(
-            classify, [video, name], answer, api_name="classify", api_description=text.CLASSIFY_API, **shared
+
+def _choices(names: list[str]) -> list[tuple[str, str]]:
+    return [(models.title(name), name) for name in names]
+
+
+def _examples(video: gr.Video, label: str) -> gr.Examples:
+    files = [[str(work.EXAMPLES_FOLDER / f"{name}.mp4")] for name in work.EXAMPLES]
+    return gr.Examples(files, video, label=label, example_labels=list(work.EXAMPLES.values()), examples_per_page=12)
+
+
+def _what_if() -> dict[str, gr.components.Component]:
+    gr.HTML(views.quiet(text.WHAT_IF))
+    with gr.Row():
+        units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=220)
+        where = gr.Dropdown([(text.ALL_BLOCKS, "*")], value="*", label=text.WHERE, elem_id="where", min_width=220)
+    mode = gr.Radio(list(text.MODES), value="mean", label=text.MODE, elem_id="mode")
+    gr.HTML(views.quiet(text.MODES_HELP))
+    with gr.Row():
+        switch = gr.Button(text.SWITCH, variant="primary", elem_id="switch")
+        rank = gr.Button(text.RANK, elem_id="rank")
+    changed, ranking = gr.HTML(elem_id="what-if"), gr.HTML(elem_id="ranking")
+    found = {"units": units, "where": where, "mode": mode, "switch": switch, "rank": rank}
+    return {**found, "what_if": changed, "ranking": ranking}
+
+
+def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Component]:
+    gr.HTML(views.quiet(text.COMPARE))
+    with gr.Row():
+        model = gr.Dropdown(_choices(names), value=first, label=text.OTHER_MODEL, elem_id="other-model", min_width=240)
+        which = gr.Radio(
+            [text.SAME, text.BACKWARDS, text.ANOTHER_CLIP],
+            value=text.BACKWARDS,
+            label=text.WHICH,
+            elem_id="which",
+            min_width=240,
         )
-        gr.Button().click(
-            inspect,
-            [video, name, block],
-            [summary, npz, mp4],
-            api_name="inspect",
-            api_description=text.INSPECT_API,
-            **shared,
-        )
+    with gr.Column(visible=False) as another:
+        video = gr.Video(label=text.OTHER_VIDEO, sources=["upload"], height=240, elem_id="other-clip")
+        _examples(video, text.EXAMPLES)
+    compare = gr.Button(text.RUN_COMPARE, variant="primary", elem_id="run-compare")
+    found = {"other_model": model, "which": which, "another": another, "other_video": video, "compare": compare}
+    return {**found, "compared": gr.HTML(elem_id="compared")}
+
+
+def _take_away() -> dict[str, gr.components.Component]:
+    gr.HTML(views.quiet(text.TAKE))
+    with gr.Row():
+        formats = [(f"{name}: {what}", name) for name, (_, what) in export.FORMATS.items()]
+        format = gr.Dropdown(formats, value=next(iter(export.FORMATS)), label=text.FORMAT, elem_id="format", scale=3)
+        side = gr.Radio(["A", "B"], value="A", label=text.OF_SIDE, elem_id="side", scale=1)
+    make = gr.Button(text.MAKE, variant="primary", elem_id="make")
+    file = gr.File(label=text.FORMAT, visible=False, interactive=False, elem_id="file", height=80)
+    show_python = gr.Button(text.PYTHON, elem_id="python-button")
+    gr.HTML(views.quiet(text.PYTHON_HELP))
+    code = gr.Code(  # without a language: the colours of Gradio's are too pale to read
+        language=None, visible=False, interactive=False, label="Python", elem_id="python", buttons=["copy"]
+    )
+    return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
+
+
+def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
+    """Binds every event; none is an endpoint."""
+
+    def update(found: handlers.Shown) -> dict:
+        return {parts[name]: value for name, value in found.items()}
+
+    def show(video, model, progress=gr.Progress()):  # noqa: B008  gradio's way
+        return update(handlers.show(video, model, names, _told(progress)))
+
+    def show_if_there(video, model, progress=gr.Progress()):  # noqa: B008
+        return show(video, model, progress) if video else {parts["problem"]: gr.skip()}
+
+    def welcome(request: gr.Request):
+        return update(handlers.welcome(dict(request.query_params), names))
+
+    def arrive(request: gr.Request):
+        return update(handlers.arrive(dict(request.query_params), names))
+
+    def what_if(shown, mode, where, units, progress=gr.Progress()):  # noqa: B008
+        return update(handlers.what_if(shown, mode, where, units, names, _told(progress)))
+
+    def rank(shown, mode):
+        return update(handlers.rank(shown, mode, names))
+
+    def rank_once(shown, mode, ranking):
+        return {parts["problem"]: gr.skip()} if ranking or not (shown and shown.seen.blocks) else rank(shown, mode)
+
+    def compare(shown, model, which, video, progress=gr.Progress()):  # noqa: B008
+        return update(handlers.compare(shown, model, which, video, names, _told(progress)))
+
+    def lesson(shown, event: gr.EventData):
+        chosen = event._data or {}
+        return update(handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
+
+    def first_lesson(shown):
+        return update(handlers.lesson(shown, "", "")) if shown else {parts["problem"]: gr.skip()}
+
+    def make_file(shown, other, side, format, view):
+        return update(handlers.make_file(shown, other, side, view, format))
+
+    def python(shown, other, side, view):
+        return update(handlers.python(shown, other, side, view))
+
+    result = [parts[name] for name in handlers.RESULT]
+    private = {"api_visibility": "private"}
+    heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # whoever chooses quickly gets the last choice
+    video, model, shown, problem, other = (parts[name] for name in ("video", "model", "shown", "problem", "other"))
+    on_summary = {"show_progress_on": [parts["summary"]]}
+    for event in (video.upload, video.stop_recording, parts["run"].click, parts["examples"].load_input_event.then):
+        event(None, js=TO_RESULT)
+        event(show, [video, model], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    model.input(lambda name: views.quiet(text.knows(models.labels(name))), model, parts["known"], **private)
+    model.input(show_if_there, [video, model], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    if names:
+        first = [problem, video, model, parts["viewer"], parts["summary"], parts["sentence"]]
+        page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
+        page.load(arrive, None, result, show_progress="hidden", **heavy).then(None, js=AFTER_RESULT)
+
+    viewer_, changed, compared = parts["viewer"], parts["what_if"], parts["compared"]
+    side_b = [problem, other, viewer_, changed, compared]
+    settings = [shown, parts["mode"], parts["where"], parts["units"]]
+    parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
+    compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"]]
+    parts["compare"].click(compare, compare_with, side_b, show_progress_on=[compared], **heavy)
+    viewer_.clear(lambda: update(handlers.drop()), None, side_b[1:], **private)
+    ranking = parts["ranking"]
+    ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
+    parts["rank"].click(rank, [shown, parts["mode"]], **ranked)
+    parts["what_if_tab"].select(rank_once, [shown, parts["mode"], ranking], **ranked)
+    parts["which"].change(
+        lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **private
+    )
+    gr.on([parts["learn_tab"].select, parts["relearn"].click], first_lesson, shown, [problem, parts["lesson"]], **heavy)
+    parts["lesson"].select(lesson, shown, [problem, parts["lesson"]], show_progress="hidden", **heavy)
+    seen = [shown, other, parts["side"]]
+    take = {"js": WITH_VIEW, **private}
+    parts["make"].click(make_file, [*seen, parts["format"], parts["view"]], [problem, parts["file"]], **take)
+    parts["show_python"].click(python, [*seen, parts["view"]], [problem, parts["python"]], **take)
+
+
+def _told(progress: gr.Progress):
+    return lambda share, what: progress(share, desc=what)
 
 
 def launch_options() -> dict:
@@ -172,6 +261,7 @@ def launch_options() -> dict:
         "ssr_mode": False,
         "state_session_capacity": SESSIONS,
         "enable_monitoring": False,
+        "mcp_server": True,
     }
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aia import Inspection
-from aia.inspection import BlockGates
+from aia.inspection import FLAT_SPREAD
 from aia.training.paths import NO_GESTURE
+from aia.whatif import Ranking
+
+if TYPE_CHECKING:
+    from app.work import Side
 
 TITLE = "AIA Studio"
 TAGLINE = "See what attention lets through in a video network."
@@ -22,63 +27,115 @@ PRIVACY = (
     "Your clip is read on this server, shown to nobody else and deleted about an hour later. "
     "It may have up to {seconds} s and {megabytes} MB."
 )
-EMPTY_TITLE = "Nothing to show yet"
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; choose one of {names}."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
-KEPT = " Below you still see the previous clip."
-BLOCK = "Block"
-EXPIRED = "This result has expired: press “Show the gates” once more."
-OPACITY = "Opacity"
-COLOUR_MAP = "Colours"
-SCALE = "Scale"
-ABSOLUTE, THIS_CLIP = "0 to 1", "this clip"
-SCALES = (ABSOLUTE, THIS_CLIP)
-OVERLAY = "Spatio-temporal gate over the clip"
-STRIP = "The frames the network saw"
-STRIP_DRAWN = "The same frames with the gate"
-CHANNELS = "Gate per channel"
-CHANNELS_HELP = "Every channel's mean gate over space and time: 1 is open, 0 is shut."
-PROFILE = "Gate over time"
-PROFILE_HELP = "The mean of the heat map in each frame, over seconds of your clip."
-LEGEND_LOW, LEGEND_HIGH = "0 shut", "1 open"
-LEGEND_ABSOLUTE = "The same colours for every clip and block. To see small differences, choose the scale “this clip”."
-LEGEND_STRETCHED = "Colours stretched to this block and clip: small differences look large."
+CLOSE = "Close"
+OLD_LINK = (
+    "This link asks for the model {model!r} and the example {example!r}, which are not both here; choose from what is."
+)
+EXPIRED = "There is no result to work with, or it has expired after an hour: choose a clip and press “Show the gates”."
+TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Take away"}
+WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
+UNITS = "Which gates"
+WHERE = "In which blocks"
+ALL_BLOCKS = "all blocks"
+MODE = "Switched to"
+MODES = (("their mean", "mean"), ("1 (identity)", "identity"), ("other frames’ gates (shuffled)", "shuffle"))
+MODES_HELP = (
+    "A gate lies between 0 and 1, so a network learned its weights for features that its gates made smaller. At 1 (identity) "
+    "every feature behind the gate grows, and what you see is mostly that change of scale. At its mean a gate lets through as "
+    "much as before, only everywhere alike: what changes then is what the gate chose. Shuffled, the gate keeps all its values "
+    "and only loses its timing; T has no frames to shuffle."
+)
+SWITCH = "Switch and compare"
+RANK = "Which block matters most?"
+NOTHING_TO_SWITCH = "This model has no gates to switch; choose a model with AIA, such as one with CinST."
+NOTHING_TO_LEARN = "This model has no gates to explain; choose a model with AIA, such as one with CinST."
+NO_UNIT = "None of the chosen gates is in this model; choose at least one of {units}."
+COMPARE = "Two models, or two clips, on one timeline and one scale. Side A is the result above; choose side B."
+OTHER_MODEL = "Model of side B"
+WHICH = "Clip of side B"
+SAME, BACKWARDS, ANOTHER_CLIP = "the same", "the same, played backwards", "another clip"
+OTHER_VIDEO = "The other clip"
+NO_OTHER_VIDEO = "There is no other clip yet: upload one or choose an example below."
+RUN_COMPARE = "Compare"
+TAKE = "Files of the view that the viewer shows now: this block, gate, frame, channel and scale."
+FORMAT = "File"
+OF_SIDE = "Of side"
+MAKE = "Make the file"
+PYTHON = "Copy as Python"
+PYTHON_HELP = "A program that makes this very view with the library aia."
+NO_SIDE_B = "There is no side B to take away yet: make one in “What if” or “Compare”."
 LIMITS = (
     "Gates show what the network let through for <em>every</em> class, not why it chose this one: they are not "
     "class-specific, and attention is not an explanation. Part of a map is much the same for any clip: compare two before you "
     "read it as an answer to yours. The model knows only its own labels: a clip of something else may still get one of them."
-)
-NO_GATES_TITLE = "This model has no gates"
-NO_GATES = (
-    "It is the plain video network without AIA, there to compare its label with. To see gates, choose a model with AIA in the "
-    "menu “Model”, such as one with CinST; your clip stays."
 )
 UNKNOWN = "The model does not know this clip"
 BLIND = (
     "This model averages single frames and is blind to their order, so it cannot tell a left swipe from a right one. "
     "A model with TSM or AIA sees the order."
 )
+VIEWER = {  # what the viewer says by itself
+    "waiting": EMPTY,
+    "no_gates": (
+        "This is the plain video network without AIA: it has no gates. To see some, choose a model with AIA in the menu "
+        "“Model”, such as one with CinST; your clip stays."
+    ),
+    "gates": {"combined": "Combined", "C": "C", "T": "T", "H": "H", "W": "W"},
+    "units": {
+        "C": "C says where and when, with one value for all channels. It cannot tell channels apart.",
+        "T": "T says where, for each channel. It pools time away, so it is the same in every frame: it can never say when.",
+        "H": "H says in which column and when, for each channel. It pools the rows away: every row of a column is alike.",
+        "W": "W says in which row and when, for each channel. It pools the columns away: every column of a row is alike.",
+    },
+    "combined": {
+        "cinst": "Combined is what multiplies the feature: (T + H + W) / 3, computed after C has weighed the feature.",
+        "st": "Combined is what multiplies the feature: (T + H + W) / 3.",
+        "c": "Combined is what multiplies the feature: here C alone, where and when, the same for all channels.",
+        "stinc": (
+            "Combined is what multiplies the feature: C, the same for all channels. T, H and W only weighed what C was "
+            "computed from."
+        ),
+        "stinc-2022-06": (
+            "Combined is what multiplies the feature: C, the same for all channels. T, H and W only weighed what C was "
+            "computed from."
+        ),
+        "any": "Combined is what multiplies the feature: what the block's two modules do together.",
+    },
+    "channel": "Shown: channel {channel} alone.",
+    "no_channels": "The channels' own maps are not here: only their mean is shown.",
+    "channels": "mean gate of each: 1 is open, 0 is shut. Point at a bar to preview its channel's own map, press to pin it.",
+    "bars_only": "mean gate of each: 1 is open, 0 is shut. They steer the gate above, which is the same for all channels.",
+    "one_channel": "this gate has one value for all channels",
+    "low": "0 shut",
+    "high": "1 open",
+    "flat": FLAT_SPREAD,
+    "flat_note": "This gate is flat: it hardly chooses here.",
+    "scales": {
+        "absolute": "The same colours for every clip and block.",
+        "clip": "Colours stretched to this gate in all blocks of the clip: small differences look large.",
+        "block": "Colours stretched to this gate in this block: small differences look large.",
+    },
+    "unseen": "The network did not see this part of the picture.",
+    "copy": "Copy link",
+    "copied": "Copied",
+    "copied_without": "Copied, without your clip",
+    "drop": "Take side B away",
+    "copy_yourself": "Copy this address:",
+}
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
-CLASSIFY_API = (
-    "Classifies a video. Returns the label, whether the model is sure (if not, it does not know the clip and the label is only "
-    "the closest), the probability of every label (highest first), the model's name and the 0-based indices of the frames "
-    "that the network saw."
-)
-INSPECT_API = (
-    "Classifies a video and records the gates. Returns a JSON summary (label, sure, scores, frames, per-channel means and "
-    "temporal profile of every block), gates.npz with every gate, and overlay.mp4 of one block (empty block: the one that the "
-    "page shows first)."
-)
 
 
 def knows(labels: Sequence[str]) -> str:
     """What a model can answer, said before the upload."""
     if not labels:
         return "This model's labels are shown once it is loaded."
-    shown = ", ".join(labels[:14]) + (f" and {len(labels) - 14} more" if len(labels) > 14 else "")
-    return f"This model knows {len(labels)} labels: {shown}."
+    named = [label if len(label) <= 40 else f"{label[:39]}…" for label in labels[:14]]
+    shown = ", ".join(named) + (f" and {len(labels) - 14} more" if len(labels) > 14 else "")
+    return f"This model knows {len(labels)} label{'s' * (len(labels) > 1)}: {shown}."
 
 
 def headline(seen: Inspection) -> tuple[str, str]:
@@ -105,8 +162,11 @@ def percent(p: float) -> str:
     return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
 
 
-def what_is_seen(seen: Inspection, block: BlockGates) -> str:
-    """One or two sentences on what a block's gate did on this clip."""
+def what_is_seen(seen: Inspection) -> str:
+    """One or two sentences on what the first block's gate did on this clip."""
+    if not seen.blocks:
+        return VIEWER["no_gates"]
+    block = seen.block(seen.first_block)
     found = block.highlights
     if found.flat:
         return (
@@ -127,36 +187,88 @@ def what_is_seen(seen: Inspection, block: BlockGates) -> str:
     )
 
 
-def block_choices(seen: Inspection) -> list[tuple[str, str]]:
-    """What the block menu shows, and the block it stands for."""
-    count = len(seen.blocks)
-    sizes = (block.spatiotemporal_map.shape[1:] for block in seen.blocks)
-    return [
-        (f"{block.name} · {number}/{count} · {rows}×{columns}", block.name)
-        for number, (block, (rows, columns)) in enumerate(zip(seen.blocks, sizes, strict=True), start=1)
+def where_choices(seen: Inspection) -> list[tuple[str, str]]:
+    """What the menu of places offers: all blocks, those of one size together, and each alone."""
+    stages: dict[tuple[int, int], list[str]] = {}
+    for block in seen.blocks:
+        stages.setdefault(block.shape[2:], []).append(block.name)
+    groups = [
+        (f"{rows}×{columns}: {names[0]} to {names[-1]}", ",".join(names))
+        for (rows, columns), names in stages.items()
+        if len(names) > 1
     ]
+    return [(ALL_BLOCKS, "*"), *groups, *((block.name, block.name) for block in seen.blocks)]
 
 
-def channels_named(block: BlockGates) -> str:
-    """The strongest and the weakest channels of a block."""
-    values, found = block.channel_mean, block.highlights
-    if len(values) == 1:
-        return f"This module has one gate for all channels; its mean is {values[0]:.2f}."
-    steers = ""
-    if block.attention in ("stinc", "stinc-2022-06"):
-        steers = " They steer the gate shown above; they do not multiply the feature."
-    if found.channels_flat:
-        return f"{len(values)} channels, all alike: the gate is {values.mean():.2f} for each of them.{steers}"
-    strong = ", ".join(f"{c} ({values[c]:.2f})" for c in found.strongest)
-    weak = ", ".join(f"{c} ({values[c]:.2f})" for c in found.weakest)
-    return f"{len(values)} channels. Strongest: {strong}. Weakest: {weak}.{steers}"
+def side_title(side: Side) -> str:
+    """What was run, in a few words."""
+    parts = [side.seen.title, *(["backwards"] if side.backwards else [])]
+    if side.switches:
+        mode = {"mean": "at their mean", "identity": "at 1", "shuffle": "shuffled"}[side.switches[0].mode]
+        units = list(dict.fromkeys(switch.unit for switch in side.switches))
+        blocks = list(dict.fromkeys(switch.block for switch in side.switches))
+        which = "all gates" if units == ["*"] else " ".join(units)
+        where = "" if blocks == ["*"] else f" of {blocks[0]}" + (f" to {blocks[-1]}" if len(blocks) > 1 else "")
+        parts.append(f"{which}{where} {mode}")
+    return ", ".join(parts)
+
+
+def side_says(seen: Inspection) -> str:
+    """The answer and its probability; of an unsure one that it is only the closest."""
+    return f"{'' if seen.sure else 'does not know; closest: '}{seen.label}, {percent(float(seen.probabilities.max()))}"
+
+
+def what_changed(before: Inspection, after: Inspection, title: str) -> str:
+    """One sentence on what switching gates did to the answer."""
+    was, now = _says(before), _says(after)
+    if before.label == after.label:
+        old, new = (percent(seen.scores[before.label]) for seen in (before, after))
+        return f"{title}: it says {now}, with {new} instead of {old} for “{before.label}”."
+    return f"{title}: instead of {was} it now says {now}."
+
+
+def _says(seen: Inspection) -> str:
+    return f"“{seen.label}”" if seen.sure else f"that it does not know (closest: “{seen.label}”)"
+
+
+def ranked(found: Ranking) -> str:
+    """What the ranking says, in words."""
+    first = found.effects[0]
+    mode = {"mean": "to their mean", "identity": "to 1", "shuffle": "to other frames’ gates"}[found.mode]
+    changed = [effect.block for effect in found.effects if effect.answer != found.label]
+    flips = f" The answer changes at {_few(changed)}." if changed else " No block alone changes the answer."
+    return (
+        f"Each block’s gates in turn switched {mode}: the logit of “{found.label}” moves most at {first.block} "
+        f"({first.change:+.2f}).{flips}"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def compared(a: Side, b: Side) -> str:
+    """What two results say about each other."""
+    one, two = _says(a.seen), _says(b.seen)
+    if b.model == a.model and b.backwards and b.video == a.video:
+        if a.seen.config.blind_to_order:
+            return (
+                "Forwards or backwards, this network says the very same: it averages single frames and is blind to their "
+                "order. Compare with a model with TSM or AIA."
+            )
+        if one == two:
+            return f"Backwards it still says {one}: the gesture is the same backwards, or it missed the order."
+        return f"Forwards it says {one}, backwards {two}: this network notices the order of the frames."
+    if a.seen.labels != b.seen.labels:
+        return "The two models know different labels, so their probabilities cannot be compared with each other."
+    return f"Both say {one}." if one == two else f"A says {one}, B says {two}."
 
 
 def ran(seen: Inspection) -> str:
     """Where and how long the network ran."""
     milliseconds = 1000 * seen.seconds["forward"]
     return (
-        f"{seen.title} · {len(seen.clip.times)} of {seen.clip.num_frames} frames, {seen.clip.duration:.1f} s · "
+        f"{seen.title} · {len(set(seen.clip.indices.tolist()))} of {seen.clip.num_frames} frames, {seen.clip.duration:.1f} s · "
         f"{milliseconds:.0f} ms on {device_words(seen.device)}"
     )
 

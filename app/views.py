@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 
-import numpy as np
-
-from aia import Inspection, render
-from aia.inspection import BlockGates
+from aia import Inspection
+from aia.whatif import Ranking
 from app import text
+from app.work import Side
 
 TOP = 5  # labels shown
-STRIP_WIDTH = 240  # pixels of one frame in a film strip
 
 
 def header(device: str) -> str:
@@ -23,21 +20,12 @@ def header(device: str) -> str:
     )
 
 
-def empty(title: str, sentence: str) -> str:
-    """What stands where nothing can be shown: why, and what to do."""
-    return (
-        '<div class="empty"><svg viewBox="0 0 120 64" aria-hidden="true">'
-        + "".join(
-            f'<rect x="{x}" y="12" width="24" height="40" rx="3" fill="var(--aia-{i})"/>'
-            for i, x in enumerate((2, 32, 62, 92))
-        )
-        + f"</svg><h2>{escape(title)}</h2><p>{escape(sentence)}</p></div>"
-    )
-
-
 def error(sentence: str) -> str:
-    """What could not be done; it stays until the next run."""
-    return f'<div class="problem" role="alert">{escape(sentence)}</div>'
+    """What could not be done; it stays until it is closed or the next run succeeds."""
+    return (
+        f'<div class="problem" role="alert"><span>{escape(sentence)}</span>'
+        f'<button type="button" class="close" aria-label="{text.CLOSE}">×</button></div>'
+    )
 
 
 def words(sentence: str) -> str:
@@ -50,85 +38,88 @@ def quiet(sentence: str) -> str:
     return f'<p class="quiet">{escape(sentence)}</p>'
 
 
-def result(seen: Inspection) -> str:
-    """The answer, the five most probable labels as bars, warnings, and where it ran."""
+def result(seen: Inspection, *, where: bool = True) -> str:
+    """The answer, the five most probable labels as bars, warnings, and (`where`) where and how long it ran."""
+    notes = [*seen.clip.warnings, *([text.BLIND] if seen.config.blind_to_order else [])]
+    warnings = "".join(f'<p class="note" role="status">{escape(note)}</p>' for note in notes)
+    title, sentence = text.headline(seen)
+    ran = f'<p class="quiet small">{escape(text.ran(seen))}</p>' if where else ""
+    return (
+        f'<section class="result{"" if seen.sure else " unknown"}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
+        f'<p class="quiet">{escape(sentence)}</p>{_scores(seen)}{warnings}{ran}</section>'
+    )
+
+
+def _answer(seen: Inspection) -> str:
+    """The answer and the most probable labels, without more."""
+    title, _ = text.headline(seen)
+    return f'<div class="result{"" if seen.sure else " unknown"}"><p class="label">{escape(title)}</p>{_scores(seen)}</div>'
+
+
+def _scores(seen: Inspection) -> str:
     rows = "".join(
         f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
         f'<span class="number">{text.percent(p)}</span></li>'
         for label, p in list(seen.scores.items())[:TOP]
     )
-    notes = [*seen.clip.warnings, *([text.BLIND] if seen.config.blind_to_order else [])]
-    warnings = "".join(f'<p class="note" role="status">{escape(note)}</p>' for note in notes)
-    title, sentence = text.headline(seen)
+    return f'<ol class="scores">{rows}</ol>'
+
+
+def change(before: Inspection, after: Inspection, title: str) -> str:
+    """Two answers to one clip beside each other: probabilities, and what became of each logit."""
+    chosen = list(dict.fromkeys([*list(before.scores)[:TOP], *list(after.scores)[:TOP]]))
+    place = {label: before.labels.index(label) for label in chosen}
+    gains = {label: float(after.logits[i] - before.logits[i]) for label, i in place.items()}
+    most = max(1e-9, *(abs(gain) for gain in gains.values()))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(label)}</th><td>{text.percent(before.scores[label])}</td>'
+        f"<td>{text.percent(after.scores[label])}</td>{_gain(gains[label], most)}</tr>"
+        for label in chosen
+    )
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("Label", "As trained", "Switched"))
     return (
-        f'<section class="result{"" if seen.sure else " unknown"}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
-        f'<p class="quiet">{escape(sentence)}</p><ol class="scores">{rows}</ol>{warnings}'
-        f'<p class="quiet small">{escape(text.ran(seen))}</p></section>'
+        f'<section aria-label="What if"><p class="words">{escape(text.what_changed(before, after, title))}</p>'
+        f'<div class="wide-table"><table><thead><tr>{head}<th scope="col" colspan="2">Change of the logit</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
     )
 
 
-def player(mp4: bytes, colour_map: str, scale: tuple[float, float], label: str) -> str:
-    """The overlay as a looping video, with its colour scale under it."""
+def ranking(found: Ranking) -> str:
+    """Which block's gates matter most: a row for each block, from the largest change."""
+    most = max(1e-9, *(abs(effect.change) for effect in found.effects))
+    rows = "".join(
+        f'<tr><th scope="row"><button type="button" data-show-block="{escape(effect.block)}">{escape(effect.block)}</button>'
+        f"</th>{_gain(effect.change, most)}<td>{text.percent(effect.probability)}</td><td>{escape(effect.answer)}</td></tr>"
+        for effect in found.effects
+    )
+    head = (
+        '<th scope="col">Block</th><th scope="col" colspan="2">Change of the logit</th><th scope="col">Probability then</th>'
+        '<th scope="col">Answer then</th>'
+    )
     return (
-        f'<figure class="player"><video src="data:video/mp4;base64,{_base64(mp4)}" aria-label="{escape(label)}" '
-        f"autoplay loop muted playsinline controls></video>{legend(colour_map, scale)}</figure>"
+        f'<section aria-label="Ranking of the blocks"><p class="words">{escape(text.ranked(found))}</p>'
+        f'<div class="wide-table tall"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
 
-def legend(colour_map: str, scale: tuple[float, float]) -> str:
-    """The colour scale with its numbers."""
-    table = render.colour_table(colour_map)
-    stops = ", ".join("rgb({},{},{})".format(*table[i]) for i in range(0, 256, 15))
-    absolute = scale == (0, 1)
-    low, high = (text.LEGEND_LOW, text.LEGEND_HIGH) if absolute else (f"{scale[0]:.2f}", f"{scale[1]:.2f}")
-    note = f'<p class="quiet small">{text.LEGEND_ABSOLUTE if absolute else text.LEGEND_STRETCHED}</p>'
+def _gain(value: float, most: float) -> str:
+    """Two cells: a number with its sign, and a bar to the left (down) or right (up) of the middle."""
+    half = 50 * abs(value) / most
+    left = 50 if value >= 0 else 50 - half
+    side = "up" if value >= 0 else "down"
     return (
-        f'<figcaption><div class="legend"><span>{low}</span><span class="scale" style="background:linear-gradient(to right, '
-        f'{stops})"><i>{sum(scale) / 2:.2g}</i></span><span>{high}</span></div>{note}</figcaption>'
+        f'<td class="number">{value:+.2f}</td><td class="gain" aria-hidden="true">'
+        f'<span class="{side}" style="left:{left:.1f}%;width:{half:.1f}%"></span></td>'
     )
 
 
-def strip(title: str, frames: np.ndarray, times: np.ndarray) -> str:
-    """Frames side by side with their times."""
-    figures = ""
-    for number, (frame, time) in enumerate(zip(frames, times, strict=True), start=1):
-        source = f"data:image/webp;base64,{_base64(render.webp(frame, STRIP_WIDTH))}"
-        figures += f'<figure><img src="{source}" alt="{title}: {number}"><figcaption>{time:.2f} s</figcaption></figure>'
-    return f'<h3>{title}</h3><div class="strip">{figures}</div>'
-
-
-def channels(block: BlockGates, colour_map: str) -> str:
-    """The per-channel gates: chart, words, and all of them as a table."""
-    values = block.channel_mean
-    ends = "<span>strongest</span><span>weakest</span>"
-    bars = _chart(render.channel_bars(values, colour_map=colour_map), ends) if len(values) > 1 else ""
-    rows = "".join(f"<tr><td>{c}</td><td>{v:.3f}</td></tr>" for c, v in enumerate(values))
-    return (
-        f'<h3>{text.CHANNELS} <span class="quiet">{escape(block.name)}</span></h3><p class="quiet">{text.CHANNELS_HELP}</p>'
-        f'{bars}<p id="channels-named">{escape(text.channels_named(block))}</p>'
-        f"<details><summary>All {len(values)} values</summary><div class=table><table><thead><tr><th>Channel</th>"
-        f"<th>Mean gate</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+def comparison(a: Side, b: Side) -> str:
+    """Two results beside each other."""
+    sides = "".join(
+        f"<div><h3>{letter}: {escape(text.side_title(side))}</h3>{_answer(side.seen)}</div>"
+        for letter, side in (("A", a), ("B", b))
     )
-
-
-def profile(block: BlockGates, times: np.ndarray, colour_map: str) -> str:
-    """The gate over time."""
-    line = render.profile_line(block.temporal_profile, times, colour_map=colour_map)
-    every = -(-len(times) // 8)
-    marks = "".join(f"<span>{t:.2f}</span>" for i, t in enumerate(times) if i % every == 0)
     return (
-        f'<h3>{text.PROFILE} <span class="quiet">{escape(block.name)}</span></h3><p class="quiet">{text.PROFILE_HELP}</p>'
-        f"{_chart(line, marks, 'even')}"
+        f'<section aria-label="Comparison"><p class="words">{escape(text.compared(a, b))}</p>'
+        f'<div class="sides">{sides}</div></section>'
     )
-
-
-def _chart(svg: str, marks: str, spread: str = "") -> str:
-    """A drawing with the scale 0 to 1 at its left and marks under it."""
-    return (
-        f'<div class="chart"><div class="ticks"><span>1</span><span>0.5</span><span>0</span></div>{svg}'
-        f'<div class="marks {spread}">{marks}</div></div>'
-    )
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -91,33 +92,19 @@ def browser():
         started.close()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """`python app.py` with four small models beside the shipped ones; yields its address and the models' folders.
-
-    They are TSM with CinST, TSM with STinC, TSN without AIA, and one that never knows a clip.
-    """
-    home = tmp_path_factory.mktemp("page")
-    folders = []
-    for attention, temporal in (("cinst", "tsm"), ("stinc", "tsm"), ("none", "tsn"), ("cinst", "tsm")):
-        net = small_net(attention, temporal)
-        folder = home / (f"small-{attention}" if len(folders) < 3 else "careful")
-        net.save_pretrained(folder, config=dataclasses.replace(net.config, threshold=0.999 * (len(folders) == 3)))
-        folders.append(str(folder))
+@contextmanager
+def serving(home, *arguments, **environment):
+    """`python app.py` on a free port, until the block ends; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    environment = {
-        **os.environ,
-        "AIA_MODELS": ", ".join(folders[1:]),
-        "GRADIO_TEMP_DIR": str(home / "uploads"),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "HF_HUB_OFFLINE": "1",
-    }
+    own = {"GRADIO_TEMP_DIR": str(home / "uploads"), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     log = (home / "log").open("w")
-    command = [sys.executable, "app.py", "--model", folders[0], "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    command = [sys.executable, "app.py", *arguments, "--port", str(port)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
+    )
     try:
         deadline = time.monotonic() + 120
         while True:
@@ -127,12 +114,41 @@ def server(tmp_path_factory):
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()
                 time.sleep(0.3)
-        yield address, folders
+        yield address
         assert process.poll() is None, "the server must outlive every test"
     finally:
         process.terminate()
         process.wait(20)
         log.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The page with five small models beside the shipped ones; yields its address and the models' folders.
+
+    They are TSM with CinST, TSM with STinC, TSN without AIA, one that never knows a clip, and a composite of 12 frames.
+    """
+    home = tmp_path_factory.mktemp("page")
+    nets = {
+        "small-cinst": small_net("cinst"),
+        "small-stinc": small_net("stinc"),
+        "small-none": small_net("none", "tsn"),
+        "careful": small_net("cinst"),
+        "long-composite": small_net("cinst->stinc", "tsn"),
+    }
+    changes = {"careful": {"threshold": 0.999}, "long-composite": {"num_segments": 12}}
+    for name, net in nets.items():
+        net.save_pretrained(home / name, config=dataclasses.replace(net.config, **changes.get(name, {})))
+    folders = [str(home / name) for name in nets]
+    with serving(home, "--model", folders[0], AIA_MODELS=", ".join(folders[1:])) as address:
+        yield address, folders
+
+
+@pytest.fixture(scope="session")
+def shipped_page(tmp_path_factory):
+    """The page as it is shipped; yields its address."""
+    with serving(tmp_path_factory.mktemp("shipped")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

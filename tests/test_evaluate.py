@@ -49,6 +49,16 @@ def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy()
     assert metrics.calibration_error(np.eye(3), np.arange(3)) == 0
 
 
+def test_few_clips_show_a_calibration_error_even_of_a_perfect_model():
+    rng = np.random.default_rng(7)
+    confidence = rng.uniform(0.5, 1, 20_000)
+    probabilities = np.stack([confidence, 1 - confidence], 1)
+    many, few = metrics.calibration_noise(probabilities, draws=20), metrics.calibration_noise(probabilities[:80])
+    assert many[0] < 0.01 < 0.05 < few[0] < few[1]
+    targets = np.where(rng.random(80) < confidence[:80], 0, 1)  # a perfect model's own clips
+    assert metrics.calibration_error(probabilities[:80], targets) < 1.5 * few[1]
+
+
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
 def test_the_temperature_that_made_the_labels_is_found(temperature):
     rng = np.random.default_rng(0)

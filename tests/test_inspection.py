@@ -173,13 +173,6 @@ def test_an_mp4_plays_and_has_every_frame(tmp_path, size):
     assert np.abs(pictures[3][: size[0], : size[1]].astype(int) - frames[3]).mean() < 20
 
 
-def test_charts_name_every_channel_and_frame():
-    bars = render.channel_bars(np.array([0.2, 0.9, 0.5]))
-    assert [bars.index(f"channel {c}:") for c in (1, 2, 0)] == sorted(bars.index(f"channel {c}:") for c in range(3))
-    line = render.profile_line(np.array([0.25, 0.5]), np.array([0.0, 1.5]))
-    assert "frame 2, 1.50 s: 0.500" in line and line.count("<path") == 2
-
-
 def test_highlights_find_the_peak_and_call_a_flat_gate_flat():
     gate = np.full((4, 1, 3, 3), 0.3, np.float32)
     flat = BlockGates("b", "c", {"C": gate})

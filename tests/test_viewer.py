@@ -134,9 +134,10 @@ def test_means_of_channels_and_frames_are_the_librarys(blank):
 
 
 def test_a_link_may_hold_anything(blank):
-    query = "?block=nowhere&gate=X&frame=-3&channel=1e9&scale=huge&colours=jet&opacity=NaN&cells=maybe"
+    query = "?block=nowhere&gate=toString&frame=-3&channel=1e9&scale=huge&colours=constructor&opacity=NaN&cells=maybe"
     found = blank.evaluate("(query) => fromQuery(query)", query)
-    assert found == {"block": "nowhere", "gate": "X", "channel": 1_000_000_000, "colours": "jet", "cells": False}
+    wanted = {"block": "nowhere", "gate": "toString", "channel": 10**9, "colours": "constructor", "cells": False}
+    assert found == wanted
     opened(blank, inspected("cinst"))
     state = blank.evaluate("(found) => valid({ ...START, ...found }, answer)", found)
     first = inspected("cinst").first_block

@@ -85,6 +85,23 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
     return float((count * np.abs(accuracy - confidence)).sum() / count.sum())
 
 
+def calibration_noise(probabilities: np.ndarray, *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """What `calibration_error` shows of a perfectly calibrated model that gives these answers: few clips fill no bin evenly.
+
+    Args:
+        probabilities: `[N, classes]`.
+        draws: Times that each answer is called right with its own probability.
+        seed: Of the draws.
+
+    Returns:
+        The mean and the 95th percentile of the error.
+    """
+    rng, answers = np.random.default_rng(seed), probabilities.argmax(1)
+    right = rng.random((draws, len(probabilities))) < probabilities.max(1)
+    errors = [calibration_error(probabilities, np.where(row, answers, -1)) for row in right]
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))
+
+
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """The temperature in `TEMPERATURES` with the least negative log-likelihood (Guo et al., arXiv 1706.04599).
 

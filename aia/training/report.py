@@ -280,7 +280,8 @@ def _unknown(runs: Mapping[str, Run], checkpoints: Path) -> str:
         'Knowing what it does not know: the share of clips that get no gesture\'s name, because the answer is "no gesture" or '
         f"less probable than the threshold. {_HELD[many]} Unknown clips are made by rule (`aia/training/unknown.py`). On clips "
         "with a star (*) temperature or threshold were chosen, the others were only measured. ECE: expected calibration error "
-        "in 15 bins of the answer's probability, on the same held-out clips."
+        "in 15 bins of the answer's probability, on the same held-out clips. So few clips fill the bins unevenly: a model "
+        "that is right exactly as often as it says would show the error in the row below (mean, 95th percentile)."
     )
     return f"{note}\n\n{table(['', *(_title(run.setting) for run in chosen)], rows)}"
 
@@ -310,6 +311,9 @@ def _knowing(run: Run, held: Sequence[Run]) -> dict[str, str]:
     cells[f"other hand movements, held out{star}: caught"] = _share(fit.unanswered[nothing])
     cells[f"gestures, held out{star}: lost"] = _share(fit.unanswered[~nothing])
     cells["ECE as trained"], cells[f"ECE with the temperature{star}"] = f"{before:.3f}", f"{after:.3f}"
+    cells["ECE of a perfectly calibrated model"] = "{:.3f} (95 %: {:.3f})".format(
+        *metrics.calibration_noise(fit.scaled)
+    )
     for kind, clips in by_kind(run.splits["unknown"]).items():
         star = "*" if kind in CHOSEN_ON else ""
         cells[f"unknown, {kind}{star}: caught"] = _share(own.unanswered(run, clips.logits))

@@ -28,7 +28,7 @@ def component(value: str = "", **options) -> gr.HTML:
         value,
         html_template=_read("viewer.html"),
         css_template=_read("viewer.css"),
-        js_on_load=f"{script()}\nstartViewer(element, props, watch);",
+        js_on_load=f"{script()}\nstartViewer(element, props, watch, trigger);",
         apply_default_css=False,  # it is made for running text
         other="",
         colours=colours,

@@ -23,8 +23,12 @@ function opened(bytes, { shape, at, low, step }) {
   return { shape, data: Float32Array.from(bytes.subarray(at, at + size), (level) => low + step * level) };
 }
 
-const blockOf = (answer, name) => answer.blocks.find((block) => block.name === name) ?? answer.blocks[0];
-const gateOf = (block, gate) => (gate in block.maps ? gate : "combined");
+/** The block of this name, or the one that the answer would show first. */
+function blockOf(answer, name) {
+  const named = (wanted) => answer.blocks.find((block) => block.name === wanted);
+  return named(name) ?? named(answer.first_block) ?? answer.blocks[0];
+}
+const gateOf = (block, gate) => (Object.hasOwn(block.maps, gate) ? gate : "combined");
 const hasChannels = (block, gate) => block.gates !== null && channelsOf(block, gate) > 1;
 
 /** How many channels a block's gate tells apart. */
@@ -118,7 +122,7 @@ function limitsOf(answers, state) {
   let [low, high] = [Infinity, -Infinity];
   for (const answer of answers.filter((a) => a.blocks.length)) {
     const blocks = state.scale === "block" ? [blockOf(answer, state.block)] : answer.blocks;
-    for (const block of blocks.filter((b) => state.gate in b.maps || state.scale === "block"))
+    for (const block of blocks.filter((b) => Object.hasOwn(b.maps, state.gate) || state.scale === "block"))
       for (const value of mapOf(answer, block.name, state.gate, state.channel).data) {
         if (value < low) low = value;
         if (value > high) high = value;

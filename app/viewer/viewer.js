@@ -3,25 +3,24 @@
 //
 // `props.value` and `props.other` are answers of `aia.pack` (JSON) for the two sides; `props.colours` are colour tables
 // (name -> base64 of 256 RGB triples); `props.words` are sentences. The last line of the script that Gradio runs calls
-// `startViewer(element, props, watch)`.
+// `startViewer(element, props, watch, trigger)`.
 
 const START = {
   block: "", gate: "combined", frame: 0, channel: null, scale: "absolute", colours: "viridis", opacity: 0.5, cells: false,
   sorted: true, speed: 1, playing: false,
 };
 const LINKED = ["block", "gate", "frame", "channel", "scale", "colours", "opacity", "cells"]; // what a link holds
-const CONTEXT = ["model", "example", "other"]; // what the page itself keeps in a link
+const CONTEXT = ["model", "example"]; // what the page itself keeps in a link
 
 /** A state that the answers can show. */
-function valid(state, lead) {
-  const frames = lead.times.length;
+function valid(state, lead, frames = lead.times.length) {
   const next = { ...state, frame: Math.min(Math.max(0, Math.round(state.frame) || 0), frames - 1) };
   if (!lead.blocks.length) return next;
   if (!lead.blocks.some((b) => b.name === state.block)) next.block = lead.first_block || lead.blocks[0].name;
   const block = blockOf(lead, next.block);
   next.gate = gateOf(block, state.gate);
-  const known = Number.isInteger(state.channel) && state.channel >= 0 && state.channel < channelsOf(block, next.gate);
-  next.channel = known ? state.channel : null;
+  const channels = lead.prepared ? Infinity : hasChannels(block, next.gate) ? channelsOf(block, next.gate) : 0;
+  next.channel = Number.isInteger(state.channel) && state.channel >= 0 && state.channel < channels ? state.channel : null;
   return next;
 }
 
@@ -41,6 +40,7 @@ class Viewer {
     this.tables = Object.fromEntries(Object.entries(colours).map(([name, text]) => [name, bytesOf(text)]));
     this.answers = [];
     this.state = { ...START };
+    this.wanted = fromQuery(location.search); // until a visitor changes something
     this.hover = null; // a channel under the pointer
     this.drawn = {};
     this.part = (name) => root.querySelector(`[data-part="${name}"]`);
@@ -63,15 +63,26 @@ class Viewer {
     return this.hover === null ? this.state : { ...this.state, channel: this.hover };
   }
 
+  /** Frames of the longest side: the timeline that both share. */
+  get frames() {
+    return Math.max(...this.answers.map((answer) => answer.times.length));
+  }
+
+  /** The frame of an answer at a place of the timeline. */
+  frameOf(answer, place = this.state.frame) {
+    return Math.floor(((place + 0.5) * answer.times.length) / this.frames);
+  }
+
   show(answers) {
-    const first = !this.answers.length;
+    if (answers[0]?.prepared && !isAskedFor(answers[0], location.search)) return; // a link wants another one, which follows
     this.answers = answers;
     this.drawn = {};
     this.hover = null;
     this.part("whole").hidden = !answers.length;
     this.part("waiting").hidden = answers.length > 0;
     if (!answers.length) return;
-    if (first) this.state = { ...this.state, frame: answers[0].times.length >> 1, ...fromQuery(location.search) };
+    if (this.wanted) this.state = { ...this.state, frame: answers[0].times.length >> 1, ...this.wanted };
+    if (!answers[0].prepared) this.wanted = null;
     this.build();
     this.set({});
   }
@@ -79,11 +90,14 @@ class Viewer {
   set(changes) {
     if (!this.answers.length) return;
     const before = this.state;
-    this.state = valid({ ...before, ...changes }, this.lead);
-    if (!this.tables[this.state.colours]) this.state.colours = START.colours;
+    if (Object.keys(changes).length) this.wanted = null;
+    this.state = valid({ ...before, ...changes }, this.lead, this.frames);
+    if (!Object.hasOwn(this.tables, this.state.colours)) this.state.colours = START.colours;
+    if (this.state.block !== before.block || this.state.gate !== before.gate) this.hover = null;
     if (this.state.playing !== before.playing || this.state.speed !== before.speed) this.run();
     this.render();
     clearTimeout(this.linking);
+    if (this.answers[0].prepared) return; // Gradio still reads the link that a visitor came by
     this.linking = setTimeout(() => history.replaceState(history.state, "", this.link()), this.state.playing ? 2000 : 150);
   }
 
@@ -100,10 +114,7 @@ class Viewer {
   /** Makes the nodes that depend on the answers alone. */
   build() {
     const { lead, answers, root } = this;
-    const frames = lead.times.length;
-    this.input("frame").max = frames - 1;
-    const [width, height] = lead.size;
-    root.style.setProperty("--aspect", width / height);
+    this.input("frame").max = this.frames - 1;
     this.part("stage").replaceChildren(...answers.map((answer, side) => this.pane(answer, side)));
     this.part("film").replaceChildren(...answers.map((answer, side) => this.filmRow(answer, side)));
     this.part("ladder").replaceChildren(...lead.blocks.map((block) => this.rung(block)));
@@ -116,10 +127,12 @@ class Viewer {
   pane(answer, side) {
     const [width, height] = answer.size;
     const frame = make("canvas", { width, height, className: "frame", dataset: { side } });
+    frame.style.setProperty("--aspect", width / height);
     frame.setAttribute("role", "img");
     const letter = this.answers.length > 1 ? `${"AB"[side]}: ` : "";
     const name = make("strong", { textContent: letter + (answer.title ?? answer.network) });
-    const title = make("figcaption", {}, make("span", {}, name, ` ${answer.says ?? ""}`));
+    const other = make("span", { className: "quiet", dataset: { other: side } });
+    const title = make("figcaption", {}, make("span", {}, name, ` ${answer.says ?? ""} `, other));
     if (side) title.append(make("button", { type: "button", textContent: "×", title: this.words.drop, ariaLabel: this.words.drop, dataset: { do: "drop" } }));
     const read = make("p", { className: "readout", dataset: { read: side } });
     const none = answer.blocks.length ? "" : this.words.no_gates;
@@ -191,7 +204,7 @@ class Viewer {
       else node.value = value;
     }
     const { frame, playing } = this.state;
-    const times = this.answers.map((answer) => `${answer.times[Math.min(frame, answer.times.length - 1)].toFixed(2)} s`);
+    const times = this.answers.map((answer) => `${answer.times[this.frameOf(answer)].toFixed(2)} s`);
     this.part("time").textContent = [...new Set(times)].join(" | ");
     this.input("frame").setAttribute("aria-valuetext", `frame ${frame + 1}, ${times[0]}`);
     const play = this.root.querySelector('[data-do="play"]');
@@ -207,7 +220,10 @@ class Viewer {
   drawFrames(limits, table) {
     for (const canvas of this.root.querySelectorAll("canvas.frame")) {
       const answer = this.answers[canvas.dataset.side];
-      const frame = Math.min(this.state.frame, answer.times.length - 1);
+      const frame = this.frameOf(answer);
+      const shownBlock = answer.blocks.length ? blockOf(answer, this.view.block).name : this.view.block;
+      const other = this.root.querySelector(`[data-other="${canvas.dataset.side}"]`);
+      other.textContent = shownBlock === this.view.block ? "" : `(at ${shownBlock}: it has no ${this.view.block})`;
       drawFrame(canvas, answer, frame, this.mapOn(answer), table, limits, this.state);
       canvas.setAttribute("aria-label", this.describe(answer, frame));
     }
@@ -239,7 +255,7 @@ class Viewer {
 
   chooseFrame() {
     for (const button of this.root.querySelectorAll(".film button"))
-      button.setAttribute("aria-current", +button.dataset.frame === this.state.frame);
+      button.setAttribute("aria-current", +button.dataset.frame === this.frameOf(this.answers[button.dataset.side]));
   }
 
   chooseBlock() {
@@ -291,7 +307,7 @@ class Viewer {
     for (const rung of this.part("ladder").children) {
       const canvas = rung.querySelector("canvas");
       const map = mapOf(this.lead, rung.dataset.block, this.view.gate, this.view.channel);
-      const picture = paint(map, this.state.frame, canvas.width, canvas.height, table, limits, this.state.cells, 1);
+      const picture = paint(map, this.frameOf(this.lead), canvas.width, canvas.height, table, limits, this.state.cells, 1);
       canvas.getContext("2d").putImageData(picture, 0, 0);
     }
   }
@@ -309,12 +325,16 @@ class Viewer {
     const many = hasChannels(block, this.state.gate) || (this.state.gate === "combined" && block.channel_mean.length > 1);
     this.part("bars").hidden = !many;
     this.root.querySelector(".under").hidden = !many;
-    this.part("channels-note").textContent = many ? this.words.channels : this.words.one_channel;
+    const own = hasChannels(block, this.state.gate);
+    this.part("channels-note").textContent = !many ? this.words.one_channel : own ? this.words.channels : this.words.bars_only;
     if (!many) return;
     for (const canvas of this.root.querySelectorAll("canvas.bars")) this.drawBarsOf(canvas, order, table);
     const means = channelMeans(this.lead, this.state.block, this.state.gate);
     const sorted = [...order].sort((a, b) => means[b] - means[a]);
-    const chip = (c) => make("button", { type: "button", className: "chip", textContent: `${c} (${means[c].toFixed(2)})`, dataset: { channel: c } });
+    const key = JSON.stringify([this.state.block, this.state.gate, own]);
+    if (this.chips === key) return; // made anew they would lose the focus
+    this.chips = key;
+    const chip = (c) => make("button", { type: "button", className: "chip", disabled: !own, textContent: `${c} (${means[c].toFixed(2)})`, dataset: { channel: c } });
     const ends = ["Strongest: ", ...sorted.slice(0, 3).map(chip), " Weakest: ", ...sorted.slice(-3).reverse().map(chip)];
     this.part("ends").replaceChildren(...ends);
   }
@@ -333,7 +353,8 @@ class Viewer {
     for (const level of [0, 0.5, 1]) context.fillRect(0, Math.min(base - level * base, base - 1), width, 1);
     context.globalAlpha = 1;
     order.forEach((channel, place) => {
-      const value = means[channel] ?? 0;
+      if (channel >= means.length) return; // this side has fewer channels
+      const value = means[channel];
       context.fillStyle = css(table, value);
       context.fillRect(place * wide, base - value * base, Math.max(wide - (wide > 3 ? 1 : 0), 0.5), value * base);
     });
@@ -361,7 +382,7 @@ class Viewer {
     const rows = this.answers.flatMap((answer, side) => {
       const map = this.mapOn(answer);
       if (!map) return [];
-      const frame = Math.min(this.state.frame, answer.times.length - 1);
+      const frame = this.frameOf(answer);
       const [, height, width] = map.shape;
       const title = `${this.answers.length > 1 ? `Side ${"AB"[side]}. ` : ""}${this.describe(answer, frame)}`;
       const head = make("tr", {}, make("th"), ...Array.from({ length: width }, (_, x) => make("th", { textContent: `column ${x + 1}` })));
@@ -388,6 +409,7 @@ class Viewer {
     root.addEventListener("pointerdown", (event) => this.pointed(event));
     root.addEventListener("pointerout", ({ target }) => this.left(target));
     this.part("bars").addEventListener("click", (event) => this.pin(this.channelUnder(event)));
+    this.part("bars").addEventListener("focusout", () => this.preview(null));
     this.part("table").addEventListener("toggle", () => this.set({}));
     document.addEventListener("click", ({ target }) => {
       const button = target.closest?.("[data-show-block]"); // the page's tables name blocks
@@ -413,8 +435,8 @@ class Viewer {
 
   clicked(button) {
     if (!button) return;
-    const { frame, block, gate, channel } = button.dataset;
-    if (frame !== undefined) this.set({ frame: +frame, playing: false });
+    const { frame, block, gate, channel, side } = button.dataset;
+    if (frame !== undefined) this.set({ frame: this.placeOf(this.answers[side], +frame), playing: false });
     else if (block !== undefined) this.set({ block });
     else if (gate !== undefined) this.set({ gate });
     else if (channel !== undefined) this.pin(+channel);
@@ -432,9 +454,13 @@ class Viewer {
     else if (name === "drop") this.drop();
   }
 
+  /** The first place of the timeline at which an answer shows a frame. */
+  placeOf(answer, frame) {
+    return Array.from({ length: this.frames }, (_, place) => place).find((place) => this.frameOf(answer, place) === frame);
+  }
+
   step(by) {
-    const { length } = this.lead.times;
-    this.set({ frame: (this.state.frame + by + length) % length, playing: false });
+    this.set({ frame: (this.state.frame + by + this.frames) % this.frames, playing: false });
   }
 
   move(by) {
@@ -445,8 +471,8 @@ class Viewer {
     if (this.part("ladder").contains(document.activeElement)) rung.focus();
   }
 
-  turn(name, choices) {
-    this.set({ [name]: choices[(choices.indexOf(this.state[name]) + 1) % choices.length] });
+  turn(name, choices, by = 1) {
+    this.set({ [name]: choices[(choices.indexOf(this.state[name]) + by + choices.length) % choices.length] });
   }
 
   pin(channel) {
@@ -465,11 +491,13 @@ class Viewer {
     if (target.matches?.("select, textarea, input:not([type=range]):not([type=checkbox])")) return;
     if (key === " " && target.matches?.("button, summary, input[type=checkbox]")) return;
     if (target.matches?.("input[type=range]") && key.startsWith("Arrow")) return;
+    if (target.closest?.(".table") && key.startsWith("Arrow")) return; // it scrolls
     if (target.matches?.("canvas.bars") && this.barKey(key)) return event.preventDefault();
     const gates = Object.keys(this.lead.blocks.length ? blockOf(this.lead, this.state.block).maps : {});
+    const along = this.part("gates").contains(target) ? (by) => this.turn("gate", gates, by) : (by) => this.step(by);
     const actions = {
-      ArrowLeft: () => this.step(-1),
-      ArrowRight: () => this.step(1),
+      ArrowLeft: () => along(-1),
+      ArrowRight: () => along(1),
       " ": () => this.act("play"),
       ArrowUp: () => this.move(-1),
       ArrowDown: () => this.move(1),
@@ -486,6 +514,7 @@ class Viewer {
 
   /** Keys on the channel bars: left and right preview the next channel, Enter pins it. */
   barKey(key) {
+    if (!hasChannels(blockOf(this.lead, this.state.block), this.state.gate)) return false;
     const order = this.order();
     const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -order.length, End: order.length }[key];
     if (by) {
@@ -498,7 +527,8 @@ class Viewer {
   preview(channel) {
     if (channel === this.hover || this.lead.blocks.length === 0) return;
     this.hover = channel;
-    this.render();
+    cancelAnimationFrame(this.previewing); // a pointer moves more often than the screen shows
+    this.previewing = requestAnimationFrame(() => this.render());
   }
 
   channelUnder(event) {
@@ -517,7 +547,7 @@ class Viewer {
   }
 
   left(target) {
-    if (target.matches("canvas.bars") && target !== document.activeElement) this.preview(null);
+    if (target.matches("canvas.bars")) this.preview(null);
     if (!target.matches("canvas.frame")) return;
     this.readAgain = null;
     for (const node of this.root.querySelectorAll(".readout")) node.textContent = "";
@@ -538,7 +568,7 @@ class Viewer {
     const [across, down] = [(x - left) / (right - left), (y - top) / (bottom - top)];
     if (across < 0 || across >= 1 || down < 0 || down >= 1) return this.words.unseen;
     const map = this.mapOn(answer);
-    const frame = Math.min(this.state.frame, answer.times.length - 1);
+    const frame = this.frameOf(answer);
     const [frames, rows, columns] = map.shape;
     const [row, column] = [Math.floor(down * rows), Math.floor(across * columns)];
     const where = [rows > 1 ? `row ${row + 1}` : "all rows", columns > 1 ? `column ${column + 1}` : "all columns"];
@@ -555,7 +585,7 @@ class Viewer {
     const tick = (now) => {
       if (!this.state.playing || !this.root.isConnected) return;
       if (now >= due) {
-        this.set({ frame: (this.state.frame + 1) % this.lead.times.length });
+        this.set({ frame: (this.state.frame + 1) % this.frames });
         due = now + this.pause();
       }
       this.ticking = requestAnimationFrame(tick);
@@ -565,7 +595,7 @@ class Viewer {
 
   /** Milliseconds that the present frame stays, by the source clip's times. */
   pause() {
-    const { times } = this.lead;
+    const { times } = this.answers.find((answer) => answer.times.length === this.frames);
     const { frame, speed } = this.state;
     const gap = times.length > 1 ? Math.abs(times[Math.min(frame + 1, times.length - 1)] - times[Math.min(frame, times.length - 2)]) : 1;
     return (1000 * Math.min(Math.max(gap, 0.04), 2)) / speed;
@@ -588,12 +618,18 @@ class Viewer {
     const address = new URL(this.link(), location.href).href;
     try {
       await navigator.clipboard.writeText(address);
-      button.textContent = this.words.copied;
+      button.textContent = this.answers[0].link?.example ? this.words.copied : this.words.copied_without;
     } catch {
       prompt(this.words.copy_yourself, address); // a page without https may not write to the clipboard
     }
     setTimeout(() => (button.textContent = this.words.copy), 1500);
   }
+}
+
+/** Whether a link asks for this answer, or for none in particular. */
+function isAskedFor(answer, search) {
+  const query = new URLSearchParams(search);
+  return CONTEXT.every((name) => !query.get(name) || query.get(name) === answer.link?.[name]);
 }
 
 /** What of a state a link's query holds; what it cannot mean is left out. */
@@ -616,18 +652,24 @@ function fromQuery(search) {
 /** "features.12" -> "12", "layer3.0" -> "3.0". */
 const shortName = (name) => name.replace(/^features\.|^layer/, "");
 
-function startViewer(element, props, watch) {
+function startViewer(element, props, watch, trigger) {
   const viewer = new Viewer(element.querySelector(".viewer"), props.colours, props.words);
+  const opened = {}; // of each side the text and what it became
+  const open = async (side, text) => {
+    if (opened[side]?.text !== text) opened[side] = { text, answer: await openAnswer(text) };
+    return opened[side].answer;
+  };
   viewer.root.viewer = viewer; // the page reads its state for exports; tests look into it
   let latest = 0;
   const refresh = async () => {
     const turn = ++latest;
-    const answers = await Promise.all([openAnswer(props.value), openAnswer(props.other)]);
+    const answers = await Promise.all([open(0, props.value), open(1, props.other)]);
     if (turn === latest) viewer.show(answers.filter(Boolean)); // a later answer was quicker
   };
   viewer.drop = () => {
-    props.other = "";
     viewer.show(viewer.answers.slice(0, 1));
+    viewer.root.querySelector('[data-do="play"]').focus();
+    trigger("clear"); // the page forgets side B too
   };
   watch(["value", "other"], refresh);
   refresh();

@@ -1,0 +1,57 @@
+"""The examples' answers: kept in memory once asked for, and a small form of them in assets/ for the first paint.
+
+`python -m app.answers` writes the files of the default model into assets/answers.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from aia.cli import DEFAULT_MODEL
+from app import text, views, work
+
+FOLDER = Path(__file__).resolve().parents[1] / "assets" / "answers"
+KEPT = 12  # examples' results in memory, some MB each
+
+
+@lru_cache(maxsize=KEPT)
+def of_example(example: str, model: str) -> work.Side:
+    """The result of an example, computed once."""
+    return work.look(str(work.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
+
+
+def first_paint(example: str, model: str) -> dict[str, str]:
+    """What the page shows before any model is loaded, by the name of a component; empty where nothing is prepared.
+
+    The channels' own gates are not in it: they are ten times the rest, and come with the real answer a moment later.
+    """
+    path = FOLDER / f"{example}.json"
+    if model != DEFAULT_MODEL or not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found | {"viewer": json.dumps(found["viewer"], separators=(",", ":"))}
+
+
+def prepare(example: str) -> dict[str, Any]:
+    """Computes what `first_paint` reads."""
+    side = of_example(example, DEFAULT_MODEL)
+    return {
+        "viewer": work.answer(side, channels=False) | {"prepared": True},
+        "summary": views.result(side.seen, where=False),
+        "sentence": views.words(text.what_is_seen(side.seen)),
+    }
+
+
+def main() -> None:
+    """Writes the file of every example."""
+    FOLDER.mkdir(exist_ok=True)
+    for example in work.EXAMPLES:
+        content = json.dumps(prepare(example), ensure_ascii=False)
+        (FOLDER / f"{example}.json").write_text(content + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

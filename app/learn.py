@@ -1,0 +1,55 @@
+"""The tab "Learn": how attention in attention works, in seven steps on the visitor's own clip."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import gradio as gr
+
+import aia
+from aia import render
+from aia.lesson import lesson, lesson_view
+
+FOLDER = Path(__file__).with_name("learn")
+FILES = ("learn.html", "learn.css", "tensors.js", "pictures.js", "stages.js", "learn.js")
+
+
+def component() -> gr.HTML:
+    """The whole tab as one component.
+
+    Its value is what `payload` or `notice` returns; empty, it asks for a clip. A visitor who chooses another block or
+    unit triggers the event `select`, whose `gr.EventData` has `block` and `unit`: answer it with a new payload as the
+    value. The step, the frame and the marked place stay as they were.
+    """
+    colours = {name: base64.b64encode(render.colour_table(name)).decode() for name in ("viridis", "magma")}
+    html, css, *js = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in FILES)
+    return gr.HTML(
+        "",
+        html_template=html,
+        css_template=css,
+        js_on_load=f"const COLOURS = {json.dumps(colours)};\n{''.join(js)}",  # in a tab, other properties can get lost
+        apply_default_css=False,
+        elem_id="learn",
+    )
+
+
+def payload(model: aia.AIANet, clip: aia.Clip, block: str, unit: str = "") -> str:
+    """One block's lesson, as the component's value.
+
+    Args:
+        model: With AIA.
+        clip: What it is shown on.
+        block: One of the model's `block_names`.
+        unit: Whose stages are shown; the block's first one by default.
+
+    Raises:
+        AIAError: The model has no AIA, no such block or no such unit.
+    """
+    return json.dumps(lesson_view(lesson(model, clip, block), unit), separators=(",", ":"))
+
+
+def notice(sentence: str) -> str:
+    """A value that shows one sentence instead of a lesson, such as that the model has no AIA."""
+    return json.dumps({"notice": sentence})

@@ -1,0 +1,29 @@
+"""The prepared examples: what the page paints first is what the default model says."""
+
+import base64
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from aia.cli import DEFAULT_MODEL
+from app import answers, text, work
+
+
+@pytest.mark.parametrize("example", work.EXAMPLES)
+def test_a_prepared_answer_is_the_default_models(example):
+    found = answers.first_paint(example, DEFAULT_MODEL)
+    prepared, side = json.loads(found["viewer"]), answers.of_example(example, DEFAULT_MODEL)
+    seen = side.seen
+    assert seen.label in prepared["says"] and prepared["link"]["example"] == example
+    data = np.frombuffer(zlib.decompress(base64.b64decode(prepared["data"])), np.uint8)
+    for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
+        place = said["maps"]["combined"]
+        got = place["low"] + place["step"] * data[place["at"] :][: np.prod(place["shape"])].reshape(place["shape"])
+        assert np.abs(got - block.spatiotemporal_map).max() < 5e-3
+    assert text.headline(seen)[0] in found["summary"] and text.what_is_seen(seen) in found["sentence"]
+
+
+def test_nothing_is_prepared_for_another_model():
+    assert answers.first_paint("swipe-left", "tsn-mobilenetv2-none") == {}

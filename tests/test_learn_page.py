@@ -1,0 +1,240 @@
+"""The tab "Learn" as a visitor meets it: a page with this component alone, a real network, a real browser."""
+
+import os
+import re
+import warnings
+
+import gradio as gr
+import numpy as np
+import pytest
+from browser import FLAGS, find_chromium
+from conftest import clip_of, moving_frames, small_net
+from playwright.sync_api import expect, sync_playwright
+
+from aia.lesson import lesson
+from app import learn
+
+STEPS = ("Feature", "Pooling", "Convolution", "Gate", "Product", "Nesting", "Effect")
+CLIP = clip_of(moving_frames(8))
+NETS = {attention: small_net(attention, "tsm") for attention in ("cinst", "stinc", "stinc->cinst")}
+
+
+@pytest.fixture(scope="module")
+def address():
+    """A page with the component, and a button for each network that gives it the clip."""
+
+    def follow(attention):
+        return attention, learn.payload(NETS[attention], CLIP, "layer2.0")
+
+    def choose(attention, chosen: gr.EventData):
+        return learn.payload(NETS[attention], CLIP, chosen.block, chosen.unit)
+
+    with gr.Blocks() as page:
+        shown = gr.State()
+        tab = learn.component()
+        for attention in NETS:
+            gr.Button(attention).click(lambda attention=attention: follow(attention), None, [shown, tab])
+        gr.Button("none").click(lambda: learn.notice("This model has no AIA."), None, tab)
+        tab.select(choose, shown, tab)
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    yield page.local_url
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path, reason = find_chromium()
+    if path is None:
+        if os.environ.get("AIA_REQUIRE_BROWSER"):
+            pytest.fail(f"The browser tests must run here: {reason}")
+        warnings.warn(f"BROWSER TESTS LEFT OUT: {reason}", stacklevel=1)
+        pytest.skip(f"BROWSER TESTS LEFT OUT: {reason}")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])
+def page(browser, address, request):
+    width, height = request.param
+    opened = browser.new_page(viewport={"width": width, "height": height})
+    opened.set_default_timeout(60_000)
+    problems = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda message: message.type == "error" and problems.append(message.text))
+    opened.goto(address)
+    yield opened
+    no_bar(opened)
+    assert problems == []
+    opened.close()
+
+
+def no_bar(page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no horizontal bar"
+
+
+def give(page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def go_to(page, step: str) -> None:
+    page.get_by_role("tab", name=step).click()
+
+
+def filled(page, name: str) -> str:
+    return page.locator(f"#learn [data-fill='{name}']:visible").first.text_content()
+
+
+def as_number(text: str) -> float:
+    return float(text.replace("−", "-").replace(" ", "").replace(",", ""))
+
+
+def marked(page) -> tuple[int, ...]:
+    """The marked (frame, channel, row, column), as the first picture of X in step 5 says it."""
+    label = page.locator("#learn [role=application][aria-label^='X:']").first.get_attribute("aria-label")
+    frame, channel, row, column = map(
+        int, re.search(r"frame (\d+), channel (\d+), row (\d+), column (\d+)", label).groups()
+    )
+    return frame - 1, channel, row - 1, column - 1
+
+
+def choose_unit(page, unit: str) -> None:
+    page.locator(f"#learn [name=learn-unit][value='{unit}']").check()
+    expect(page.locator("#learn [data-fill=unit]").first).to_have_text(unit)
+
+
+def test_without_a_clip_it_says_what_to_do_and_without_gates_why(page):
+    expect(page.locator("#learn")).to_contain_text("Give the page a clip first")
+    expect(page.get_by_role("tab")).to_have_count(0)
+    give(page, "none")
+    expect(page.locator("#learn")).to_contain_text("This model has no AIA.")
+    give(page, "cinst")
+    expect(page.locator("#learn h3:visible")).to_have_text("The feature X")
+
+
+def test_a_visitor_walks_through_seven_steps_and_opens_every_answer(page):
+    give(page, "cinst")
+    for number, name in enumerate(STEPS, start=1):
+        expect(page.get_by_role("tab", selected=True)).to_contain_text(name)
+        expect(page.locator("#learn article:visible")).to_have_count(1)
+        expect(page.locator("#learn article:visible math:visible").first).to_be_visible()
+        answer = page.locator("#learn article:visible details p:visible").first
+        expect(answer).to_be_hidden()
+        page.get_by_text("Show answer").locator("visible=true").click()
+        expect(answer).to_be_visible()
+        expect(page.locator("#learn [data-stage] :is(canvas, table, svg)").first).to_be_visible()
+        text = page.locator("#learn").inner_text()
+        assert not re.search("undefined|NaN|null", text), text
+        no_bar(page)
+        if number < len(STEPS):
+            page.locator("#learn [data-turn='1']").click()
+    expect(page.locator("#learn [data-turn='1']")).to_be_hidden()
+    expect(page.locator("#learn")).to_contain_text("Attention is not an explanation")
+    page.locator("#learn [data-turn='-1']").click()
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("Nesting")
+
+
+def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
+    give(page, "cinst")
+    page.get_by_role("tab", name="Feature").focus()
+    for key, name in (("ArrowRight", "Pooling"), ("End", "Effect"), ("ArrowLeft", "Nesting"), ("Home", "Feature")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("tab", selected=True)).to_contain_text(name)
+        expect(page.get_by_role("tab", selected=True)).to_be_focused()
+    go_to(page, "Product")
+    picture = page.locator("#learn [role=application][aria-label^='X:']").first
+    picture.focus()
+    before = marked(page)
+    page.keyboard.press("ArrowDown" if before[2] < 3 else "ArrowUp")
+    after = marked(page)
+    assert after[2] - before[2] == (1 if before[2] < 3 else -1) and after[:2] == before[:2]
+    expect(page.locator("#learn [data-said]")).to_have_text(picture.get_attribute("aria-label"))
+
+
+@pytest.mark.parametrize(("attention", "units"), [("cinst", "CTHW"), ("stinc->cinst", ("1.C", "2.H"))])
+def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units):
+    give(page, attention)
+    learned = lesson(NETS[attention], CLIP, "layer2.0")
+    for name in units:
+        choose_unit(page, name)
+        unit = learned.units[name]
+        go_to(page, "Product")
+        page.locator("#learn [role=application][aria-label^='X:'] canvas").first.click(position={"x": 30, "y": 60})
+        at = marked(page)
+        where = dict(zip("TCHW", at, strict=True))
+        own = tuple(where[axis] for axis in unit.axes)
+        gate = unit.gate[tuple(0 if n == 1 else i for i, n in zip(at, unit.gate.shape, strict=True))]
+        close = {"abs": 0.0051 + 1e-3}  # two digits, and what packing rounds away
+
+        assert as_number(filled(page, "x")) == pytest.approx(unit.multiplied[at], **close)
+        assert as_number(filled(page, "product")) == pytest.approx(unit.product[at], **close)
+        go_to(page, "Gate")
+        assert as_number(filled(page, "response")) == pytest.approx(unit.response[own], **close)
+        assert as_number(filled(page, "normalised")) == pytest.approx(unit.normalised[own], **close)
+        assert as_number(filled(page, "sigmoid")) == pytest.approx(gate, **close)
+        go_to(page, "Convolution")
+        parts = as_number(filled(page, "max-part")) + as_number(filled(page, "mean-part"))
+        assert parts == pytest.approx(unit.response[own], abs=0.012)
+        go_to(page, "Pooling")
+        page.get_by_text("Show answer").locator("visible=true").click()
+        assert as_number(filled(page, "max")) == pytest.approx(unit.pooled[0][own], **close)
+        assert as_number(filled(page, "mean")) == pytest.approx(unit.pooled[1][own], **close)
+        page.get_by_text("Show answer").locator("visible=true").click()
+        go_to(page, "Feature")
+        assert as_number(filled(page, "gate-count")) == unit.gate.size
+
+    go_to(page, "Effect")
+    shown = page.locator("#learn tbody td").all_inner_texts()
+    order = np.argsort(-learned.probabilities["trained"])
+    wanted = [
+        f"{100 * learned.probabilities[mode][i]:.1f} %" for i in order for mode in ("trained", "mean", "identity")
+    ]
+    assert [text.strip() for text in shown] == wanted
+
+
+def test_another_block_or_unit_is_followed_and_the_step_and_the_mark_stay(page):
+    give(page, "stinc")
+    go_to(page, "Product")
+    before = marked(page)
+    choose_unit(page, "W")
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("Product")
+    expect(page.locator("#learn [name=learn-unit]:checked")).to_have_value("W")
+    assert marked(page) == before
+    page.locator("#learn [data-choose=block]").select_option("layer4.1")
+    go_to(page, "Feature")
+    expect(page.locator("#learn article:visible")).to_contain_text("8 · 512 · 2 · 2")
+    expect(page.locator("#learn [data-fill=unit]").first).to_have_text("W")
+    frame, channel = page.locator("#learn [data-choose=frame]"), page.locator("#learn [data-choose=channel]")
+    last = channel.locator("option").last.get_attribute("value")
+    channel.select_option(last)
+    frame.fill("5")
+    go_to(page, "Product")
+    assert marked(page)[:2] == (5, int(last))
+
+
+def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
+    give(page, "cinst")
+    go_to(page, "Gate")
+    canvas = "[...document.querySelectorAll('#learn [data-stage] canvas')].at(0).toDataURL()"
+    for unit, moves in (("T", False), ("C", True)):
+        choose_unit(page, unit)
+        frame = page.locator("#learn [data-choose=frame]")
+        frame.fill("0")
+        seen = {page.evaluate(canvas)}
+        page.get_by_role("button", name="Play the frames").click()
+        for at in range(1, 4):
+            page.wait_for_function(f"document.querySelector('#learn [data-choose=frame]').value === '{at}'")
+            seen.add(page.evaluate(canvas))
+        page.get_by_role("button", name="Pause").click()
+        assert (len(seen) > 1) == moves
+
+
+def test_whatever_is_pressed_is_large_enough_for_a_finger(page):
+    give(page, "cinst")
+    expect(page.get_by_role("tab")).to_have_count(7)
+    sizes = page.evaluate(
+        """[...document.querySelectorAll("#learn :is(button, select, summary, input)")]
+        .filter((one) => one.offsetParent).map((one) => [one.outerHTML.slice(0, 60), one.offsetHeight, one.offsetWidth])"""
+    )
+    assert len(sizes) > 12 and [one for one in sizes if one[1] < 44] == []

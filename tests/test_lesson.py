@@ -1,0 +1,207 @@
+"""The lesson shows what the network computed: every stage, for every setting."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from conftest import clip_of, moving_frames, small_net
+
+import aia
+from aia.config import ATTENTIONS, split_attention
+from aia.lesson import FEATURE_VALUES, SETTINGS, lesson, lesson_view
+
+WITH_GATES = [attention for attention in ATTENTIONS if attention != "none"]
+ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def check_against_the_network(net, clip, block):
+    learned = lesson(net, clip, block)
+    seen = aia.inspect(net, clip, features=True)
+    used = seen.block(block)
+    assert np.allclose(learned.x, used.input, **ROUNDING) and np.allclose(learned.output, used.output, **ROUNDING)
+    assert list(learned.units) == list(used.gates)
+    for name, unit in learned.units.items():
+        assert np.allclose(unit.gate, used.gates[name], **ROUNDING), name
+        if not unit.channel_mean:
+            sigmoid = 0.5 + 0.5 * np.tanh(unit.normalised / 2)
+            assert np.allclose(
+                unit.gate.squeeze(), sigmoid.swapaxes(1, 2 if name[-1] == "W" else 1).squeeze(), **ROUNDING
+            )
+    assert np.allclose(used.apply(learned.x), learned.output, **ROUNDING)
+    assert np.allclose(learned.probabilities["trained"], seen.probabilities, **ROUNDING)
+    return learned
+
+
+def gates_of(learned, module, count):
+    """The mean of T, H and W, and the gate of C, of one of `count` modules; None where the module lacks it."""
+    prefix = "" if count == 1 else f"{module}."
+    units = learned.units
+    st = [units[prefix + axis].gate for axis in "THW" if prefix + axis in units]
+    return (sum(st) / 3 if st else None), units[prefix + "C"].gate if prefix + "C" in units else None
+
+
+@pytest.mark.parametrize("optimized", [False, True], ids=["as written", "compiled passes"])
+@pytest.mark.parametrize("attention", WITH_GATES)
+def test_every_stage_is_what_the_network_used(attention, optimized, clip):
+    net = small_net(attention, "tsn")
+    check_against_the_network(net.optimize() if optimized else net, clip, "layer3.1")
+
+
+@pytest.mark.parametrize(
+    ("arch", "block"),
+    [("resnet34", "layer2.3"), ("resnet50", "layer4.2"), ("resnet101", "layer3.22"), ("mobilenet_v2", "features.9")],
+)
+def test_every_trunk_has_its_lesson(arch, block, clip):
+    learned = check_against_the_network(small_net("cinst", "tsm", arch), clip, block)
+    assert learned.block == block and block in learned.blocks
+
+
+@pytest.mark.parametrize("attention", WITH_GATES)
+def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
+    learned = lesson(small_net(attention), clip, "layer1.0")
+    kinds, combination = split_attention(attention)
+    x, outputs = learned.x, []
+    for module, kind in enumerate(kinds, start=1):
+        g, c = gates_of(learned, module, len(kinds))
+        inner = {"cinst": c, "stinc": g, "stinc-2022-06": g}.get(kind)
+        for unit in learned.units.values():
+            if unit.kind != kind:
+                continue
+            axis = unit.unit[-1]
+            outer = kind in ("c", "st") or (axis == "C") == kind.startswith("stinc")
+            assert np.allclose(unit.multiplied, x, **ROUNDING)
+            assert np.allclose(unit.looked_at, x * inner if outer and inner is not None else x, **ROUNDING)
+            assert np.allclose(unit.product, x * (c if axis == "C" else g), **ROUNDING)
+        outputs.append(x * (g if kind in ("st", "cinst") else c))
+        if combination == "cascade":
+            x = outputs[-1]
+    assert np.allclose(
+        learned.output, np.mean(outputs, axis=0) if combination == "average" else outputs[-1], **ROUNDING
+    )
+
+
+@pytest.mark.parametrize("axis", ["C", "T", "H", "W"])
+def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
+    unit = lesson(small_net(), clip, "layer3.0").units[axis]
+    v = unit.looked_at.astype(np.float64)
+    place = "TCHW".index(axis)
+    order = [letter for letter in "TCHW" if letter != axis]
+    maps = [values.transpose([order.index(letter) for letter in unit.axes]) for values in (v.max(place), v.mean(place))]
+    assert np.allclose(unit.pooled, maps, **ROUNDING)
+
+    padded = np.pad(maps, [(0, 0), (1, 1), (1, 1), (1, 1)])
+    response = np.zeros(maps[0].shape)
+    for which, i, j, k in np.ndindex(2, 3, 3, 3):
+        a, b, c = response.shape
+        response += unit.kernel[which, i, j, k] * padded[which, i : i + a, j : j + b, k : k + c]
+    assert np.allclose(unit.response, response, rtol=1e-4, atol=1e-4)
+
+    norm = unit.norm
+    normalised = norm.weight * (response - norm.mean) / np.sqrt(norm.var + norm.eps) + norm.bias
+    assert np.allclose(unit.normalised, normalised, rtol=1e-4, atol=1e-4)
+    gate = (1 / (1 + np.exp(-normalised))).transpose([unit.axes.index(letter) for letter in order])
+    assert np.allclose(unit.gate, np.expand_dims(gate, place), rtol=1e-4, atol=1e-4)
+
+
+def test_the_effect_is_that_of_switching_the_gates_of_this_block(net, clip):
+    learned = lesson(net, clip, "layer2.0")
+    assert tuple(learned.probabilities) == SETTINGS
+    for mode in ("mean", "identity"):
+        switched = aia.inspect(net, clip, switches=[aia.Switch(mode, "layer2.0")], features=True)
+        assert np.allclose(learned.probabilities[mode], switched.probabilities, **ROUNDING)
+        size = np.sqrt(np.square(switched.block("layer2.0").output).mean())
+        assert learned.sizes[mode] == pytest.approx(size, rel=1e-4)
+    assert learned.sizes["identity"] == pytest.approx(learned.sizes["input"])
+    assert learned.sizes["trained"] < learned.sizes["input"]
+
+
+def test_a_lesson_leaves_nothing_on_the_model(net, clip):
+    before = aia.inspect(net, clip).logits
+    lesson(net, clip, "layer1.0")
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    assert np.array_equal(aia.inspect(net, clip).logits, before)
+
+
+def test_the_frames_are_those_the_network_saw():
+    net = small_net()
+    config = aia.AIAConfig(**{**net.config.to_dict(), "resize": 64, "input_size": 48})
+    net.config = config
+    frames = moving_frames(8, 96, 128)
+    learned = lesson(net, clip_of(frames), "layer1.0")
+    assert np.array_equal(learned.frames, frames[:, 12:84, 27:99]), "48 of 64 rows and of 85 columns, from the middle"
+
+
+def unpacked(packed):
+    raw = np.frombuffer(base64.b64decode(packed["data"]), "<u2" if packed["bits"] == 16 else "u1")
+    step = packed["step"]
+    sides = {"C": len(packed["channels"])}
+    shape = [
+        sides.get(axis, n) if axis in "TC" else -(-n // step)
+        for axis, n in zip(packed["axes"], packed["shape"], strict=True)
+    ]
+    return packed["low"] + raw.reshape(shape) * (packed["high"] - packed["low"]) / (2 ** packed["bits"] - 1)
+
+
+def half_a_level(packed):
+    return 0.5001 * (packed["high"] - packed["low"]) / (2 ** packed["bits"] - 1) + 1e-6
+
+
+def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
+    learned = lesson(net, clip, "layer2.1")
+    for name, unit in learned.units.items():
+        view = json.loads(json.dumps(lesson_view(learned, name)))
+        channels = view["channels"]
+        assert np.abs(unpacked(view["x"]) - learned.x[:, channels]).max() < half_a_level(view["x"])
+        maps = {"max": unit.pooled[0], "mean": unit.pooled[1], "response": unit.response}
+        for key, values in maps.items():
+            if "C" in unit.axes:
+                values = values.take(view[key]["channels"], unit.axes.index("C"))
+                around = (0,) if key == "response" else (-1, 0, 1)
+                assert {c + d for c in channels for d in around} & set(range(128)) == set(view[key]["channels"])
+            assert np.abs(unpacked(view[key]) - values).max() < half_a_level(view[key])
+        for other, gate in view["gates"].items():
+            values = learned.units[other].gate
+            values = values if other == "C" else values[:, channels]
+            assert np.abs(unpacked(gate) - values.squeeze("TCHW".index(other))).max() < half_a_level(gate)
+        assert sum(view["histogram"]) == unit.normalised.size
+        assert np.allclose(view["kernel"], unit.kernel, atol=1e-6)
+
+
+def test_the_channels_of_a_view_are_the_strongest_and_the_weakest_unless_others_are_named(net, clip):
+    learned = lesson(net, clip, "layer2.1")
+    means = learned.x.mean(axis=(0, 2, 3))
+    channels = lesson_view(learned)["channels"]
+    assert [means[c] for c in channels] == [*sorted(means, reverse=True)[:3], means.min()]
+    assert lesson_view(learned, "T", [5, 0])["x"]["channels"] == [5, 0]
+
+
+@pytest.mark.parametrize("block", ["features.1", "features.2"])
+def test_a_view_of_a_large_block_stays_small(block):
+    net = small_net("cinst", "tsm", "mobilenet_v2", size=128)
+    learned = lesson(net, clip_of(moving_frames(8, 128, 128)), block)
+    for unit in learned.units:
+        assert len(json.dumps(lesson_view(learned, unit))) < 300_000
+
+
+def test_of_a_very_large_feature_rows_and_columns_are_left_out():
+    net = small_net("cinst", "tsn", size=192)
+    learned = lesson(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")
+    view = lesson_view(learned, "C")
+    step = view["x"]["step"]
+    assert step > 1 and unpacked(view["x"]).size <= FEATURE_VALUES
+    shown = learned.x[:, view["channels"]][..., ::step, ::step]
+    assert np.abs(unpacked(view["x"]) - shown).max() < half_a_level(view["x"])
+    assert len(json.dumps(view)) < 300_000
+
+
+def test_what_cannot_be_followed_is_said_in_a_sentence(net, clip):
+    with pytest.raises(aia.AIAError, match="has no AIA"):
+        lesson(small_net("none"), clip, "layer1.0")
+    with pytest.raises(aia.AIAError, match=r"no block 'layer9\.0'.*layer1\.0"):
+        lesson(net, clip, "layer9.0")
+    learned = lesson(net, clip, "layer1.0")
+    with pytest.raises(aia.AIAError, match=r"no unit 'X'.*C, T, H, W"):
+        lesson_view(learned, "X")
+    with pytest.raises(aia.AIAError, match="channels 0 to 63"):
+        lesson_view(learned, "C", [64])
