@@ -12,7 +12,7 @@ import aia
 from aia import render
 from aia.lesson import lesson, lesson_view
 
-FOLDER = Path(__file__).with_name("learn")
+FOLDER = Path(__file__).parent
 FILES = ("learn.html", "learn.css", "tensors.js", "pictures.js", "stages.js", "learn.js")
 
 
