@@ -70,7 +70,10 @@ def bench_viewer(model: AIANet, *, steps: int = 200) -> str:
     if not chromium:
         raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
     answer = json.dumps(pack.pack(inspect(model, read_clip(CLIP, model.config.num_segments))))
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b:
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
+    ):
         page = b.new_page(viewport=SIZE)
         page.set_content(f"<style>{_read('viewer.css')}</style><div id=here>{_read('viewer.html')}</div>")
         page.add_script_tag(content="\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js"))))

@@ -334,7 +334,9 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
         logits = model(x)[0].float().cpu()  # waits for the device
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
     if not logits.isfinite().all():
-        raise AIAError("This model gives no numbers for the clip (its logits are not finite); its weights may be damaged.")
+        raise AIAError(
+            "This model gives no numbers for the clip (its logits are not finite); its weights may be damaged."
+        )
     return Inspection(
         model=model.name,
         config=model.config,
