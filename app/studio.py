@@ -41,8 +41,8 @@ AFTER_RESULT = """() => {
     const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
     if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior: "smooth"});
     const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
-    if (open === "tab-learn-button") document.querySelector("#relearn").click();  // what it showed was the old clip's
-    if (open === "tab-what-if-button" && !document.querySelector(".problem")) document.querySelector("#rank").click();
+    const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
+    if (again) document.querySelector(again).click();  // what the tab showed was the old clip's
 }"""
 CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close')) props.value = ''; });"
 # The last input is what the viewer shows, which only the browser knows.
@@ -85,11 +85,12 @@ def _layout(names: list[str]) -> dict[str, gr.components.Component]:
                     parts["sentence"] = gr.HTML(ready.get("sentence", ""), elem_id="sentence")
                 with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:
                     parts |= _what_if()
+                    parts["rerank"] = gr.Button("again", elem_id="rerank", elem_classes="unseen")
                 with gr.Tab(text.TABS["compare"], elem_id="tab-compare"):
                     parts |= _compare(names, first)
                 with gr.Tab(text.TABS["learn"], elem_id="tab-learn") as parts["learn_tab"]:
                     parts["lesson"] = learn.component()
-                    parts["relearn"] = gr.Button("again", elem_id="relearn")
+                    parts["relearn"] = gr.Button("again", elem_id="relearn", elem_classes="unseen")
                 with gr.Tab(text.TABS["take"], elem_id="tab-take"):
                     parts |= _take_away()
             parts["viewer"] = viewer.component(ready.get("viewer", ""), elem_id="viewer")
@@ -234,7 +235,7 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     ranking = parts["ranking"]
     ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
     parts["rank"].click(rank, [shown, parts["mode"]], **ranked)
-    parts["what_if_tab"].select(rank_once, [shown, parts["mode"], ranking], **ranked)
+    gr.on([parts["what_if_tab"].select, parts["rerank"].click], rank_once, [shown, parts["mode"], ranking], **ranked)
     parts["which"].change(
         lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **private
     )

@@ -356,7 +356,9 @@ def test_the_value_under_the_pointer_and_the_table_are_the_gates(page, server):
     read = page.locator(".readout").inner_text()
     assert float(read.split()[0]) == pytest.approx(wanted, abs=0.003) and found["block"] in read
     page.locator("summary", has_text="as a table").click()
-    cells = page.locator("[data-part=cells] table").first.locator("td").all_inner_texts()
+    found = page.locator("[data-part=cells] table").first.locator("td")
+    expect(found).to_have_count(values.size)
+    cells = found.all_inner_texts()
     assert np.array(cells, float) == pytest.approx(values.ravel(), abs=0.003)
 
 
