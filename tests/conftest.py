@@ -154,3 +154,10 @@ def shipped_page(tmp_path_factory):
 @pytest.fixture(scope="session")
 def client(server):
     return Client(server[0], verbose=False)
+
+
+@pytest.fixture
+def not_a_video(tmp_path):
+    path = tmp_path / "holiday.mp4"
+    path.write_bytes(b"this is text, not a film" * 50)
+    return path

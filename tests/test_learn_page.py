@@ -1,15 +1,12 @@
 """The tab "Learn" as a visitor meets it: a page with this component alone, a real network, a real browser."""
 
-import os
 import re
-import warnings
 
 import gradio as gr
 import numpy as np
 import pytest
-from browser import FLAGS, find_chromium
 from conftest import clip_of, moving_frames, small_net
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from aia.lesson import lesson
 from app import learn
@@ -39,20 +36,6 @@ def address():
     page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
     yield page.local_url
     page.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path, reason = find_chromium()
-    if path is None:
-        if os.environ.get("AIA_REQUIRE_BROWSER"):
-            pytest.fail(f"The browser tests must run here: {reason}")
-        warnings.warn(f"BROWSER TESTS LEFT OUT: {reason}", stacklevel=1)
-        pytest.skip(f"BROWSER TESTS LEFT OUT: {reason}")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])

@@ -1,7 +1,6 @@
-"""The page as visitors and programs meet it: a real server, the real client, a real browser."""
+"""The page as visitors meet it: a real server and a real browser."""
 
 import csv
-import dataclasses
 import io
 import json
 import os
@@ -10,191 +9,21 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import clip_of, moving_frames, small_net
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import expect
 
 import aia
 from aia import export
-from aia.cli import DEFAULT_MODEL
 from aia.view import View
-from app import models, text
+from app import text
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
-ENDPOINTS = {
-    *("/list_models", "/classify", "/inspect", "/what_if", "/rank_blocks", "/compare", "/lesson", "/export_view"),
-    "/as_python",
-}
-
-
-@pytest.fixture
-def not_a_video(tmp_path):
-    path = tmp_path / "holiday.mp4"
-    path.write_bytes(b"this is text, not a film" * 50)
-    return path
-
-
-# ---- programs
-
-
-def test_classify_answers_with_label_scores_model_and_frames(client, server):
-    answer = client.predict(video=handle_file(str(EXAMPLE)), model=server[1][0], api_name="/classify")
-    assert set(answer) == {"label", "sure", "scores", "model", "frames"}
-    clip = aia.read_clip(EXAMPLE)
-    seen = aia.inspect(aia.load(server[1][0], device="cpu"), clip)
-    assert (answer["label"], answer["sure"], answer["model"]) == (seen.label, True, server[1][0])
-    assert answer["frames"] == clip.indices.tolist()
-    assert answer["scores"] == pytest.approx(seen.scores, abs=1e-4)
-
-
-def test_inspect_answers_with_a_summary_the_gates_and_a_film(client, server):
-    summary, npz, mp4 = client.predict(
-        video=handle_file(str(EXAMPLE)), model=server[1][1], block="layer2.0", api_name="/inspect"
-    )
-    seen = aia.inspect(aia.load(server[1][1], device="cpu"), aia.read_clip(EXAMPLE))
-    assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
-    with np.load(npz) as arrays:
-        assert np.allclose(arrays["layer2.0/C"], seen.block("layer2.0").gates["C"], atol=1e-4)
-    assert aia.read_clip(mp4).num_frames == 8
-
-
-def test_programs_are_told_when_the_model_does_not_know(client, server):
-    clip = handle_file(str(EXAMPLE))
-    answer = client.predict(video=clip, model=server[1][3], api_name="/classify")
-    summary, _, _ = client.predict(video=clip, model=server[1][3], block="", api_name="/inspect")
-    assert answer["sure"] is summary["sure"] is False
-    assert answer["label"] == summary["label"] == max(answer["scores"], key=answer["scores"].get), "still the closest"
-
-
-def test_a_model_without_gates_is_inspected_too(client, server):
-    summary, npz, mp4 = client.predict(
-        video=handle_file(str(EXAMPLE)), model=server[1][2], block="", api_name="/inspect"
-    )
-    assert summary["blocks"] == [] and summary["drawn_block"] is None and summary["sure"] is True
-    with np.load(npz) as arrays:
-        assert set(arrays) == {"logits", "times", "indices"}
-    assert aia.read_clip(mp4).num_frames == 8
-
-
-def test_the_endpoints_describe_themselves(client, server):
-    described = json.load(urllib.request.urlopen(f"{server[0]}/gradio_api/info"))["named_endpoints"]
-    assert set(described) == ENDPOINTS, "events of the page are no endpoints"
-    assert [p["parameter_name"] for p in described["/classify"]["parameters"]] == ["video", "model"]
-    assert "probability" in described["/classify"]["description"] and "gates" in described["/inspect"]["description"]
-    assert all(len(endpoint["description"]) > 60 for endpoint in described.values())
-
-
-def test_bad_input_gets_one_sentence_and_the_server_lives(client, server, not_a_video):
-    for arguments, named in (
-        ({"video": handle_file(str(not_a_video)), "model": server[1][0]}, "holiday.mp4"),
-        ({"video": handle_file(str(EXAMPLE)), "model": "someone/else"}, "someone/else"),
-        ({"video": None, "model": server[1][0]}, "no clip"),
-    ):
-        with pytest.raises(AppError) as error:
-            client.predict(**arguments, api_name="/classify")
-        said = str(error.value)
-        assert named in said and "Traceback" not in said and "\n" not in said.strip()
-    assert client.predict(video=handle_file(str(EXAMPLE)), model=server[1][2], api_name="/classify")["label"]
-
-
-def test_a_file_on_the_server_cannot_be_named_as_a_clip(server, video):
-    data = {"data": [{"path": str(video), "meta": {"_type": "gradio.FileData"}}, server[1][0]]}
-    call = f"{server[0]}/gradio_api/call/classify"
-    headers = {"Content-Type": "application/json"}
-    asked = urllib.request.urlopen(urllib.request.Request(call, json.dumps(data).encode(), headers))
-    answer = urllib.request.urlopen(f"{call}/{json.load(asked)['event_id']}", timeout=60).read().decode()
-    assert "event: error" in answer and "scores" not in answer
-
-
-def test_nobody_gets_around_the_queue(server):
-    request = urllib.request.Request(
-        f"{server[0]}/gradio_api/run/classify", b'{"data": [null, ""]}', {"Content-Type": "application/json"}
-    )
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=30)
-    assert refused.value.code in (401, 403, 404)
-
-
-def test_visitors_at_the_same_time_each_get_their_own_result(server):
-    jobs = [
-        (ROOT / "assets" / "examples" / f"{clip}.mp4", model) for clip in ("star", "square") for model in server[1][:2]
-    ]
-
-    def ask(job):
-        file, model = job
-        answer = Client(server[0], verbose=False).predict(
-            video=handle_file(str(file)), model=model, api_name="/classify"
-        )
-        return answer["model"], answer["scores"]
-
-    alone = [ask(job) for job in jobs]
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        together = list(pool.map(ask, jobs * 2))
-    assert together == alone * 2
-    assert len({tuple(scores.values()) for _, scores in alone}) == len(jobs), "the jobs must differ to tell them apart"
-
-
-# ---- words
-
-
-def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture")) -> aia.Inspection:
-    """An inspection of a real clip with other probabilities, labels and threshold."""
-    seen = aia.inspect(small_net(), clip_of(moving_frames(8)))
-    config = dataclasses.replace(seen.config, labels=labels, threshold=threshold)
-    return dataclasses.replace(seen, config=config, probabilities=np.array(probabilities, np.float32))
-
-
-def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
-    assert text.headline(seen_as((0.8, 0.1, 0.1), 0.6)) == (
-        "swipe left",
-        "It gets 80.0 %; this model answers from 60.0 % on.",
-    )
-    label, sentence = text.headline(seen_as((0.1, 0.1, 0.8), 0.6))
-    assert label == "no gesture" and "An answer, not an error" in sentence
-    label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6))
-    assert label == text.UNKNOWN and "none of its gestures: the closest, “star”, gets 50.0 %" in sentence
-    label, sentence = text.headline(seen_as((0.2, 0.3, 0.5), 0.6))
-    assert label == text.UNKNOWN and "cannot tell whether there is a gesture" in sentence
-    label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6, ("open", "shut", "push")))
-    assert label == text.UNKNOWN and "none of its labels" in sentence
-
-
-def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():
-    for best in (0.4, 0.99):
-        label, sentence = text.headline(seen_as((best, 1 - best - 0.01, 0.01), 0.0, ("open", "shut", "push")))
-        assert label in ("open", "shut") and "no measured threshold" in sentence and "sure" not in sentence.split()
-
-
-def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(aia.hub, "CHECKPOINTS", tmp_path)
-    monkeypatch.delenv("AIA_MODELS", raising=False)
-    for temporal in ("tsn", "tsm"):
-        for attention in ("none", "stinc", "cinst"):
-            folder = tmp_path / f"{temporal}-mobilenetv2-{attention}"
-            folder.mkdir()
-            config = aia.AIAConfig(("a",), arch="mobilenet_v2", temporal=temporal, attention=attention)
-            (folder / "config.json").write_text(json.dumps(config.to_dict()))
-            (folder / "model.safetensors").touch()
-    names = models.offered()
-    assert names[0] == DEFAULT_MODEL
-    assert [models.title(name) for name in names] == [
-        f"{temporal} with {module}, mobilenet_v2"
-        for temporal in ("TSM", "TSN")
-        for module in ("CinST", "STinC", "no AIA")
-    ]
-    assert models.offered(["user/repo"])[0] == models.title("user/repo") == "user/repo"
-
-
-# ---- visitors
 
 
 @pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])

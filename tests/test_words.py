@@ -1,0 +1,91 @@
+"""What the page says of a result, and in which order it offers the models."""
+
+import dataclasses
+import json
+
+import numpy as np
+from conftest import clip_of, moving_frames, small_net
+
+import aia
+from aia.cli import DEFAULT_MODEL
+from app import models, text, work
+
+
+def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture")) -> aia.Inspection:
+    """An inspection of a real clip with other probabilities, labels and threshold."""
+    seen = aia.inspect(small_net(), clip_of(moving_frames(8)))
+    config = dataclasses.replace(seen.config, labels=labels, threshold=threshold)
+    return dataclasses.replace(seen, config=config, probabilities=np.array(probabilities, np.float32))
+
+
+def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
+    assert text.headline(seen_as((0.8, 0.1, 0.1), 0.6)) == (
+        "swipe left",
+        "It gets 80.0 %; this model answers from 60.0 % on.",
+    )
+    label, sentence = text.headline(seen_as((0.1, 0.1, 0.8), 0.6))
+    assert label == "no gesture" and "An answer, not an error" in sentence
+    label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6))
+    assert label == text.UNKNOWN and "none of its gestures: the closest, “star”, gets 50.0 %" in sentence
+    label, sentence = text.headline(seen_as((0.2, 0.3, 0.5), 0.6))
+    assert label == text.UNKNOWN and "cannot tell whether there is a gesture" in sentence
+    label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6, ("open", "shut", "push")))
+    assert label == text.UNKNOWN and "none of its labels" in sentence
+
+
+def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():
+    for best in (0.4, 0.99):
+        label, sentence = text.headline(seen_as((best, 1 - best - 0.01, 0.01), 0.0, ("open", "shut", "push")))
+        assert label in ("open", "shut") and "no measured threshold" in sentence and "sure" not in sentence.split()
+
+
+def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(aia.hub, "CHECKPOINTS", tmp_path)
+    monkeypatch.delenv("AIA_MODELS", raising=False)
+    for temporal in ("tsn", "tsm"):
+        for attention in ("none", "stinc", "cinst"):
+            folder = tmp_path / f"{temporal}-mobilenetv2-{attention}"
+            folder.mkdir()
+            config = aia.AIAConfig(("a",), arch="mobilenet_v2", temporal=temporal, attention=attention)
+            (folder / "config.json").write_text(json.dumps(config.to_dict()))
+            (folder / "model.safetensors").touch()
+    names = models.offered()
+    assert names[0] == DEFAULT_MODEL
+    assert [models.title(name) for name in names] == [
+        f"{temporal} with {module}, mobilenet_v2"
+        for temporal in ("TSM", "TSN")
+        for module in ("CinST", "STinC", "no AIA")
+    ]
+    assert models.offered(["user/repo"])[0] == models.title("user/repo") == "user/repo"
+
+
+def side(seen: aia.Inspection, model="m", **changes) -> work.Side:
+    return work.Side(**{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "seen": seen, **changes})
+
+
+def test_forwards_and_backwards_are_told_as_they_are():
+    left, star = seen_as((0.8, 0.1, 0.1), 0.6), seen_as((0.1, 0.8, 0.1), 0.6)
+    unsure = seen_as((0.2, 0.5, 0.3), 0.6)
+    blind = dataclasses.replace(left, config=dataclasses.replace(left.config, temporal="tsn", attention="none"))
+    backwards = {"backwards": True}
+    assert "notices the order" in text.compared(side(left), side(star, **backwards))
+    assert "same backwards, or it missed the order" in text.compared(side(left), side(left, **backwards))
+    assert "blind to their order" in text.compared(side(blind), side(blind, **backwards))
+    assert text.compared(side(left), side(star, "n")) == "A says “swipe left”, B says “star”."
+    assert text.compared(side(left), side(unsure, "n")).endswith("B says that it does not know (closest: “star”).")
+    other = seen_as((0.8, 0.1, 0.1), 0.6, ("open", "shut", "push"))
+    assert "cannot be compared" in text.compared(side(left), side(other, "n"))
+
+
+def test_a_side_says_what_was_run():
+    seen = seen_as((0.8, 0.1, 0.1), 0.6)
+    switched = (aia.Switch("identity", "layer1.0", "C"), aia.Switch("identity", "layer1.1", "C"))
+    assert text.side_title(side(seen, switches=(aia.Switch("mean"),))) == f"{seen.title}, all gates at their mean"
+    assert text.side_title(side(seen, switches=switched)).endswith("C of layer1.0 to layer1.1 at 1")
+    assert text.side_title(side(seen, backwards=True)).endswith(", backwards")
+
+
+def test_the_menu_of_places_has_all_blocks_those_of_one_size_and_each_alone():
+    choices = text.where_choices(seen_as((0.8, 0.1, 0.1), 0.6))
+    assert choices[0] == (text.ALL_BLOCKS, "*")
+    assert ("12×12: layer1.0 to layer1.1", "layer1.0,layer1.1") in choices and ("layer4.1", "layer4.1") in choices
