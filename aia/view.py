@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -61,7 +62,8 @@ class View:
         if isinstance(self.scale, list):  # JSON has lists only
             object.__setattr__(self, "scale", tuple(self.scale))
         ends = isinstance(self.scale, tuple) and len(self.scale) == 2 and all(map(_is_finite, self.scale))
-        _require(ends or self.scale in SCALES, "scale", f"one of {', '.join(SCALES)}, or two numbers")
+        ends = ends and self.scale[0] <= self.scale[1]
+        _require(ends or self.scale in SCALES, "scale", f"one of {', '.join(SCALES)}, or two numbers, the lower first")
         _require(self.colours in COLOUR_MAPS, "colours", f"one of {', '.join(COLOUR_MAPS)}")
         number = isinstance(self.opacity, Real) and not isinstance(self.opacity, bool)
         _require(number and 0 <= self.opacity <= 1, "opacity", "a number from 0 to 1")
@@ -164,7 +166,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _number(value: Any) -> Any:

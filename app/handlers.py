@@ -57,10 +57,13 @@ def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
     return safe
 
 
-@_or_problem
-def show(video: str | None, model: str, offered: Sequence[str], step: work.Step) -> Shown:
-    """A new result; what was compared with the one before goes."""
-    return _shown(work.look(video, model, offered, step=step))
+def show(video: str | None, model: str, offered: Sequence[str], step: work.Step, *, kept: bool = False) -> Shown:
+    """A new result; what was compared with the one before goes. `kept`: one is shown, and stays after an error."""
+    try:
+        return {"problem": NOTHING_SAID} | _shown(work.look(video, model, offered, step=step))
+    except Exception as error:
+        said = sentence(error) + (text.KEPT if kept else "")
+        return {"problem": gr.update(value=views.error(said), visible=True)}
 
 
 def welcome(query: dict[str, str], offered: Sequence[str]) -> Shown:
@@ -82,11 +85,17 @@ def arrive(query: dict[str, str], offered: Sequence[str]) -> Shown:
 
 
 def _asked(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
-    """Example and model of a link; where one is not here, the page's first of both, and a sentence that says so."""
+    """Example and model of a link; what is not here is replaced by the page's first, and a sentence says so."""
     model, example = query.get("model") or offered[0], query.get("example") or FIRST_EXAMPLE
-    if example in work.EXAMPLES and model in offered:
-        return example, model, ""
-    return FIRST_EXAMPLE, offered[0], text.OLD_LINK.format(model=model[:100], example=example[:60])
+    missing = [
+        *([text.OF_MODEL.format(name=model[:100])] if model not in offered else []),
+        *([text.OF_EXAMPLE.format(name=example[:60])] if example not in work.EXAMPLES else []),
+    ]
+    said = text.OLD_LINK.format(missing=" and ".join(missing)) if missing else ""
+    if not missing and "frame" in query and "example" not in query:  # a view of a visitor's own clip
+        said = text.CLIPLESS_LINK
+    example = example if example in work.EXAMPLES else FIRST_EXAMPLE
+    return example, model if model in offered else offered[0], said
 
 
 def _shown(side: Side) -> Shown:
@@ -136,7 +145,8 @@ def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], offe
 
 def drop() -> Shown:
     """Side B is taken away."""
-    return {"other": None, "viewer": gr.update(other=""), "what_if": "", "compared": ""}
+    made = {"file": gr.update(value=None, visible=False), "python": gr.update(value="", visible=False), "side": "A"}
+    return {"other": None, "viewer": gr.update(other=""), "what_if": "", "compared": "", **made}
 
 
 @_or_problem

@@ -13,7 +13,7 @@ from app import answers, api, handlers, learn, models, text, viewer, views, work
 
 STYLE = Path(__file__).with_name("style.css")
 DELETE_AFTER_SECONDS = 3600
-CLIP_HEIGHT = 330  # pixels; fixed, so that nothing jumps when the clip appears
+CLIP_HEIGHT = 370  # pixels; fixed, so that nothing jumps when the clip appears
 SESSIONS = 60  # visitors whose last results are kept: 30 MB each with 8 frames, 130 MB with 64
 QUEUE = 32  # visitors who may wait; the next one is told that the page is full
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
@@ -173,11 +173,12 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     def update(found: handlers.Shown) -> dict:
         return {parts[name]: value for name, value in found.items()}
 
-    def show(video, model, progress=gr.Progress()):  # noqa: B008  gradio's way
-        return update(handlers.show(video, model, names, _told(progress)))
+    def show(video, model, shown, progress=gr.Progress()):  # noqa: B008  gradio's way
+        return update(handlers.show(video, model, names, _told(progress), kept=shown is not None))
 
-    def show_if_there(video, model, progress=gr.Progress()):  # noqa: B008
-        return show(video, model, progress) if video else {parts["problem"]: gr.skip()}
+    def show_other_model(video, model, shown, progress=gr.Progress()):  # noqa: B008
+        video = video or (shown and shown.video)  # the result stays when its clip is taken out of the box
+        return show(video, model, shown, progress) if video else {parts["problem"]: gr.skip()}
 
     def welcome(request: gr.Request):
         return update(handlers.welcome(dict(request.query_params), names))
@@ -192,7 +193,9 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
         return update(handlers.rank(shown, mode, names))
 
     def rank_once(shown, mode, ranking):
-        return {parts["problem"]: gr.skip()} if ranking or not (shown and shown.seen.blocks) else rank(shown, mode)
+        if shown and not shown.seen.blocks:
+            return {parts["ranking"]: views.quiet(text.NOTHING_TO_SWITCH)}
+        return rank(shown, mode) if shown and not ranking else {parts["problem"]: gr.skip()}
 
     def compare(shown, model, which, video, progress=gr.Progress()):  # noqa: B008
         return update(handlers.compare(shown, model, which, video, names, _told(progress)))
@@ -217,9 +220,9 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     on_summary = {"show_progress_on": [parts["summary"]]}
     for event in (video.upload, video.stop_recording, parts["run"].click, parts["examples"].load_input_event.then):
         event(None, js=TO_RESULT)
-        event(show, [video, model], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+        event(show, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
     model.input(lambda name: views.quiet(text.knows(models.labels(name))), model, parts["known"], **private)
-    model.input(show_if_there, [video, model], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    model.input(show_other_model, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
     if names:
         first = [problem, video, model, parts["viewer"], parts["summary"], parts["sentence"]]
         page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
@@ -231,7 +234,8 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
     compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"]]
     parts["compare"].click(compare, compare_with, side_b, show_progress_on=[compared], **heavy)
-    viewer_.clear(lambda: update(handlers.drop()), None, side_b[1:], **private)
+    made = [parts[name] for name in ("file", "python", "side")]
+    viewer_.clear(lambda: update(handlers.drop()), None, [*side_b[1:], *made], **private)
     ranking = parts["ranking"]
     ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
     parts["rank"].click(rank, [shown, parts["mode"]], **ranked)

@@ -19,7 +19,7 @@ INTRO = (
     "Attention in Attention puts tiny gates into every block of a video classifier. Give it a short clip: you get the "
     "label, and where, when and in which channels the gates opened."
 )
-UPLOAD = "Your clip"
+UPLOAD = "Clip: drop or record your own"
 EXAMPLES = "Or try an example (drawn by this project)"
 MODEL = "Model"
 RUN = "Show the gates"
@@ -32,9 +32,11 @@ NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; choose one of {names}."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
 CLOSE = "Close"
-OLD_LINK = (
-    "This link asks for the model {model!r} and the example {example!r}, which are not both here; choose from what is."
-)
+OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."
+OF_MODEL, OF_EXAMPLE = "the model {name!r}", "the example {name!r}"
+CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; give your clip once more."
+KEPT = " Below you still see the result before."
+NO_BLOCK = "This model has no block {name!r}; its blocks are {names}."
 EXPIRED = "There is no result to work with, or it has expired after an hour: choose a clip and press “Show the gates”."
 TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Take away"}
 WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
@@ -65,7 +67,7 @@ TAKE = "Files of the view that the viewer shows now: this block, gate, frame, ch
 FORMAT = "File"
 OF_SIDE = "Of side"
 MAKE = "Make the file"
-PYTHON = "Copy as Python"
+PYTHON = "Show as Python, to copy"
 PYTHON_HELP = "A program that makes this very view with the library aia."
 NO_SIDE_B = "There is no side B to take away yet: make one in “What if” or “Compare”."
 LIMITS = (

@@ -156,12 +156,16 @@ def switches_for(seen: aia.Inspection, mode: str, where: str, units: Sequence[st
     if mode not in whatif.MODES:
         raise aia.AIAError(f"Gates can be switched to {', '.join(whatif.MODES)}, not {str(mode)[:60]!r}.")
     there = {unit.split(".")[-1] for block in seen.blocks for unit in block.gates}
-    chosen = [unit for unit in units if unit in there]
+    chosen = [unit for unit in dict.fromkeys(units) if unit in there]
+    blocks = list(dict.fromkeys(block.strip() for block in where.split(",")))
+    unknown = next((block for block in blocks if block not in ("*", *(b.name for b in seen.blocks))), None)
+    if unknown is not None:
+        raise aia.AIAError(text.NO_BLOCK.format(name=unknown[:60], names=", ".join(b.name for b in seen.blocks)))
     if not chosen:
         raise aia.AIAError(text.NO_UNIT.format(units=", ".join(sorted(there))))
     if there <= set(chosen):
         chosen = ["*"]
-    return tuple(aia.Switch(mode, block.strip(), unit) for block in where.split(",") for unit in chosen)
+    return tuple(aia.Switch(mode, block, unit) for block in blocks for unit in chosen)
 
 
 def example_of(video: str) -> str:

@@ -208,7 +208,7 @@ def test_a_copied_link_opens_the_same_view(page, server, browser):
     wait_for_answer(other)
     assert state(other) == wanted and picture(other) == shown
     other.goto(f"{server[0]}/?example=nothing&model=<b>x</b>&block=%00&frame=9999")
-    expect(other.locator("#problem")).to_contain_text("the example 'nothing', which are not both here")
+    expect(other.locator("#problem")).to_contain_text("and the example 'nothing', which this page does not have")
     expect(other.locator("#problem b")).to_have_count(0)
     wait_for_answer(other)
     other.close()
@@ -269,6 +269,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     tab(page, "What if")
     page.wait_for_timeout(500)
     expect(page.locator("#problem .problem")).to_have_count(0)  # looking is no mistake
+    expect(page.locator("#ranking")).to_contain_text("no gates to switch")
     page.locator("#switch").click()
     expect(page.locator("#problem")).to_contain_text("no gates to switch")
     choose(page, "#model", Path(server[1][3]).name)
@@ -392,6 +393,27 @@ def test_a_link_to_the_shipped_page_opens_its_view_and_the_first_paint_needs_no_
     assert [found[name] for name in ("gate", "channel", "block", "frame")] == ["T", 5, "features.4", 2]
     expect(page.locator("#label")).to_have_text("star")
     page.close()
+
+
+def test_the_strongest_channels_are_those_of_the_clip_that_is_shown(page, server):
+    wait_for_answer(page)
+    for example, label in (("star", "star"), ("circle", "circle")):
+        page.get_by_text(label, exact=True).first.click()
+        page.wait_for_function(
+            "(name) => document.querySelector('.viewer').viewer.answers[0].link.example === name", arg=example
+        )
+        wait_for_answer(page)
+        seen = aia.inspect(aia.load(server[1][0], device="cpu"), aia.read_clip(EXAMPLE.with_name(f"{example}.mp4")))
+        means = seen.block(state(page)["block"]).channel_mean
+        best = int(means.argmax())
+        expect(page.locator("[data-part=ends] .chip").first).to_have_text(f"{best} ({means[best]:.2f})")
+
+
+def test_a_model_is_changed_though_the_clip_was_taken_out_of_its_box(page, server):
+    wait_for_answer(page)
+    page.locator("#clip").get_by_label("Clear").click()
+    choose(page, "#model", Path(server[1][1]).name)
+    page.wait_for_function("document.querySelector('.viewer').viewer.lead.attention === 'stinc'")
 
 
 def test_who_chooses_quickly_gets_the_last_choice(page, server):

@@ -191,6 +191,8 @@ def test_a_lesson_files_and_a_program_come_from_endpoints_too(client, server):
     [
         ({"mode": "sideways"}, "/what_if", "sideways"),
         ({"blocks": "layer9.9"}, "/what_if", "layer9.9"),
+        ({"view": {"scale": [10**400, 1]}}, "/as_python", "scale"),
+        ({"view": {"scale": [1, 0]}}, "/as_python", "lower first"),
         ({"units": "Q"}, "/what_if", "choose at least one of C, H, T, W"),
         ({"mode": "scale"}, "/what_if", "scale"),
         ({"mode": "off"}, "/rank_blocks", "off"),

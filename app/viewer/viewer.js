@@ -331,12 +331,11 @@ class Viewer {
     for (const canvas of this.root.querySelectorAll("canvas.bars")) this.drawBarsOf(canvas, order, table);
     const means = channelMeans(this.lead, this.state.block, this.state.gate);
     const sorted = [...order].sort((a, b) => means[b] - means[a]);
-    const key = JSON.stringify([this.state.block, this.state.gate, own]);
-    if (this.chips === key) return; // made anew they would lose the focus
-    this.chips = key;
-    const chip = (c) => make("button", { type: "button", className: "chip", disabled: !own, textContent: `${c} (${means[c].toFixed(2)})`, dataset: { channel: c } });
-    const ends = ["Strongest: ", ...sorted.slice(0, 3).map(chip), " Weakest: ", ...sorted.slice(-3).reverse().map(chip)];
-    this.part("ends").replaceChildren(...ends);
+    const [strong, weak] = [sorted.slice(0, 3), sorted.slice(-3).reverse()];
+    const named = (c) => `${c} (${means[c].toFixed(2)})`;
+    const chip = (c) => make("button", { type: "button", className: "chip", disabled: !own, textContent: named(c), dataset: { channel: c } });
+    this.once("ends", [own, strong.map(named), weak.map(named)], () => // made anew they would lose the focus
+      this.part("ends").replaceChildren("Strongest: ", ...strong.map(chip), " Weakest: ", ...weak.map(chip)));
   }
 
   drawBarsOf(canvas, order, table) {
