@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 
 import aia
 from aia import export, snippet
@@ -67,16 +65,17 @@ def show(video: str | None, model: str, offered: Sequence[str], step: work.Step,
 
 
 def welcome(query: dict[str, str], offered: Sequence[str]) -> Shown:
-    """The clip and the model that a link asks for, or the page's first, and what is prepared of their result."""
+    """The model that a link asks for, or the page's first, and what is prepared of the result of its example.
+
+    The clip's own box stays empty: it invites an upload, and with a clip in it Gradio's player loads 30 MB to trim it.
+    """
     example, model, said = _asked(query, offered)
-    file = str(work.EXAMPLES_FOLDER / f"{example}.mp4")
-    copy = save_file_to_cache(file, cache_dir=get_upload_folder())  # Gradio serves nothing from elsewhere
     problem = gr.update(value=views.error(said), visible=True) if said else NOTHING_SAID
-    return {"problem": problem, "video": copy, "model": model} | answers.first_paint(example, model)
+    return {"problem": problem, "model": model} | answers.first_paint(example, model)
 
 
 def arrive(query: dict[str, str], offered: Sequence[str]) -> Shown:
-    """The result of what `welcome` chose; neither clip nor model is touched again: a visitor may have changed them."""
+    """The result of what `welcome` chose; the model is not touched again: a visitor may have changed it."""
     example, model, _ = _asked(query, offered)
     try:
         return _shown(answers.of_example(example, model))

@@ -224,7 +224,7 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     model.input(lambda name: views.quiet(text.knows(models.labels(name))), model, parts["known"], **private)
     model.input(show_other_model, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
     if names:
-        first = [problem, video, model, parts["viewer"], parts["summary"], parts["sentence"]]
+        first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
         page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
         page.load(arrive, None, result, show_progress="hidden", **heavy).then(None, js=AFTER_RESULT)
 

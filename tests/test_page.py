@@ -81,7 +81,8 @@ def tab(page, name: str) -> None:
 
 def upload(page, server, file=EXAMPLE) -> None:
     wait_for_answer(page)
-    page.locator("#clip").get_by_label("Clear").click()
+    if page.locator("#clip video").count():
+        page.locator("#clip").get_by_label("Clear").click()
     page.locator("#clip input[type=file]").first.set_input_files(str(file))
 
 
@@ -254,6 +255,10 @@ def test_forwards_and_backwards_and_two_models_are_compared(page, server):
     expect(page.locator("#other-clip")).to_be_visible()
     page.locator("#run-compare").click()
     expect(page.locator("#problem")).to_contain_text("no other clip yet")
+    page.locator("#other-clip input[type=file]").first.set_input_files(str(EXAMPLE.with_name("star.mp4")))
+    expect(page.locator("#other-clip video")).to_be_visible()
+    page.locator("#run-compare").click()
+    page.wait_for_function("document.querySelector('.viewer').viewer.answers[1]?.link.example === 'star'")
 
 
 def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, server):
@@ -410,7 +415,8 @@ def test_the_strongest_channels_are_those_of_the_clip_that_is_shown(page, server
 
 
 def test_a_model_is_changed_though_the_clip_was_taken_out_of_its_box(page, server):
-    wait_for_answer(page)
+    upload(page, server)
+    expect(page.locator("#clip video")).to_be_visible()
     page.locator("#clip").get_by_label("Clear").click()
     choose(page, "#model", Path(server[1][1]).name)
     page.wait_for_function("document.querySelector('.viewer').viewer.lead.attention === 'stinc'")
@@ -427,6 +433,5 @@ def test_who_chooses_quickly_gets_the_last_choice(page, server):
 
 def test_the_button_without_a_clip_says_what_to_do(page):
     wait_for_answer(page)
-    page.locator("#clip").get_by_label("Clear").click()
     page.get_by_role("button", name="Show the gates").click()
     expect(page.locator("#problem")).to_contain_text("There is no clip yet")

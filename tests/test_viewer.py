@@ -50,8 +50,8 @@ def shown_map(page, view: View) -> np.ndarray:
 
 def test_an_answer_of_a_shipped_model_is_small_enough_to_wait_for():
     seen = aia.inspect(aia.load(DEFAULT_MODEL), aia.read_clip(work.EXAMPLES_FOLDER / "square.mp4"))
-    text = json.dumps(pack.pack(seen), separators=(",", ":")).encode()
-    assert len(zlib.compress(text, 6)) < 1.65e6  # as the server sends it
+    text = json.dumps(pack.pack(seen), separators=(",", ":"))
+    assert len(text) < 2.2e6  # sent as it is
     assert len(json.dumps(pack.pack(seen, channels=False))) < 4e5
 
 
