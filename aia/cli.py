@@ -13,6 +13,7 @@ from typing import Any
 from aia.errors import AIAError
 
 DEFAULT_MODEL = "tsm-mobilenetv2-cinst"
+BENCH_PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "batch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,12 +114,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="all numbers, those of every block too")
     command.set_defaults(run=_localise)
 
-    command = commands.add_parser("bench", help="time decoding, the network, gates, drawing and the whole request")
-    command.add_argument(
-        "part", nargs="?", choices=("request", "viewer"), default="request", help="viewer: drawing in a browser"
-    )
-    command.add_argument("--video", metavar="VIDEO", help="a video of your own; otherwise one is drawn")
+    command = commands.add_parser("bench", help="time everything beside its baseline, as Markdown tables")
+    command.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(BENCH_PARTS)}; all by default")
+    command.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own; otherwise some are drawn")
     command.add_argument("--repeats", type=int, default=9)
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the tables to this file too")
     _model_options(command)
     command.set_defaults(run=_bench)
     return parser
@@ -266,12 +266,19 @@ def _localise(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    if options.part == "viewer":
-        from aia.bench_viewer import bench_viewer
+    from aia import bench
+    from aia.bench.table import Options, machine
 
-        print(bench_viewer(_load(options)))
-        return 0
-    from aia.bench import bench
-
-    print(bench(_load(options), video=options.video, repeats=options.repeats))
+    unknown = next((part for part in options.parts if part not in BENCH_PARTS), None)
+    if unknown:
+        raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(BENCH_PARTS)}.")
+    told = Options(options.model, options.revision, options.device, options.video, options.repeats)
+    print(machine())
+    made = []
+    for part in options.parts or BENCH_PARTS:
+        for table in bench.run(part, told):
+            print(f"\n{table.to_markdown()}", flush=True)
+            made.append({"part": part, **table.to_dict()})
+    if options.json:
+        options.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return 0

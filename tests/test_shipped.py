@@ -70,7 +70,7 @@ def test_a_shipped_model_answers_as_it_was_calibrated(name):
 
 
 def test_the_benchmark_prints_its_table(capsys):
-    assert main(["bench", "--repeats", "1"]) == 0
+    assert main(["bench", "request", "--repeats", "1"]) == 0
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if line.startswith("| ")]
     assert rows[1].startswith("| decode") and rows[-1].startswith("| whole request")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from aia import pack
+from aia.bench.table import Options, Table
 from aia.errors import AIAError
 from aia.inspection import inspect
-from aia.network import AIANet
 from aia.render import COLOUR_MAPS, colour_table
 from aia.video import read_clip
 
-VIEWER = Path(__file__).resolve().parents[1] / "app" / "viewer"
+VIEWER = Path(__file__).resolve().parents[2] / "app" / "viewer"
 CLIP = VIEWER.parents[1] / "assets" / "examples" / "swipe-left.mp4"
 SIZE = {"width": 1440, "height": 900}
+STEPS = 200  # of each kind
 CHANGES = {  # what changes in step i, as JavaScript
     "scrubbing through frames": "{ frame: i % T }",
     "opacity": "{ opacity: (i % 20) / 20 }",
@@ -47,19 +49,13 @@ _RUN = """async ([changes, steps]) => {
 }"""
 
 
-def bench_viewer(model: AIANet, *, steps: int = 200) -> str:
-    """Draws in a headless Chromium.
-
-    Args:
-        model: Whose gates are shown.
-        steps: Changes of each kind, one for each frame that the browser shows (60 a second at most).
-
-    Returns:
-        A Markdown table: frames a second, and milliseconds of drawing, median and 95th percentile.
+def tables(options: Options) -> Iterator[Table]:
+    """Draws in a headless Chromium, one change for each frame that the browser shows (60 a second at most).
 
     Raises:
-        AIAError: Playwright or a Chromium is missing.
+        AIAError: The model has no gates, or Playwright or a Chromium is missing.
     """
+    model = options.load()
     if not model.block_names:
         raise AIAError("This model has no gates to draw; choose one with AIA, such as CinST.")
     try:
@@ -85,10 +81,14 @@ def bench_viewer(model: AIANet, *, steps: int = 200) -> str:
             [answer, {name: _base64(name) for name in COLOUR_MAPS}],
         )
         page.wait_for_function("document.querySelector('.viewer').viewer.answers.length")
-        rows = page.evaluate(_RUN, [CHANGES, steps])
-    head = "| what a visitor does | frames a second | drawing, ms (95 % under) |\n|---|---|---|"
-    lines = [f"| {name} | {fps:.0f} | {median:.1f} ({high:.1f}) |" for name, (fps, median, high) in rows.items()]
-    return "\n".join([head, *lines])
+        rows = page.evaluate(_RUN, [CHANGES, STEPS])
+    yield Table(
+        f"The viewer in a headless Chromium, {model.config.title}",
+        [
+            {"what a visitor does": name, "frames a second": fps, "drawing, ms": median, "95 % under, ms": high}
+            for name, (fps, median, high) in rows.items()
+        ],
+    )
 
 
 def _read(name: str) -> str:
