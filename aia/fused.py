@@ -1,75 +1,23 @@
-"""AIA's modules in few passes over the feature: compiled C on the CPU, differentiable, equal to `gates.py` but for rounding.
+"""AIA's modules for training: few compiled passes over the feature on the CPU, differentiable, equal to `gates.py`.
 
-Training uses it (the gates cost several times a small trunk otherwise). It needs a C compiler once; where there is none,
-everything goes on with `gates.py`, which stays the reference.
+The gates cost several times a small trunk otherwise. A C compiler is needed once; where there is none, everything goes on
+with `gates.py`, which stays the reference. Inference has passes of its own, in `fast.py`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
-import os
-import shutil
-import subprocess
-import tempfile
-from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from aia import record
+from aia import native, record
 from aia.record import DIMS
 
-log = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("fused.c")
-# Sums may be reordered, so that loops use the processor's vectors; the file reads no NaN or infinity on purpose.
-FLAGS = (
-    *("-O3", "-march=native", "-shared", "-fPIC", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"),
-    *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffinite-math-only"),
-)
-
-
-@cache
 def library() -> ctypes.CDLL | None:
-    """The compiled passes, or None where they cannot be had; compiled once for each machine and version."""
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if not compiler:
-        return None
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aia-studio"
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join([compiler, *FLAGS, _processor()]).encode()).hexdigest()[:16]
-    path = root / f"fused-{key}.so"
-    try:
-        if not path.is_file():
-            root.mkdir(parents=True, exist_ok=True)
-            _compile(compiler, path)
-        return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
-        log.info("The gates run without compiled passes: %s", error)
-        return None
-
-
-def _compile(compiler: str, path: Path) -> None:
-    """With OpenMP, whose threads are then PyTorch's own; without it where the compiler lacks it."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        for parallel in (["-fopenmp"], []):
-            command = [compiler, *FLAGS, *parallel, str(SOURCE), "-o", str(part)]
-            if not (result := subprocess.run(command, capture_output=True, timeout=120)).returncode:
-                break
-        result.check_returncode()
-        part.replace(path)
-
-
-def _processor() -> str:
-    """What tells one processor from another on Linux; a library made for one may not run on the next."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    """The compiled passes, or None where they cannot be had."""
+    return native.library("fused.c")
 
 
 def usable(x: Tensor) -> bool:
@@ -83,11 +31,7 @@ def usable(x: Tensor) -> bool:
 
 
 def _call(name: str, *arguments: Tensor | int | None) -> None:
-    plain = [
-        ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else ctypes.c_void_p() if a is None else ctypes.c_int(a)
-        for a in arguments
-    ]
-    getattr(library(), name)(*plain)
+    native.call(getattr(library(), name), *arguments)
 
 
 class _PoolTHW(torch.autograd.Function):

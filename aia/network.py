@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from torch import Tensor, nn
 from torchvision.models import mobilenetv2, resnet
 
-from aia import record
+from aia import fast, record
 from aia.card import model_card
 from aia.config import MIN_INPUT_SIZE, STAGES, AIAConfig
 from aia.errors import AIAError
@@ -102,6 +102,7 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
     Attributes:
         config: As given.
         name: What it was loaded by; empty for a new network.
+        precision: Of inference, see `optimize`.
         backbone: torchvision's trunk without its classifier, its weights under torchvision's names.
         head: One linear layer per frame; the clip's logits are the mean over frames.
     """
@@ -110,6 +111,7 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         super().__init__()
         self.config = config
         self.name = ""
+        self.precision, self._optimized = "float32", False
         if config.arch == "mobilenet_v2":
             self.backbone = mobilenetv2.mobilenet_v2(block=InvertedResidual)
             width = self.backbone.last_channel
@@ -151,11 +153,24 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         """Where the weights are."""
         return self.head.weight.device
 
-    def optimize(self) -> AIANet:
-        """Makes the network quicker on a CPU and changes its logits by rounding only; returns the network itself.
+    def optimize(self, precision: str = "float32") -> AIANet:
+        """Makes the network quicker; returns the network itself.
 
-        Features lie channels last, and the gates take their compiled passes where those can run (`fused.py`).
+        For inference (eval mode, no gradients) the trunk runs in its quick form, see `fast.py`: the same logits but for
+        rounding. In training features lie channels last, and the gates take compiled passes (`fused.py`).
+
+        Args:
+            precision: Of inference: "float32", or "bfloat16" or "float16" where the device is fast at it; "auto" for the
+                quickest here.
+
+        Raises:
+            AIAError: Another precision.
         """
+        if precision == "auto":
+            precision = fast.best_precision(self.config.arch, self.device)
+        if precision not in fast.PRECISIONS:
+            raise AIAError(f"A network runs in auto, {', '.join(fast.PRECISIONS)}, not {str(precision)[:60]!r}.")
+        self.precision, self._optimized = precision, True
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(memory_format=torch.channels_last)
@@ -164,6 +179,14 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
             elif isinstance(module, nn.ReLU | nn.ReLU6):
                 module.inplace = False  # in training autograd would copy the feature behind a gate for it
         return self
+
+    def _features(self, x: Tensor) -> Tensor:
+        """Frames `[B * T, 3, H, W]` -> `[B * T, width]`."""
+        if not self._optimized or self.training or torch.is_grad_enabled():
+            return self.backbone(x)
+        run = fast.backbone(self, self.precision)
+        dtype = torch.float32 if run is self.backbone else fast.PRECISIONS[self.precision]
+        return run(x.to(dtype, memory_format=torch.channels_last)).float()
 
     def forward(self, x: Tensor) -> Tensor:
         """Classifies clips.
@@ -183,7 +206,7 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
             )
         batch, segments = x.shape[:2]
         with record.clip_of(segments):
-            features = self.backbone(x.flatten(0, 1))  # [B * T, 3, H, W] -> [B * T, width]
+            features = self._features(x.flatten(0, 1))  # [B * T, 3, H, W] -> [B * T, width]
         logits = self.head(self.dropout(features))
         return logits.unflatten(0, (batch, segments)).mean(dim=1)
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from aia.errors import AIAError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MODES = ("identity", "mean", "scale", "shuffle")
 SHUFFLE_SEED = 154  # one that mixes 8 and 16 frames well: old and new place are uncorrelated (|r| < 0.05)
@@ -147,6 +148,17 @@ def num_segments() -> int:
     return _num_segments.get()
 
 
+def is_recording() -> bool:
+    """Whether anybody looks at the gates of the pass that is running."""
+    return _recording.get() is not None
+
+
+def keeps_features() -> bool:
+    """Whether the inputs and outputs of the modules are wanted too."""
+    seen = _recording.get()
+    return seen is not None and seen.features
+
+
 def visit_gate(site: Site, gate: Tensor) -> Tensor:
     """Called by a unit with the gate it computed; returns the gate to use."""
     seen = _recording.get()
@@ -154,6 +166,8 @@ def visit_gate(site: Site, gate: Tensor) -> Tensor:
         return gate
     gate = _switched(gate, site, seen.switches)
     if seen.per_clip:
+        import torch  # takes seconds the first time, and a switch can be named without
+
         clips = zip(gate.split(1), seen.per_clip, strict=True)
         gate = torch.cat([_switched(one, site, switches) for one, switches in clips])
     seen.gates[site] = gate.detach()

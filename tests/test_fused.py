@@ -18,8 +18,8 @@ SHAPES = [(2, 8, 24, 7, 5), (1, 3, 16, 1, 4), (2, 1, 8, 4, 4), (1, 8, 10, 2, 1),
 
 
 def error(got: torch.Tensor, wanted: torch.Tensor) -> float:
-    """Largest difference over the largest value."""
-    return ((got - wanted).abs().max() / wanted.abs().max().clamp(min=1e-6)).item()
+    """Largest difference over the largest value, or over 0.01 where all are smaller (sums that come to nearly nothing)."""
+    return ((got - wanted).abs().max() / wanted.abs().max().clamp(min=1e-2)).item()
 
 
 @needs_compiler

@@ -1,0 +1,248 @@
+"""The quick form of a network gives what `network.py` and `gates.py` give, and never an answer of weights that are gone."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from conftest import LABELS, small_net
+from torch import nn
+
+import aia
+from aia import fast, native, record
+from aia.config import ATTENTIONS
+from aia.gates import Attention
+
+COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="without-a-compiler")]
+SHAPES = [
+    (1, 8, 64, 9, 7),
+    (2, 5, 24, 7, 5),
+    (1, 3, 16, 1, 4),
+    (2, 1, 8, 4, 4),
+    (1, 8, 10, 2, 1),
+    (1, 2, 1, 3, 3),
+    (1, 4, 40, 33, 18),
+]
+
+
+@pytest.fixture
+def compiled(request, monkeypatch):
+    """Whether the compiled passes may be used in a test."""
+    if request.param and native.library("fast.c") is None:
+        pytest.skip("no C compiler here: gates.py runs instead")
+    if not request.param:
+        monkeypatch.setattr(fast, "_passes", lambda dtype: None)
+    return request.param
+
+
+def error(got: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Largest difference over the largest value."""
+    return ((got.double() - wanted.double()).abs().max() / wanted.double().abs().max()).item()
+
+
+def sharp(attention: str) -> Attention:
+    """A module with lively weights."""
+    module = Attention(attention, "block").eval()
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.2, 2)
+        elif tensor.is_floating_point():
+            tensor.add_(0.5 * torch.randn_like(tensor))
+    return module
+
+
+@pytest.mark.parametrize("compiled", COMPILED, indirect=True)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("attention", ATTENTIONS[1:])
+def test_a_module_gives_what_gates_py_gives(attention, shape, compiled):
+    torch.manual_seed(0)
+    module, (b, t, c, h, w) = sharp(attention), shape
+    x = torch.randn(b * t, c, h, w).contiguous(memory_format=torch.channels_last)
+    quick = fast._Gates(module, fast.RELU6, x.device, torch.float32)
+    with torch.inference_mode(), record.clip_of(t):
+        with record.recording() as wanted_gates:
+            wanted = module(x).clamp(0, 6)
+        with record.recording() as gates:
+            got = quick(x.clone(memory_format=torch.channels_last))
+    assert error(got, wanted) < 1e-5
+    assert gates.gates.keys() == wanted_gates.gates.keys()
+    for site, gate in wanted_gates.gates.items():
+        assert gates.gates[site].shape == gate.shape
+        assert (gates.gates[site] - gate).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [64, 75])
+@pytest.mark.parametrize(
+    ("arch", "temporal", "attention"),
+    [
+        *(("resnet18", "tsn", attention) for attention in ATTENTIONS),
+        *(("mobilenet_v2", "tsm", attention) for attention in ("none", "cinst", "stinc", "stinc->cinst")),
+        *(("resnet50", "tsm", attention) for attention in ("none", "cinst", "stinc+cinst")),
+    ],
+)
+def test_a_network_gives_what_network_py_gives(arch, temporal, attention, size):
+    net = small_net(attention, temporal, arch, size=64)
+    clip = torch.randn(2, 3, 3, size, size - 4, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        with record.recording(features=True) as wanted_seen:
+            wanted = net(clip)
+        exact = copy.deepcopy(net).double()(clip.double())
+        with record.recording(features=True) as seen:
+            got = net.optimize()(clip)
+        plain = net(clip)
+    # As near to the exact numbers as the reference, which is itself off by rounding.
+    assert error(got, exact) < 1e-5 + 2 * error(wanted, exact)
+    assert error(plain, got) < 1e-6  # without a recorder the last product and the activation are one
+    for kept, wanted_kept in (
+        (seen.gates, wanted_seen.gates),
+        (seen.inputs, wanted_seen.inputs),
+        (seen.outputs, wanted_seen.outputs),
+    ):
+        assert kept.keys() == wanted_kept.keys()
+        assert all(error(kept[key], wanted_kept[key]) < 1e-4 for key in kept)
+
+
+def test_shipped_models_say_the_same(video):
+    for name in aia.available_models():
+        clip = aia.read_clip(video, 8)
+        wanted, got = (aia.inspect(aia.load(name, device="cpu", optimize=quick), clip) for quick in (False, True))
+        assert abs(got.probabilities - wanted.probabilities).max() < 1e-5
+        for one, other in zip(got.blocks, wanted.blocks, strict=True):
+            assert abs(one.spatiotemporal_map - other.spatiotemporal_map).max() < 1e-5
+
+
+@pytest.mark.parametrize("arch", ["resnet50", "mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize("attention", ["none", "cinst", "stinc", "c->st", "stinc-2022-06"])
+def test_half_precision_agrees(arch, attention):
+    net = small_net(attention, "tsm", arch, size=64)
+    net.head.weight.data *= 10  # probabilities that differ
+    clips = torch.randn(6, 4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        wanted = net(clips).softmax(1)
+        got = net.optimize("bfloat16")(clips).softmax(1)
+    assert (got - wanted).abs().max() < 0.02
+    sure = wanted.topk(2).values.diff().abs().squeeze() > 0.04
+    assert (got.argmax(1) == wanted.argmax(1))[sure].all()
+
+
+@pytest.mark.parametrize("mode", ["identity", "mean", "scale", "shuffle"])
+@pytest.mark.parametrize("attention", ["cinst", "stinc", "stinc+cinst", "stinc-2022-06"])
+def test_switches_work_alike(attention, mode):
+    net = small_net(attention, "tsn", "resnet18", size=64)
+    clip = torch.randn(2, 5, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    switches = [aia.Switch(mode, "layer2", "H", 0.5), aia.Switch(mode, "*", "C", 2.0)]
+    answers = []
+    for quick in (False, True):
+        net = net.optimize() if quick else net
+        with torch.inference_mode(), record.recording(switches, per_clip=[[], [aia.Switch("mean")]]):
+            answers.append(net(clip))
+    assert error(answers[1], answers[0]) < 1e-5
+
+
+def change_in_place(net):
+    with torch.no_grad():
+        net.backbone.layer3[0].conv2.weight.mul_(1.5)
+
+
+def change_a_gate(net):
+    with torch.no_grad():
+        net.backbone.layer3[0].attention.first.C.conv.weight.neg_()
+
+
+def change_by_training(net):
+    net.train()
+    net(torch.randn(2, 3, 3, 64, 64)).square().sum().backward()
+    torch.optim.SGD(net.parameters(), 0.1).step()
+    net.eval()
+
+
+def load_other_weights(net):
+    net.load_state_dict(small_net(size=64, seed=5).state_dict(), assign=True)
+
+
+def replace_a_module(net):
+    net.backbone.layer2[1] = copy.deepcopy(net.backbone.layer2[1])
+    nn.init.zeros_(net.backbone.layer2[1].bn2.weight)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_in_place, change_a_gate, change_by_training, load_other_weights, replace_a_module],
+    ids=lambda f: f.__name__,
+)
+def test_changed_weights_count_at_once(change):
+    net = small_net(size=64).optimize()
+    clip = torch.randn(1, 3, 3, 64, 64, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        before = net(clip)
+    change(net)
+    reference = small_net(size=64)
+    if change is replace_a_module:
+        replace_a_module(reference)
+    reference.load_state_dict(net.state_dict())
+    with torch.inference_mode():
+        got, wanted = net(clip), reference(clip)
+    assert error(got, before) > 1e-3
+    assert error(got, wanted) < 1e-5
+
+
+def test_hooks_of_a_user_are_called():
+    net, seen = small_net(size=64).optimize(), []
+    clip = torch.randn(1, 3, 3, 64, 64)
+    with torch.inference_mode():
+        wanted = net(clip)
+        hook = net.backbone.layer2.register_forward_hook(lambda module, given, out: seen.append(out.shape))
+        got = net(clip)
+    assert len(seen) == 1
+    assert error(got, wanted) < 1e-5
+    hook.remove()
+    with torch.inference_mode():
+        net(clip)
+    assert len(seen) == 1
+
+
+def test_weights_stay_as_they_were_and_can_be_saved_and_copied(tmp_path):
+    net = small_net(size=64)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with torch.inference_mode():
+        wanted = net.optimize()(torch.ones(1, 2, 3, 64, 64))
+        copied = copy.deepcopy(net)(torch.ones(1, 2, 3, 64, 64))
+    after = net.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    net.save_pretrained(tmp_path / "model", config=net.config)
+    with torch.inference_mode():
+        again = aia.load(tmp_path / "model", device="cpu")(torch.ones(1, 2, 3, 64, 64))
+    assert error(copied, wanted) < 1e-6 and error(again, wanted) < 1e-6
+
+
+def test_gradients_pass_through_an_optimised_network():
+    net = small_net(size=64).optimize()
+    clip = torch.randn(1, 2, 3, 64, 64, requires_grad=True)
+    net(clip)[0, 0].backward()
+    assert clip.grad.abs().sum() > 0
+
+
+def test_an_unknown_precision_is_refused(tmp_path):
+    net = small_net()
+    net.save_pretrained(tmp_path, config=net.config)
+    with pytest.raises(aia.AIAError, match="float32"):
+        aia.load(tmp_path, precision="int4")
+
+
+def test_the_result_and_its_program_say_the_precision(video, tmp_path):
+    net = small_net()
+    net.save_pretrained(tmp_path, config=net.config)
+    seen = aia.inspect(aia.load(tmp_path, device="cpu", precision="bfloat16"), aia.read_clip(video, 8))
+    assert seen.precision == "bfloat16" and set(seen.scores) == set(LABELS)
+    from aia.snippet import as_python
+
+    assert "precision='bfloat16'" in as_python("m", "v.mp4", aia.View(), precision=seen.precision)
+    assert "precision" not in as_python("m", "v.mp4", aia.View())
+
+
+def test_the_quickest_precision_is_half_only_where_the_processor_multiplies_it():
+    cpu = torch.device("cpu")
+    assert fast.best_precision("mobilenet_v2", cpu) == "float32"
+    quick = native.multiplies_bfloat16() and native.library("fast.c") is not None
+    assert fast.best_precision("resnet50", cpu) == ("bfloat16" if quick else "float32")
