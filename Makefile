@@ -36,8 +36,8 @@ format: .venv/.dev ## ruff's fixes and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/.app ## time decoding, the network, gates, drawing and the whole request
-	$(PY) -m aia bench $(ARGS)
+bench: .venv/.bench ## time everything and put the tables into the README; one part: make bench ARGS=forward
+	$(PY) -m aia bench $(if $(ARGS),$(ARGS),--update)
 
 examples: .venv/.app ## draw assets/examples again
 	$(PY) -m aia.training.examples assets/examples
@@ -75,6 +75,12 @@ clean: ## remove .venv, caches and builds; runs/ stays
 	@echo "Installing $< into .venv: some GB for torch, a few minutes the first time."
 	@$(PY) -m pip install -q --disable-pip-version-check -r $<
 	@touch .venv/.app $@
+
+# Without its dependencies: they would put another build of OpenCV over ours, one that needs libGL.
+.venv/.bench: .venv/.dev
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps grad-cam ttach
+	@$(PY) -m pip install -q --disable-pip-version-check scikit-learn
+	@touch $@
 
 .venv/bin/pip:
 	@for python in $(PYTHONS); do \

@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 import aia
+from aia import document
 from aia.cli import DEFAULT_MODEL, main
 from aia.hub import CHECKPOINTS
 from aia.training import report
@@ -56,7 +57,7 @@ def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
 def test_the_readme_and_the_cards_say_what_the_stored_logits_say():
     runs = read_results()
-    assert report.tables(runs) in report.README.read_text(encoding="utf-8"), "python -m aia evaluate --update"
+    assert report.tables(runs) in document.README.read_text(encoding="utf-8"), "python -m aia evaluate --update"
     for name in shipped():
         assert report.card(name, runs) == (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8"), name
 

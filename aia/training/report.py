@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult
 from matplotlib.figure import Figure
 from safetensors import safe_open
 
+from aia import document
 from aia.card import model_card
 from aia.config import ATTENTIONS, AIAConfig
 from aia.errors import AIAError
@@ -20,8 +21,6 @@ from aia.training.evaluate import Run, recipe_of
 from aia.training.paths import NO_GESTURE
 from aia.training.ship import folds, of_setting, shipped
 
-README = CHECKPOINTS.parent / "README.md"
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 PAIRS = (("swipe up", "swipe down"), ("swipe left", "swipe right"), ("check mark", "caret"))
 SHIPPED = tuple((temporal, attention) for temporal in ("tsn", "tsm") for attention in ("none", "cinst", "stinc"))
 TSN = tuple(("tsn", attention) for attention in ATTENTIONS if attention != "stinc-2022-06")
@@ -85,7 +84,7 @@ def tables(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def update(runs: Mapping[str, Run], readme: Path = README, checkpoints: Path = CHECKPOINTS) -> list[Path]:
+def update(runs: Mapping[str, Run], readme: Path = document.README, checkpoints: Path = CHECKPOINTS) -> list[Path]:
     """Writes the tables between the README's markers, and card and reliability figure of every shipped model.
 
     Returns:
@@ -94,13 +93,8 @@ def update(runs: Mapping[str, Run], readme: Path = README, checkpoints: Path = C
     Raises:
         AIAError: The README lacks a marker, a shipped model's run is not among the runs, or they are about other labels.
     """
-    text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise AIAError(f"{readme.name} needs the lines {BEGIN} and {END}; the tables come between them.")
     cards = {name: card(name, runs, checkpoints) for name in shipped(checkpoints)}
-    readme.write_text(f"{before}{BEGIN}\n\n{tables(runs, checkpoints)}\n\n{END}{after}", encoding="utf-8")
+    document.put("results", tables(runs, checkpoints), readme)
     written = [readme]
     for name, content in cards.items():
         files = [checkpoints / name / "README.md"]
