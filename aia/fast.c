@@ -39,10 +39,10 @@ INLINE float load(element v) { return v; }
 INLINE element store(float f) { return f; }
 #endif
 
-// A pooled map [L, M, N] lies in rows with LANES zeros before each and after the last, so that a tap may look past a row's
-// ends. A unit's two maps follow each other, the maximum and the sum: [B, 2, MAP].
-#define ROW(N) ((size_t)(N) + LANES)
-#define MAP(L, M, N) ((size_t)(L) * (M) * ROW(N) + 2 * LANES)
+// A pooled map [L, M, N] lies in rows of whole vectors. A unit's two maps follow each other, the maximum and the sum:
+// [B, 2, MAP]; what lies behind each keeps them from falling on the same places of the cache.
+#define ROW(N) (((size_t)(N) + LANES - 1) / LANES * LANES)
+#define MAP(L, M, N) ((size_t)(L) * (M) * ROW(N) + LANES)
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 INLINE vec at(const float *values) {
@@ -70,6 +70,12 @@ INLINE float exponential(float v) {
     return p * power;
 }
 
+INLINE int not_finite(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return (bits & 0x7f800000) == 0x7f800000;
+}
+
 INLINE float inverse(float v) { // of a normal number above 0, to one unit in the last place; a division takes much longer
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -82,19 +88,14 @@ INLINE float inverse(float v) { // of a normal number above 0, to one unit in th
 
 INLINE float sigmoid(float v) { return inverse(1 + exponential(-smaller(larger(v, -80), 80))); }
 
-static void margins(float *maps, int count, int L, int M, int N) {
-    int rows = L * M + 1;
-#pragma omp for schedule(static) nowait
-    for (int r = 0; r < count * rows; r++) put(maps + r / rows * MAP(L, M, N) + r % rows * ROW(N), (vec){0});
-}
-
 // One unit: sigmoid(k * maps + shift) for 3x3x3 taps, the batch norm's scale folded into them; the second map holds sums
-// over `pooled` values.
-static void respond(const float *maps, int pooled, const float *k, float shift, int B, int L, int M, int N, float *gate) {
+// over `pooled` values. Returns whether a value is not finite, which a sigmoid would hide.
+static int respond(const float *maps, int pooled, const float *k, float shift, int B, int L, int M, int N, float *gate) {
+    int wild = 0;
     float taps[54];
     for (int i = 0; i < 54; i++) taps[i] = i < 27 ? k[i] : k[i] / pooled;
     // What a row gives to the value after, at and before its own; sums of two vectors at once keep the processor busy.
-    float before[ROW(N) + 2 * LANES], same[ROW(N) + LANES], after[ROW(N) + LANES], zeros[ROW(N) + 2 * LANES];
+    float before[ROW(N) + 2 * LANES], same[ROW(N) + LANES], after[ROW(N) + 2 * LANES], zeros[ROW(N) + LANES];
     memset(before, 0, sizeof before), memset(zeros, 0, sizeof zeros);
 #pragma omp for schedule(static) nowait
     for (int line = 0; line < B * L * M; line++) {
@@ -104,7 +105,7 @@ static void respond(const float *maps, int pooled, const float *k, float shift, 
             for (int i = 0; i < 3; i++)
                 for (int j = 0; j < 3; j++) {
                     int from = l + i - 1, at = m + j - 1, inside = from >= 0 && from < L && at >= 0 && at < M;
-                    const float *row = maps + (2 * b + f) * MAP(L, M, N) + ((size_t)from * M + at) * ROW(N) + LANES;
+                    const float *row = maps + (2 * b + f) * MAP(L, M, N) + ((size_t)from * M + at) * ROW(N);
                     rows[(f * 3 + i) * 3 + j] = inside ? row : zeros;
                 }
         for (int n = 0; n < N; n += 2 * LANES) {
@@ -119,9 +120,14 @@ static void respond(const float *maps, int pooled, const float *k, float shift, 
             put(same + n, s0), put(same + LANES + n, s1);
             put(after + n, z0), put(after + LANES + n, z1);
         }
-        after[N] = 0;
-        for (int n = 0; n < N; n++) gate[(size_t)line * N + n] = sigmoid(before[LANES + n - 1] + same[n] + after[n + 1] + shift);
+        after[N] = 0; // no value lies there, nor at before[LANES - 1]
+        for (int n = 0; n < N; n++) {
+            float v = before[LANES + n - 1] + same[n] + after[n + 1] + shift;
+            wild |= not_finite(v);
+            gate[(size_t)line * N + n] = sigmoid(v);
+        }
     }
+    return wild;
 }
 
 INLINE vec values_of(const element *x, int n) {
@@ -174,7 +180,7 @@ INLINE void pool(const element *x, const float *u, int n, int nt, int nh, size_t
         }
     }
     for (int i = 0; i < nt; i++)
-        for (int j = 0; j < nh; j++) { // what lies beyond C is the next row's margin
+        for (int j = 0; j < nh; j++) {
             put(m.w + i * w_frame + j * ROW(C), max[i][j]), put(m.w + m.w_sum + i * w_frame + j * ROW(C), sum[i][j]);
         }
 }
@@ -186,21 +192,22 @@ static void begin(float *maxima, size_t sums, int rows, int C) { // LANES channe
 // Bytes of room for the pooled maps of `gates_thw` and of `gate_c`.
 size_t room(int B, int T, int H, int W, int C) {
     size_t thw = MAP(H, W, C) + MAP(T, W, C) + MAP(T, H, C), c = MAP(T, H, W);
-    return 2 * B * (thw > c ? thw : c) * sizeof(float);
+    return (2 * B * (thw > c ? thw : c) + LANES) * sizeof(float);
 }
 
-// The gates of the units T, H and W for x . u; u may be NULL for 1.
-void gates_thw(const element *x, const float *u, int B, int T, int H, int W, int C, const float *kt, const float *kh,
+// The gates of the units T, H and W for x . u; u may be NULL for 1. Returns whether a value is not finite.
+int gates_thw(const element *x, const float *u, int B, int T, int H, int W, int C, const float *kt, const float *kh,
                const float *kw, float shift_t, float shift_h, float shift_w, float *maps, float *gt, float *gh, float *gw) {
     float *pt = maps, *ph = pt + 2 * B * MAP(H, W, C), *pw = ph + 2 * B * MAP(T, W, C);
     int blocks = (C + LANES - 1) / LANES, parts = blocks < THREADS ? blocks : THREADS;
     size_t frame = (size_t)H * W;
-#pragma omp parallel
+    int wild = 0;
+#pragma omp parallel reduction(| : wild)
     {
 #pragma omp for schedule(static) // threads share the clips' channels, so that no sum has two of them
         for (int part = 0; part < B * parts; part++) {
             int b = part / parts, from = part % parts * blocks / parts, to = (part % parts + 1) * blocks / parts;
-            Maps all = {pt + 2 * b * MAP(H, W, C) + LANES, ph + 2 * b * MAP(T, W, C) + LANES, pw + 2 * b * MAP(T, H, C) + LANES,
+            Maps all = {pt + 2 * b * MAP(H, W, C), ph + 2 * b * MAP(T, W, C), pw + 2 * b * MAP(T, H, C),
                         MAP(H, W, C), MAP(T, W, C), MAP(T, H, C)};
             for (int c = from * LANES; c < to * LANES; c += LANES)
                 begin(all.t + c, all.t_sum, H * W, C), begin(all.h + c, all.h_sum, T * W, C);
@@ -226,27 +233,27 @@ void gates_thw(const element *x, const float *u, int B, int T, int H, int W, int
                                     nh == 2 ? POOL(n, 1, 2) : POOL(n, 1, 1);
                             }
         }
-        margins(pt, 2 * B, H, W, C), margins(ph, 2 * B, T, W, C), margins(pw, 2 * B, T, H, C);
-#pragma omp barrier
-        respond(pt, T, kt, shift_t, B, H, W, C, gt);
-        respond(ph, H, kh, shift_h, B, T, W, C, gh);
-        respond(pw, W, kw, shift_w, B, T, H, C, gw);
+        wild |= respond(pt, T, kt, shift_t, B, H, W, C, gt);
+        wild |= respond(ph, H, kh, shift_h, B, T, W, C, gh);
+        wild |= respond(pw, W, kw, shift_w, B, T, H, C, gw);
     }
+    return wild;
 }
 
 INLINE float mean_gate(const float *R gt, const float *R gh, const float *R gw, int c) {
     return (gt[c] + gh[c] + gw[c]) * (1 / 3.0f);
 }
 
-// The gate of the unit C for x, or for x . (gt + gh + gw) / 3 where gt is not NULL.
-void gate_c(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, const float *k,
+// The gate of the unit C for x, or for x . (gt + gh + gw) / 3 where gt is not NULL. Returns whether a value is not finite.
+int gate_c(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, const float *k,
             float shift, float *maps, float *u) {
-#pragma omp parallel
+    int wild = 0;
+#pragma omp parallel reduction(| : wild)
     {
 #pragma omp for schedule(static)
         for (int line = 0; line < B * T * H; line++) {
             int b = line / (T * H), t = line / H % T, h = line % H;
-            float *maximum = maps + 2 * b * MAP(T, H, W) + ((size_t)t * H + h) * ROW(W) + LANES, *sum = maximum + MAP(T, H, W);
+            float *maximum = maps + 2 * b * MAP(T, H, W) + ((size_t)t * H + h) * ROW(W), *sum = maximum + MAP(T, H, W);
             for (int w = 0; w < W; w++) {
                 const element *R row = x + ((size_t)line * W + w) * C;
                 const float *R a = gt ? gt + (((size_t)b * H + h) * W + w) * C : NULL, *R d = gt ? gh + (((size_t)b * T + t) * W + w) * C : NULL,
@@ -265,10 +272,9 @@ void gate_c(const element *x, const float *gt, const float *gh, const float *gw,
                 maximum[w] = m, sum[w] = s;
             }
         }
-        margins(maps, 2 * B, T, H, W);
-#pragma omp barrier
-        respond(maps, C, k, shift, B, T, H, W, u);
+        wild |= respond(maps, C, k, shift, B, T, H, W, u);
     }
+    return wild;
 }
 
 // y = x . (gt + gh + gw) / 3, held between low and high (an activation); y may be x.

@@ -36,6 +36,10 @@ _thread = threading.local()
 Backbone = Callable[[Tensor], Tensor]
 
 
+class NotFinite(ArithmeticError):
+    """A feature holds a value that is no number, or too large for one; the activations to come would hide it."""
+
+
 def backbone(network: nn.Module, precision: str) -> Backbone:
     """The quick form of a network's trunk, or the trunk itself where somebody hooked one of its modules.
 
@@ -245,7 +249,7 @@ class _Gates:
                 v = module(v, NONE, v)
             return self.modules[-1](v, self.activation, v).flatten(0, 1).permute(0, 3, 1, 2)
         if keep:
-            record.visit_block(self.block, v.permute(0, 1, 4, 2, 3), out.permute(0, 1, 4, 2, 3))
+            record.visit_block(self.block, *(y.permute(0, 1, 4, 2, 3).float() for y in (v, out)))
         return out.clamp_(*self.activation).flatten(0, 1).permute(0, 3, 1, 2)
 
 
@@ -278,7 +282,8 @@ class _Module:
         gates = (u,) if self.kind in ("C", "STinC") else thw
         out = torch.empty_like(x) if out is None else out
         low, high = (max(-_LARGEST, min(_LARGEST, value)) for value in activation)
-        self._call("apply_c" if len(gates) == 1 else "apply_thw", x, *gates, *x.shape, low, high, out)
+        apply = self.passes.apply_c if len(gates) == 1 else self.passes.apply_thw
+        native.call(apply, x, *gates, *x.shape, low, high, out)
         return out
 
     def _gates_thw(self, x: Tensor, u: Tensor | None) -> tuple[Tensor, ...]:
@@ -286,16 +291,17 @@ class _Module:
         shapes = {"T": (b, h, w, c), "H": (b, t, w, c), "W": (b, t, h, c)}
         gates = {axis: torch.empty(shape) for axis, shape in shapes.items()}
         taps, shifts = [self.taps[axis] for axis in "THW"], [self.shifts[axis] for axis in "THW"]
-        self._call("gates_thw", x, u, *x.shape, *taps, *shifts, self._room(x), *gates.values())
+        self._gate("gates_thw", x, u, *x.shape, *taps, *shifts, self._room(x), *gates.values())
         return tuple(_visited(self.units[axis], gate) for axis, gate in gates.items())
 
     def _gate_c(self, x: Tensor, *thw: Tensor) -> Tensor:
         gate = torch.empty(x.shape[:4])
-        self._call("gate_c", x, *(thw or (None,) * 3), *x.shape, self.taps["C"], self.shifts["C"], self._room(x), gate)
+        self._gate("gate_c", x, *(thw or (None,) * 3), *x.shape, self.taps["C"], self.shifts["C"], self._room(x), gate)
         return _visited(self.units["C"], gate)
 
-    def _call(self, name: str, *arguments: Tensor | float | int | None) -> None:
-        native.call(getattr(self.passes, name), *arguments)
+    def _gate(self, name: str, *arguments: Tensor | float | int | None) -> None:
+        if native.call(getattr(self.passes, name), *arguments):
+            raise NotFinite
 
     def _room(self, x: Tensor) -> Tensor:
         """Room for pooled maps, kept by the thread: fresh memory costs as much as filling it."""

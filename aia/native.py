@@ -77,9 +77,9 @@ def multiplies_bfloat16() -> bool:
     return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(_processor().split())
 
 
-def call(function: ctypes._CFuncPtr, *arguments: Tensor | float | int | None) -> None:
-    """Calls a C function: a tensor is passed as where its values lie, None as NULL."""
+def call(function: ctypes._CFuncPtr, *arguments: Tensor | float | int | None) -> int:
+    """Calls a C function: a tensor is passed as where its values lie, None as NULL; returns what an int function does."""
     if function.argtypes is None:
         kinds = {int: ctypes.c_int, float: ctypes.c_float}
         function.argtypes = [kinds.get(type(value), ctypes.c_void_p) for value in arguments]
-    function(*[value.data_ptr() if isinstance(value, Tensor) else value for value in arguments])
+    return function(*[value.data_ptr() if isinstance(value, Tensor) else value for value in arguments])

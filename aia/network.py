@@ -186,7 +186,10 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
             return self.backbone(x)
         run = fast.backbone(self, self.precision)
         dtype = torch.float32 if run is self.backbone else fast.PRECISIONS[self.precision]
-        return run(x.to(dtype, memory_format=torch.channels_last)).float()
+        try:
+            return run(x.to(dtype, memory_format=torch.channels_last)).float()
+        except fast.NotFinite:
+            return x.new_full((len(x), self.head.in_features), torch.nan)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classifies clips.

@@ -13,6 +13,7 @@ import aia
 from aia import fast, native, record
 from aia.config import ATTENTIONS
 from aia.gates import Attention
+from aia.lesson import lesson
 
 COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="without-a-compiler")]
 SHAPES = [
@@ -241,8 +242,26 @@ def test_the_result_and_its_program_say_the_precision(video, tmp_path):
     assert "precision" not in as_python("m", "v.mp4", aia.View())
 
 
+def test_half_precision_can_be_recorded_switched_and_followed_stage_by_stage(clip):
+    net = small_net("cinst", "tsm", "resnet18").optimize("bfloat16")
+    seen = aia.inspect(net, clip, switches=[aia.Switch("mean", "layer2.0")], features=True)
+    block = seen.block("layer3.0")
+    assert abs(block.apply(block.input) - block.output).max() < 0.01 * abs(block.output).max()
+    units = lesson(net, clip, "layer3.0").units
+    assert abs(units["C"].gate - aia.inspect(net, clip).block("layer3.0").gates["C"]).max() < 1e-3
+
+
 def test_the_quickest_precision_is_half_only_where_the_processor_multiplies_it():
     cpu = torch.device("cpu")
     assert fast.best_precision("mobilenet_v2", cpu) == "float32"
     quick = native.multiplies_bfloat16() and native.library("fast.c") is not None
     assert fast.best_precision("resnet50", cpu) == ("bfloat16" if quick else "float32")
+
+
+@pytest.mark.parametrize("attention", ["c", "st", "cinst", "stinc"])
+def test_numbers_that_overflow_are_not_hidden(attention, clip):
+    net = small_net(attention, "tsn", "resnet18").optimize()
+    with torch.no_grad():
+        net.backbone.layer2[0].conv1.weight.mul_(1e38)
+    with pytest.raises(aia.AIAError, match="not finite"):
+        aia.inspect(net, clip)
