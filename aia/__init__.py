@@ -8,15 +8,20 @@ Example:
     >>> seen.label, seen.block("features.3").spatiotemporal_map.shape  # doctest: +SKIP
 """
 
-from aia.config import AIAConfig
-from aia.errors import AIAError
-from aia.hub import available_models, load
-from aia.inspection import Inspection, inspect
-from aia.network import AIANet
-from aia.record import Switch
-from aia.video import Clip, read_clip
-from aia.view import View
-from aia.whatif import rank_blocks
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aia.config import AIAConfig
+    from aia.errors import AIAError
+    from aia.hub import available_models, load
+    from aia.inspection import Inspection, inspect
+    from aia.network import AIANet
+    from aia.record import Switch
+    from aia.video import Clip, read_clip
+    from aia.view import View
+    from aia.whatif import rank_blocks
 
 __all__ = [
     "AIAConfig",
@@ -32,3 +37,31 @@ __all__ = [
     "rank_blocks",
     "read_clip",
 ]
+# Each name comes from its module when it is first asked for, so that reading a video, or --help, loads no torch.
+_MODULES = {
+    "AIAConfig": "config",
+    "AIAError": "errors",
+    "AIANet": "network",
+    "Clip": "video",
+    "Inspection": "inspection",
+    "Switch": "record",
+    "View": "view",
+    "available_models": "hub",
+    "inspect": "inspection",
+    "load": "hub",
+    "rank_blocks": "whatif",
+    "read_clip": "video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
+    if find_spec(f"{__name__}.{name}"):  # a module of the library, such as aia.video
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -63,7 +64,7 @@ def model_card(
         pipeline_tag="video-classification",
         tags=["attention-in-attention", "video-classification", config.arch, config.temporal, config.attention],
     )
-    labels = ", ".join(f"`{label}`" for label in config.labels[:50]) + (" ..." if config.num_classes > 50 else "")
+    labels = ", ".join(map(_verbatim, config.labels[:50])) + (" ..." if config.num_classes > 50 else "")
     resize = (
         " x ".join(map(str, config.resize)) if isinstance(config.resize, tuple) else f"shorter side {config.resize}"
     )
@@ -88,6 +89,12 @@ def model_card(
     written = [(title, text) for title, text in sections.items() if text]
     body = "\n\n".join(f"{'##' if i else '#'} {title}\n\n{text}" for i, (title, text) in enumerate(written))
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
+
+
+def _verbatim(label: str) -> str:
+    """A label as Markdown that shows it and nothing else: marked by more backticks than it has in a row."""
+    marks = "`" * (1 + max(map(len, re.findall("`+", label)), default=0))
+    return f"{marks}{label}{marks}" if len(marks) == 1 else f"{marks} {label} {marks}"
 
 
 def _answering(config: AIAConfig) -> str:

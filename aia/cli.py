@@ -40,6 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("classify", help="label videos")
     command.add_argument("videos", nargs="+", metavar="VIDEO")
     command.add_argument("--json", action="store_true", help="one JSON object a line for each file")
+    command.add_argument(
+        "--batch",
+        type=int,
+        nargs="?",
+        const=4,
+        default=1,
+        metavar="N",
+        help="clips that go through the network at a time (4 where N is left out, else 1)",
+    )
     _model_options(command)
     command.set_defaults(run=_classify)
 
@@ -119,8 +128,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own; otherwise some are drawn")
     command.add_argument("--repeats", type=int, default=9)
     command.add_argument("--json", type=Path, metavar="FILE", help="write the tables to this file too")
+    command.add_argument("--update", action="store_true", help="put the tables into the README")
     _model_options(command)
     command.set_defaults(run=_bench)
+
+    command = commands.add_parser("soak", help="many good, bad and hostile clients at once, each answer checked")
+    command.add_argument("--minutes", type=float, default=15)
+    command.add_argument("--clients", type=int, default=8)
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=_soak)
     return parser
 
 
@@ -128,28 +144,27 @@ def _model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", default=DEFAULT_MODEL, help=f"shipped name, folder or user/repo ({DEFAULT_MODEL})")
     command.add_argument("--revision", help="of a Hub repository")
     command.add_argument("--device", choices=("cpu", "cuda", "mps"), help="the fastest one by default")
+    command.add_argument("--precision", choices=("float32", "bfloat16", "float16", "auto"), default="float32")
 
 
 def _load(options: argparse.Namespace) -> Any:
     from aia.hub import load  # torch takes seconds to import; --help should not
 
-    return load(options.model, revision=options.revision, device=options.device, optimize=True)
+    return load(options.model, revision=options.revision, device=options.device, precision=options.precision)
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from aia.inspection import inspect
-    from aia.video import read_clip
+    from aia.batch import classify
 
-    model = _load(options)
+    if options.batch < 1:
+        raise AIAError(f"A batch has one clip or more, not {options.batch}.")
     failed = False
-    for video in options.videos:
-        try:
-            seen = inspect(model, read_clip(video, model.config.num_segments))
-        except AIAError as error:
+    for video, seen in zip(options.videos, classify(_load(options), options.videos, batch=options.batch), strict=True):
+        if isinstance(seen, AIAError):
             failed = True
-            print(error, file=sys.stderr)
+            print(seen, file=sys.stderr)
             if options.json:
-                print(json.dumps({"file": video, "error": str(error)}), flush=True)
+                print(json.dumps({"file": video, "error": str(seen)}), flush=True)
             continue
         if options.json:
             answer = {
@@ -159,10 +174,10 @@ def _classify(options: argparse.Namespace) -> int:
                 "scores": seen.scores,
                 "model": options.model,
             }
-            print(json.dumps({**answer, "frames": seen.clip.indices.tolist()}), flush=True)
+            print(json.dumps({**answer, "frames": seen.indices.tolist()}), flush=True)
         else:
             print(f"{video}: {_answer(seen)}", flush=True)
-            for warning in seen.clip.warnings:
+            for warning in seen.warnings:
                 print(f"  {warning}", file=sys.stderr)
     return int(failed)
 
@@ -230,7 +245,7 @@ def _evaluate_models(options: argparse.Namespace) -> int:
             same = "" if gap is None else f"the same answers in half precision, probabilities within {gap:.4f}"
             print(f"{options.ship}: {same or half}")
             continue
-        model, recipe = load(name, optimize=True), recipe_of(name, options.recipe)
+        model, recipe = load(name), recipe_of(name, options.recipe)
         if options.write:
             run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
             write_results([run], options.write)
@@ -260,7 +275,7 @@ def _localise(options: argparse.Namespace) -> int:
     from aia.hub import load
     from aia.training.localise import localise
 
-    result = localise(load(options.model, optimize=True), clips=options.clips, seed=options.seed)
+    result = localise(load(options.model), clips=options.clips, seed=options.seed)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0
 
@@ -268,17 +283,29 @@ def _localise(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from aia import bench
     from aia.bench.table import Options, machine
+    from aia.document import put
 
     unknown = next((part for part in options.parts if part not in BENCH_PARTS), None)
     if unknown:
         raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(BENCH_PARTS)}.")
-    told = Options(options.model, options.revision, options.device, options.video, options.repeats)
-    print(machine())
-    made = []
+    told = Options(options.model, options.revision, options.device, options.precision, options.video, options.repeats)
+    made, document = [], [f"On {machine()}; median of {options.repeats} paired rounds where times are given:"]
+    print(document[0])
     for part in options.parts or BENCH_PARTS:
         for table in bench.run(part, told):
             print(f"\n{table.to_markdown()}", flush=True)
             made.append({"part": part, **table.to_dict()})
+            document.append(table.to_markdown())
     if options.json:
         options.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if options.update:
+        put("bench", "\n\n".join(document))
     return 0
+
+
+def _soak(options: argparse.Namespace) -> int:
+    from aia.soak import soak
+
+    report = soak(minutes=options.minutes, clients=options.clients, seed=options.seed)
+    print(report.to_markdown())
+    return int(not report.sound)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import numbers
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,12 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
 STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 _LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed
 _INVERTED_RESIDUALS = 17  # of MobileNetV2
+# Characters that a label has no use for: control and invisible ones (they move a terminal's cursor, turn the direction of
+# the text around or hide words), line breaks, halves of a character. Two joiners are part of how some scripts are written.
+_UNSEEN, _JOINERS = ("Cc", "Cf", "Cs", "Zl", "Zp"), "\u200c\u200d"
+_PATH = re.compile(
+    r"~?[\\/]|[A-Za-z]:[\\/]|\.{1,2}[\\/]|.*(://|[\\/]\.\.([\\/]|$))"
+)  # but EGTEA has "Divide/Pull Apart"
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,12 @@ class AIAConfig:
         for label in self.labels:
             if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_LENGTH:
                 raise AIAError(f"A label must be text of 1 to {MAX_LABEL_LENGTH} characters, not {_show(label)}.")
+            if any(unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS for letter in label):
+                raise AIAError(
+                    f"A label must be plain text on one line, without hidden characters, not {_show(label)}."
+                )
+            if _PATH.match(label):
+                raise AIAError(f"A label must be a name and no path or address, not {_show(label)}.")
         if len(set(self.labels)) != len(self.labels):
             raise AIAError("Two labels of the configuration have the same name; give every class its own.")
 
@@ -209,9 +223,13 @@ class AIAConfig:
             AIAError: Missing, not JSON, or not a valid configuration.
         """
         try:
-            if Path(path).stat().st_size > MAX_CONFIG_BYTES:
+            if not Path(path).is_file():  # a pipe or a device could be waited for without end
+                raise OSError
+            with Path(path).open("rb") as file:
+                content = file.read(MAX_CONFIG_BYTES + 1)
+            if len(content) > MAX_CONFIG_BYTES:
                 raise AIAError(f"{Path(path).name} is too large to be config.json of an AIA model.")
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(content.decode("utf-8"))
         except OSError:
             raise AIAError(
                 f"{Path(path).name} cannot be read; a model folder holds config.json and model.safetensors."

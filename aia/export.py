@@ -131,6 +131,7 @@ def summary(seen: Inspection, shown: BlockGates | None = None) -> dict[str, Any]
         "sure": seen.sure,
         "scores": seen.scores,
         "device": seen.device,
+        "precision": seen.precision,
         "seconds": dict(seen.seconds),
         "switches": [vars(switch) for switch in seen.switches],
         "clip": {

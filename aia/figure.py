@@ -6,18 +6,20 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
-import matplotlib.style
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from aia import render
 from aia.errors import AIAError
 from aia.inspection import Inspection
 from aia.view import View, limits, values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SCALE_WORDS = {"absolute": "scale 0 to 1", "clip": "scale of all blocks", "block": "scale of this block"}
 SIDE = 640  # pixels; the longer side of the picture and the film, whatever the size of the clip
@@ -99,6 +101,8 @@ def paper_figure(seen: Inspection, view: View, path: str | Path, format: str) ->
     Raises:
         AIAError: There is no such view of this inspection, or no such format.
     """
+    import matplotlib.style  # here, because only this figure needs it
+
     if format not in FIGURE_FORMATS:
         raise AIAError(f"A figure can be {', '.join(FIGURE_FORMATS)}; choose one of them.")
     view = view.checked(seen)
@@ -164,6 +168,8 @@ _TITLE_LINE, _TIME_LINE, _BELOW = 0.145, 0.18, 0.35
 
 
 def _figure(seen: Inspection, view: View) -> Figure:
+    from matplotlib.figure import Figure
+
     title, subtitle = _title(seen, view)
     pictures = _drawn(seen, view, STRIP_SIDE)
     left, right, below = (_LEFT, _RIGHT, _GAP + _LINE + _BELOW) if seen.blocks else (_GAP, _GAP, _GAP)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -21,12 +22,15 @@ from safetensors import SafetensorError, safe_open
 
 from aia.config import AIAConfig
 from aia.errors import AIAError
-from aia.limits import MAX_CHECKPOINT_BYTES
-from aia.network import AIANet
+from aia.limits import MAX_CHECKPOINT_BYTES, MAX_HEADER_BYTES
+
+if TYPE_CHECKING:  # torch takes seconds to import, and which models there are can be said without
+    import torch
+
+    from aia.network import AIANet
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # the Hub's own rule
 _NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # in no git name; in a path it could lead out of the cache
 
@@ -36,8 +40,26 @@ def available_models() -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file()))
 
 
+def is_here(name: str) -> bool:
+    """Whether `load` gets this model, or says why not, without asking the Hub."""
+    if os.path.isdir(name) or name in available_models() or not _REPO.fullmatch(name):  # noqa: PTH112  as in load
+        return True
+    return _cached(name, None) is not None
+
+
+def download(repo: str) -> None:
+    """Brings a repository's two files into the Hub's cache, from where `load` takes them.
+
+    Raises:
+        AIAError: As of `load`.
+    """
+    _from_hub(repo, None)
+
+
 def best_device() -> torch.device:
     """The fastest device here: cuda, mps or cpu."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -48,7 +70,8 @@ def load(
     *,
     revision: str | None = None,
     device: str | torch.device | None = None,
-    optimize: bool = False,
+    optimize: bool = True,
+    precision: str = "float32",
 ) -> AIANet:
     """Loads a pretrained network.
 
@@ -60,8 +83,9 @@ def load(
         name: A folder, one of `available_models()`, or "user/repo".
         revision: Branch, tag or commit of a Hub repository. Once cached, a branch is not asked for again.
         device: Where to put the network; the fastest one by default.
-        optimize: Takes the quicker path of `AIANet.optimize`, as the page and the command line do. By default the gates run
-            as `gates.py` writes them.
+        optimize: Runs inference in its quick form, see `AIANet.optimize`: the same numbers but for rounding. Without, the
+            network runs as `network.py` and `gates.py` write it.
+        precision: Of the quick form: "float32", "bfloat16", "float16", or "auto" for the quickest here.
 
     Returns:
         The network in eval mode.
@@ -69,6 +93,8 @@ def load(
     Raises:
         AIAError: Nothing by that name, no connection, files that are not a valid AIA model, or no such device.
     """
+    from aia.network import AIANet
+
     name = str(name)
     if os.path.isdir(name):  # noqa: PTH112  to Path, "" is the current folder and a name of 10,000 characters an error
         config, weights = _from_folder(Path(name))
@@ -81,10 +107,9 @@ def load(
         raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo.")
     model, device = read_weights(AIANet(config), weights), device or best_device()
     model.name = name
-    if optimize:
-        model.optimize()
     try:
-        return model.to(device)
+        model = model.to(device)
+        return model.optimize(precision) if optimize else model
     except (RuntimeError, AssertionError):  # torch raises either for a device that is not there
         raise AIAError(f"The device {str(device)[:80]!r} cannot be used here or is full; give another one.") from None
 
@@ -95,17 +120,21 @@ def read_weights(model: AIANet, path: Path) -> AIANet:
     Raises:
         AIAError: Damaged or too large, a missing, extra or misshapen tensor, or a value that is not finite.
     """
+    import torch
+
     expected = model.state_dict()
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     try:
         _check_size(path.stat().st_size, path.name)
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             check_tensors({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, expected, path.name)  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in expected}
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, OSError, ValueError, struct.error):
         raise AIAError(f"{path.name} is damaged or no safetensors file; download or convert it again.") from None
     for key, tensor in state.items():
         want = expected[key].dtype
-        if tensor.dtype == want or (want.is_floating_point and tensor.dtype in _FLOATS):
+        if tensor.dtype == want or (want.is_floating_point and tensor.dtype in floats):
             state[key] = tensor.to(want)  # before the check: a float64 may be too large for a float32
             if torch.isfinite(state[key]).all():
                 continue
@@ -136,6 +165,20 @@ def _check_size(size: int, where: str) -> None:
         raise AIAError(f"{where} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB; no AIA model is.")
 
 
+def _check_header(path: Path) -> None:
+    """Refuses a header that is too long, before it is parsed: the library would take 100 MB, 10 s and 2 GB of memory.
+
+    The rest the library checks before it gives a tensor out: JSON, types, shapes, and that the tensors fill the file,
+    without a gap or an overlap.
+    """
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+    if length > path.stat().st_size - 8:
+        raise ValueError
+    if length > MAX_HEADER_BYTES:
+        raise AIAError(f"{path.name} has a header of more than {MAX_HEADER_BYTES >> 10} KiB; no AIA model has.")
+
+
 def _from_folder(folder: Path) -> tuple[AIAConfig, Path]:
     config, weights = AIAConfig.from_file(folder / CONFIG), folder / WEIGHTS
     if not weights.is_file():
@@ -149,15 +192,20 @@ def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
     """Config and weights of one commit; no request at all if both are in the cache."""
     if revision and _NO_REVISION.search(revision):
         raise AIAError(f"{revision[:200]!r} cannot be a revision; give a branch, a tag or a commit of {repo}.")
-    try:
-        cached = [try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS)]
-    except (OSError, ValueError):  # a cache that cannot be read
-        cached = [None]
-    if all(isinstance(path, str) for path in cached):
-        return AIAConfig.from_file(cached[0]), Path(cached[1])
+    if cached := _cached(repo, revision):
+        return AIAConfig.from_file(cached[0]), cached[1]
     config = _fetch(repo, CONFIG, revision)
     checked = AIAConfig.from_file(config)  # before the weights travel
     return checked, _fetch(repo, WEIGHTS, config.parent.name)  # its folder is named after the commit
+
+
+def _cached(repo: str, revision: str | None) -> tuple[Path, Path] | None:
+    """Both files of a repository in the Hub's cache; None unless both are there."""
+    try:
+        found = [try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS)]
+    except (OSError, ValueError):  # a cache that cannot be read
+        return None
+    return (Path(found[0]), Path(found[1])) if all(isinstance(path, str) for path in found) else None
 
 
 def _fetch(repo: str, file: str, revision: str | None) -> Path:

@@ -6,17 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from aia import record
-from aia.config import AIAConfig, split_attention
+from aia.config import split_attention
 from aia.errors import AIAError
-from aia.network import AIANet
-from aia.preprocess import preprocess, seen_box
-from aia.record import Switch
-from aia.video import Clip
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aia.config import AIAConfig
+    from aia.network import AIANet
+    from aia.record import Recording, Switch
+    from aia.video import Clip
 
 FLAT_SPREAD = 0.02  # a map, profile or row of channels that spans less than this (of 0 to 1) is called flat
 
@@ -221,32 +224,20 @@ def _channel_mean(u: np.ndarray | None, g: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
-    """What a network said about a clip, and the gates it used.
+class Answer:
+    """What a network said about a clip.
 
     Attributes:
         model: The name it was loaded by.
         config: The network's: its labels, temperature, threshold, ...
         logits: float32 `[classes]`.
         probabilities: Softmax of the logits over the network's temperature, float32 `[classes]`.
-        blocks: Gates of every block with an AIA module, in order; empty for a network without AIA.
-        clip: The frames it saw.
-        seen_box: The part of each frame it saw: (left, top, right, bottom) as fractions.
-        device: Where it ran.
-        seconds: Wall time of "preprocess" and "forward" (with recording).
-        switches: Changes that were made to the gates.
     """
 
     model: str
     config: AIAConfig
     logits: np.ndarray
     probabilities: np.ndarray
-    blocks: tuple[BlockGates, ...]
-    clip: Clip
-    seen_box: tuple[float, float, float, float]
-    device: str
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    switches: tuple[Switch, ...] = ()
 
     @property
     def title(self) -> str:
@@ -277,6 +268,30 @@ class Inspection:
         """Probability by label, the most probable first."""
         order = np.argsort(-self.probabilities, kind="stable")
         return {self.labels[i]: float(self.probabilities[i]) for i in order}
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection(Answer):
+    """What a network said about a clip, and the gates it used.
+
+    Attributes:
+        model, config, logits, probabilities: As of every `Answer`.
+        blocks: Gates of every block with an AIA module, in order; empty for a network without AIA.
+        clip: The frames it saw.
+        seen_box: The part of each frame it saw: (left, top, right, bottom) as fractions.
+        device: Where it ran.
+        seconds: Wall time of "preprocess" and "forward" (with recording).
+        switches: Changes that were made to the gates.
+        precision: Of the features: "float32", "bfloat16" or "float16".
+    """
+
+    blocks: tuple[BlockGates, ...]
+    clip: Clip
+    seen_box: tuple[float, float, float, float]
+    device: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    switches: tuple[Switch, ...] = ()
+    precision: str = "float32"
 
     @property
     def liveliest_block(self) -> str:
@@ -324,6 +339,11 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
     Raises:
         AIAError: A switch fits no gate of the model, or its logits are not finite.
     """
+    import torch  # takes seconds the first time, and a result can be looked at without
+
+    from aia import record
+    from aia.preprocess import preprocess, seen_box
+
     for switch in switches:
         if not any(switch.covers(site) for site in model.sites):
             raise AIAError(f"No gate of this model is at block {switch.block!r}, unit {switch.unit!r}.")
@@ -333,25 +353,35 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
     with torch.inference_mode(), record.recording(switches, features=features) as seen:
         logits = model(x)[0].float().cpu()  # waits for the device
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
-    if not logits.isfinite().all():
-        raise AIAError(
-            "This model gives no numbers for the clip (its logits are not finite); its weights may be damaged."
-        )
     return Inspection(
         model=model.name,
         config=model.config,
         logits=logits.numpy(),
-        probabilities=(logits / model.config.temperature).softmax(0).numpy(),
+        probabilities=probabilities(model, logits),
         blocks=tuple(_block_gates(name, model.config.attention, seen) for name in model.block_names),
         clip=clip,
         seen_box=seen_box(*clip.frames.shape[1:3], model.config),
         device=str(model.device),
         seconds=seconds,
         switches=tuple(switches),
+        precision=model.precision,
     )
 
 
-def _block_gates(name: str, attention: str, seen: record.Recording) -> BlockGates:
+def probabilities(model: AIANet, logits: Tensor) -> np.ndarray:
+    """Softmax over the network's temperature, of logits `[classes]` on the CPU.
+
+    Raises:
+        AIAError: The logits are not finite.
+    """
+    if not logits.isfinite().all():
+        raise AIAError(
+            "This model gives no numbers for the clip (its logits are not finite); its weights may be damaged."
+        )
+    return (logits / model.config.temperature).softmax(0).numpy()
+
+
+def _block_gates(name: str, attention: str, seen: Recording) -> BlockGates:
     def array(tensors: Mapping, key: object) -> np.ndarray | None:
         return tensors[key][0].float().cpu().numpy() if key in tensors else None
 

@@ -268,7 +268,7 @@ def lesson_view(lesson: Lesson, unit: str = "", channels: Sequence[int] | None =
         "channels": list(channels),
         "means": _rounded(lesson.x.mean(axis=(0, 2, 3))[list(channels)]),
         "times": _rounded(lesson.times),
-        "frames": [_picture(frame) for frame in lesson.frames],
+        "frames": [render.data_url(frame, PICTURE_PX) for frame in lesson.frames],
         "x": x.packed(bits),
         "gates": {name: cut.packed(bits) for name, cut in gates.items()},
         "max": largest.packed(bits),
@@ -346,7 +346,3 @@ def _scores(lesson: Lesson) -> list[dict[str, Any]]:
 
 def _rounded(values: np.ndarray) -> list:
     return np.round(values.astype(float), 6).tolist()
-
-
-def _picture(frame: np.ndarray) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(render.webp(frame, PICTURE_PX)).decode()}"

@@ -1,30 +1,128 @@
-"""What one request may cost: every limit of the project, with its unit."""
+"""What one request may cost: every limit of the project, with its unit and what it bounds.
 
-# bytes; the largest video file that is opened (the demuxed packets of one file are also held to this)
-MAX_UPLOAD_BYTES = 200 * 2**20
-# seconds; the longest video that is read, by its frames' times
-MAX_SECONDS = 120
-# pixels; the largest picture that is decoded (4K, either way up)
-MAX_FRAME_PIXELS = 4096 * 2304
-# packets of all streams in one file: 120 s at 240 frames a second with many sound tracks stay well below
-MAX_PACKETS = 250_000
-# seconds of wall time; to open a file and list its packets without decoding
-MAX_SCAN_SECONDS = 20
-# seconds of wall time; to read one clip, everything included
-MAX_DECODE_SECONDS = 60
-# frames sampled from one video
-MAX_SEGMENTS = 64
-# bytes; the RGB pictures of one read, held in memory at once
-MAX_PICTURE_BYTES = 2 * 2**30
-# bytes; the largest safetensors file that is read (a ResNet-101 with AIA has 170 MB)
-MAX_CHECKPOINT_BYTES = 2**30
-# bytes; the largest config.json that is read (ten thousand long labels have 2 MB)
-MAX_CONFIG_BYTES = 8 * 2**20
-# longer side over shorter side of a picture; a narrower one would become gigantic when its shorter side is resized
-MAX_ASPECT = 32
-# pixels; the largest side of a network's input
-MAX_INPUT_SIZE = 1024
-# classes of one network
-MAX_LABELS = 10_000
-# characters of one label
-MAX_LABEL_LENGTH = 200
+Each is read once, on the first import, from the environment variable of its name after `AIA_`: `AIA_MAX_SECONDS=30`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from aia.errors import AIAError
+
+PREFIX = "AIA_"
+FARTHEST = 1000  # times the default: beyond it a value is taken for a slip
+
+
+class BadLimit(AIAError, SystemExit):
+    """A variable that holds no usable number; where nobody catches it, Python says the sentence and ends, without a trace."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = sentence
+
+
+class Limit(NamedTuple):
+    """One limit, as it is documented."""
+
+    name: str
+    default: int
+    unit: str
+    meaning: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that changes it."""
+        return PREFIX + self.name
+
+
+LIMITS: list[Limit] = []
+
+
+def _limit(name: str, default: int, unit: str, meaning: str) -> int:
+    """Notes a limit and returns its value.
+
+    Raises:
+        BadLimit: The variable holds something else than a whole number from 1 to `FARTHEST` times the default.
+    """
+    limit = Limit(name, default, unit, meaning)
+    LIMITS.append(limit)
+    given = os.environ.get(limit.variable, "").strip()
+    if not given:
+        return default
+    try:
+        value = int(given)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= FARTHEST * default:
+        raise BadLimit(
+            f"{limit.variable} is {given[:40]!r}, but must be a whole number of {unit} from 1 to {FARTHEST * default}: "
+            f"change it, or remove it for the default of {default}."
+        )
+    return value
+
+
+def table() -> str:
+    """All limits as a Markdown table, the one in the README."""
+    rows = [f"| `{one.variable}` | {one.default:,} | {one.unit} | {one.meaning} |" for one in LIMITS]
+    return "\n".join(["| variable | default | unit | what it bounds |", "| --- | ---: | --- | --- |", *rows])
+
+
+# ---------------------------------------------------------------- a video file
+
+MAX_UPLOAD_BYTES = _limit(
+    "MAX_UPLOAD_BYTES", 200 * 2**20, "bytes", "a video file, and what is kept of one while it is read"
+)
+MAX_SECONDS = _limit("MAX_SECONDS", 120, "seconds", "the length of a video, by the times of its frames")
+MAX_FRAME_PIXELS = _limit(
+    "MAX_FRAME_PIXELS", 4096 * 2304, "pixels", "a picture's area (4K, either way up), in the header and in every frame"
+)
+MAX_ASPECT = _limit(
+    "MAX_ASPECT",
+    32,
+    "times",
+    "a picture's longer side over its shorter one: a thin one grows gigantic when it is resized",
+)
+MAX_STREAMS = _limit("MAX_STREAMS", 200, "streams", "pictures, sounds, subtitles and attachments in one file")
+MAX_PACKETS = _limit(
+    "MAX_PACKETS",
+    100_000,
+    "packets",
+    "all streams of a file: 120 s at 240 frames a second with ten sound tracks have fewer",
+)
+MAX_SCAN_SECONDS = _limit("MAX_SCAN_SECONDS", 20, "seconds", "opening a file, and then listing its packets")
+MAX_DECODE_SECONDS = _limit("MAX_DECODE_SECONDS", 60, "seconds", "reading one clip, everything included")
+MAX_SEGMENTS = _limit("MAX_SEGMENTS", 64, "frames", "a clip, as the network sees it")
+MAX_PICTURE_BYTES = _limit("MAX_PICTURE_BYTES", 2 * 2**30, "bytes", "the RGB pictures of one read, in memory at once")
+
+# ---------------------------------------------------------------- a model
+
+MAX_CHECKPOINT_BYTES = _limit(
+    "MAX_CHECKPOINT_BYTES", 2**30, "bytes", "a safetensors file (a ResNet-101 with AIA has 170 MB)"
+)
+MAX_HEADER_BYTES = _limit(
+    "MAX_HEADER_BYTES", 2**20, "bytes", "a safetensors file's list of tensors (a ResNet-101 with AIA has 120 kB)"
+)
+MAX_CONFIG_BYTES = _limit("MAX_CONFIG_BYTES", 8 * 2**20, "bytes", "a config.json (ten thousand long labels have 2 MB)")
+MAX_INPUT_SIZE = _limit("MAX_INPUT_SIZE", 1024, "pixels", "the side of a network's input")
+MAX_LABELS = _limit("MAX_LABELS", 10_000, "classes", "one network")
+MAX_LABEL_LENGTH = _limit("MAX_LABEL_LENGTH", 200, "characters", "one label")
+
+# ---------------------------------------------------------------- the page
+
+DECODERS = _limit("DECODERS", 2, "processes", "that read videos at a time, apart from the server")
+MAX_DECODER_BYTES = _limit("MAX_DECODER_BYTES", 1280 * 2**20, "bytes", "the memory of one such process (on Linux)")
+MAX_CHANNEL_BYTES = _limit(
+    "MAX_CHANNEL_BYTES",
+    12 * 2**20,
+    "bytes",
+    "the channels' own gates in one answer: beyond it the largest blocks send means only",
+)
+MAX_REQUEST_BYTES = _limit("MAX_REQUEST_BYTES", 2**20, "bytes", "what a program or the page sends, uploads apart")
+MAX_TOOL_BYTES = _limit("MAX_TOOL_BYTES", 16 * 2**20, "bytes", "what a tool's client sends (MCP), its clip within")
+MAX_DOWNLOAD_SECONDS = _limit("MAX_DOWNLOAD_SECONDS", 600, "seconds", "that the page waits for a model from the Hub")
+MODELS_IN_MEMORY = _limit("MODELS_IN_MEMORY", 6, "models", "loaded at a time, as many as are shipped")
+EXAMPLES_IN_MEMORY = _limit("EXAMPLES_IN_MEMORY", 12, "results", "of examples, kept for the next visitor, some MB each")
+SESSIONS = _limit("SESSIONS", 60, "visitors", "whose last results are kept: 30 MB each with 8 frames, 130 MB with 64")
+QUEUE = _limit("QUEUE", 32, "visitors", "who may wait; the next one is told that the page is full")
+DELETE_AFTER_SECONDS = _limit("DELETE_AFTER_SECONDS", 3600, "seconds", "that uploads and results are kept")

@@ -12,7 +12,13 @@ from aia.view import View
 
 
 def as_python(
-    model_name: str, video: str | Path, view: View, *, switches: Sequence[Switch] = (), backwards: bool = False
+    model_name: str,
+    video: str | Path,
+    view: View,
+    *,
+    switches: Sequence[Switch] = (),
+    backwards: bool = False,
+    precision: str = "float32",
 ) -> str:
     """Writes a program that reproduces a view: it prints the answer, and writes the frame's picture and the figure.
 
@@ -22,17 +28,19 @@ def as_python(
         view: What is looked at.
         switches: Changes to the gates, in order.
         backwards: Whether the clip runs backwards.
+        precision: Of the network, see `AIANet.optimize`.
 
     Returns:
         Python source; the same for the same arguments.
     """
+    how = "" if precision == "float32" else f", precision={precision!r}"
     changes = f", switches=[{', '.join(_call(switch) for switch in switches)}]" if switches else ""
     return "\n".join(
         [
             "import aia",
             "from aia.export import export_view",
             "",
-            f"model = aia.load({str(model_name)!r})",
+            f"model = aia.load({str(model_name)!r}{how})",
             f"clip = aia.read_clip({str(video)!r}, num_segments=model.config.num_segments)",
             *(["clip = clip.backwards()"] if backwards else []),
             f"seen = aia.inspect(model, clip{changes})",

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import struct
+import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
-from aia import limits
+from aia import hdr, limits
 from aia.errors import AIAError
 
 log = logging.getLogger(__name__)
@@ -31,14 +35,22 @@ log = logging.getLogger(__name__)
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
 DECLARES_DURATION = ("mov,", "matroska", "avi", "flv")  # their headers state it, so that a missing end shows
 MISSING_END_SECONDS = 0.5  # by which a header may overstate it before the end counts as missing
-TS_PACKET_BYTES = (188, 192, 204)  # MPEG-TS is made of packets of one of these lengths
+TS_PACKET_BYTES, TS_MARK = (188, 192, 204), b"G"  # MPEG-TS is made of packets of one of these lengths, marked so
 TAIL_PACKETS = 3  # damage that begins this close to the last packet is at the end of the file
+PROBE_BYTES = 1 << 18  # that FFmpeg reads ahead for what a header leaves out: at worst as many packets, of a byte each
 # Decoders that give one frame for one packet and start afresh at every key frame; the others decode in order.
 PLANNABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d", "mjpeg"})
+# Of one decoder, of which a few may run: each thread holds pictures, and beyond four there is little to gain.
+DECODER_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 JUMP_COST = 4  # frames; a jump that saves no more than this is not worth refilling the decoder
 PROOF_FRAMES = 16  # must come exactly as listed before unneeded non-reference frames are left undecoded
 MAX_PASSES = 3  # in order, until the count is the one the frames were chosen on: two, if decoding is repeatable
+RATES = 0.1, 1000  # frames a second; a header that tells less or more is not believed
 DEFAULT_RATE = 25.0  # frames a second, where neither the frames nor the header tell
+RESIZED = "The picture size changes within the file: all frames are shown at the size of the first."
+TRANSPARENT = "Transparent parts of the picture are shown on white."
+HIDDEN_ALPHA = "The video has transparent parts: they are shown with the colours that are stored beneath."
+TONED = "The video has a high dynamic range: its brightest parts are pressed into the range of a screen."
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +92,28 @@ def sample_indices(num_frames: int, num_segments: int) -> list[int]:
     return [int(tick / 2 + tick * k) for k in range(num_segments)]
 
 
-def read_clip(path: str | Path, num_segments: int = 8, *, max_side: int | None = None) -> Clip:
+def read_clip(
+    path: str | Path,
+    num_segments: int = 8,
+    *,
+    max_side: int | None = None,
+    given_up: threading.Event | None = None,
+) -> Clip:
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
         path: A video file (MP4, MOV, WebM, MKV, AVI, MPEG-TS, GIF, ...).
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
+        given_up: Set by another thread, it ends the reading with an error.
 
     Raises:
         AIAError: The file is missing, not a video, damaged beyond use or over a limit, or an argument is out of range.
     """
     if not isinstance(num_segments, (int, np.integer)) or not 1 <= num_segments <= limits.MAX_SEGMENTS:
         raise AIAError(f"A clip has 1 to {limits.MAX_SEGMENTS} frames, not {num_segments}: choose a number in between.")
-    return _read(path, lambda count: sample_indices(count, num_segments), max_side)
+    source = _Source(Path(path), given_up=given_up or threading.Event())
+    return _read(source, lambda count: sample_indices(count, num_segments), max_side)
 
 
 def read_frames(path: str | Path, *, max_side: int | None = None) -> Clip:
@@ -102,30 +122,33 @@ def read_frames(path: str | Path, *, max_side: int | None = None) -> Clip:
     Raises:
         AIAError: As in `read_clip`, or the pictures need more than `limits.MAX_PICTURE_BYTES`.
     """
-    return _read(path, range, max_side)
+    return _read(_Source(Path(path)), range, max_side)
 
 
-def _read(path: str | Path, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:
+def _read(source: _Source, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:
     """Read the frames that `choose` picks from the true number of frames."""
     if max_side is not None and max_side < 1:
         raise AIAError(f"Pictures cannot be scaled to {max_side} pixels: give a max_side of at least 1.")
-    source = _Source(Path(path))
-    with source.open() as container:
-        scan = _scan(source, container)
-        if scan.plannable:
-            pictures = _Pictures(source, choose(len(scan.pts)), max_side)
-            if _decode_planned(source, scan, pictures):
-                return _clip(pictures, scan, scan.pts)
-            log.info("the plan for %s did not hold: decoding it in order", source.name)
-    return _decode_in_order(source, scan, choose, max_side)
+    try:
+        with source.open(probe=False) as container:
+            scan = _scan(source, container)
+            if scan.plannable:
+                pictures = _Pictures(source, choose(len(scan.pts)), max_side)
+                if _decode_planned(source, scan, pictures):
+                    return _clip(pictures, scan, scan.pts)
+                log.info("the plan for %s did not hold: decoding it in order", source.name)
+        return _decode_in_order(source, choose, max_side)
+    except MemoryError:
+        raise source.error("needs more memory than there is: cut it or save it with smaller pictures.") from None
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One file, with the time by which it must be read."""
+    """One file, with the time by which it must be read, and whether anybody still waits for it."""
 
     path: Path
     deadline: float = field(default_factory=lambda: time.monotonic() + limits.MAX_DECODE_SECONDS)
+    given_up: threading.Event = field(default_factory=threading.Event)
 
     @property
     def name(self) -> str:
@@ -134,13 +157,18 @@ class _Source:
     def error(self, sentence: str) -> AIAError:
         return AIAError(f"“{self.name}” {sentence}")
 
+    def too_late(self) -> AIAError:
+        return self.error("takes too long to read: shorten it or save it with smaller pictures.")
+
     def check_time(self) -> None:
-        if time.monotonic() > self.deadline:
-            raise self.error("takes too long to read: shorten it or save it with smaller pictures.")
+        if time.monotonic() > self.deadline or self.given_up.is_set():
+            raise self.too_late()
 
     def check_picture(self, width: int, height: int) -> None:
         if width * height > limits.MAX_FRAME_PIXELS:
-            raise self.error(f"has pictures of {width} x {height} pixels, more than 4K: save it with smaller ones.")
+            most = limits.MAX_FRAME_PIXELS / 1e6
+            size = f"{width} x {height} pixels, more than {most:.1f} million"
+            raise self.error(f"has pictures of {size}: save it with smaller ones.")
         if max(width, height) > limits.MAX_ASPECT * max(1, min(width, height)):
             raise self.error(f"has pictures of {width} x {height} pixels, too narrow to look at: crop them.")
 
@@ -148,8 +176,8 @@ class _Source:
         if seconds > limits.MAX_SECONDS:
             raise self.error(f"is longer than {limits.MAX_SECONDS} s: cut it to the part you want to look at.")
 
-    def open(self) -> av.container.InputContainer:
-        """Open the file and nothing else: no other protocol, and no format that points elsewhere."""
+    def check_file(self) -> None:
+        """Refuse what is no file, or too large a one, before anything is opened."""
         try:
             size = self.path.stat().st_size
         except (OSError, ValueError):
@@ -159,13 +187,33 @@ class _Source:
         if size > limits.MAX_UPLOAD_BYTES:
             most = limits.MAX_UPLOAD_BYTES // 2**20
             raise self.error(f"is larger than {most} MB: cut it or save it with a lower quality.")
+
+    def open(self, *, probe: bool = True) -> av.container.InputContainer:
+        """Open the file and nothing else: no other protocol, and no format that points elsewhere.
+
+        With `probe`, FFmpeg decodes the first frames to learn what a header may leave out. A plan does without: it is
+        checked anyway, and a large key frame takes longer than all the rest of the opening.
+        """
+        self.check_file()
         try:
             return av.open(
                 f"file:{self.path.absolute()}",  # so that no name is taken for a protocol or an option
-                options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+                options={
+                    "format_whitelist": FORMATS,
+                    "protocol_whitelist": "file",
+                    "max_streams": str(limits.MAX_STREAMS),
+                    "probesize": str(PROBE_BYTES),
+                    "max_pixels": str(2 * limits.MAX_FRAME_PIXELS),
+                    **({} if probe else {"skip_frame": "all"}),
+                },
                 metadata_errors="replace",
                 timeout=limits.MAX_SCAN_SECONDS,
             )
+        except MemoryError:
+            most = limits.MAX_STREAMS
+            raise self.error(
+                f"has more than {most} streams, or too much in them: save it again as H.264 MP4."
+            ) from None
         except (av.FFmpegError, ValueError, OSError):
             raise self.error("could not be opened as a video: choose an intact MP4, MOV, WebM, MKV or AVI.") from None
 
@@ -182,6 +230,7 @@ class _Source:
         self.check_picture(stream.codec_context.width, stream.codec_context.height)
         # The decoder itself refuses a picture that grows past the header's word, before it takes the memory.
         stream.codec_context.options = {"max_pixels": str(2 * limits.MAX_FRAME_PIXELS)}
+        stream.codec_context.thread_count = DECODER_THREADS
         return stream
 
 
@@ -199,6 +248,7 @@ class _Scan:
         cut: Whether the header promised a longer file, or the file stops inside a packet.
         time_base: Seconds in one step of `pts`.
         rate: Frames a second by the header, or `DEFAULT_RATE`.
+        hidden_alpha: Whether there is transparency that the decoder leaves out, as WebM stores it.
     """
 
     stream: av.VideoStream
@@ -210,6 +260,7 @@ class _Scan:
     cut: bool
     time_base: float
     rate: float
+    hidden_alpha: bool
 
     @property
     def plannable(self) -> bool:
@@ -229,11 +280,13 @@ def _scan(source: _Source, container: av.container.InputContainer) -> _Scan:
     """Demux the whole file once without decoding."""
     stream = source.video_stream(container)
     packets, whole, end = _demux(source, container, stream)
+    if any(packet.has_sidedata("encryption_info") for packet in packets):
+        raise source.error("is protected against copying: choose a video that is not.")
     full = [packet for packet in packets if packet.size]
     stamped = all(packet.pts is not None for packet in full)
     shown = [packet for packet in full if not packet.is_discard and not packet.is_corrupt]
     declared = (container.duration or 0) / av.time_base if container.format.name.startswith(DECLARES_DURATION) else 0
-    size = source.path.stat().st_size
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
     return _Scan(
         stream=stream,
         packets=packets,
@@ -241,11 +294,20 @@ def _scan(source: _Source, container: av.container.InputContainer) -> _Scan:
         pts=sorted(packet.pts for packet in shown) if stamped else [],
         keys=[(packet.pts, i) for i, packet in enumerate(packets) if stamped and packet.size and packet.is_keyframe],
         bad=[i for i, packet in enumerate(packets) if packet.is_corrupt] + [len(packets)] * (not whole),
-        cut=declared > end + MISSING_END_SECONDS
-        or (container.format.name == "mpegts" and all(size % length for length in TS_PACKET_BYTES)),
+        cut=declared > end + MISSING_END_SECONDS or (container.format.name == "mpegts" and _ends_inside(source.path)),
         time_base=float(stream.time_base),
-        rate=float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE),
+        rate=rate if RATES[0] <= rate <= RATES[1] else DEFAULT_RATE,
+        hidden_alpha=stream.metadata.get("alpha_mode") == "1",
     )
+
+
+def _ends_inside(path: Path) -> bool:
+    """Whether an MPEG-TS stops inside a packet; it may also begin inside one, so its size alone does not tell."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - max(TS_PACKET_BYTES)))
+        tail = file.read()
+    return all(size % length and tail[-length : 1 - length] != TS_MARK for length in TS_PACKET_BYTES)
 
 
 def _demux(
@@ -253,6 +315,7 @@ def _demux(
 ) -> tuple[list[av.Packet], bool, float]:
     """Return the stream's packets, whether the file could be read to its end, and where its streams end in seconds."""
     packets: list[av.Packet] = []
+    ticks: dict[int, float] = {}  # stream -> seconds; a fraction for every packet would take as long as reading it
     first, end, held = math.inf, 0.0, 0
     too_late = time.monotonic() + limits.MAX_SCAN_SECONDS
     try:
@@ -260,14 +323,16 @@ def _demux(
             # One file can name the same bytes many times, so its size does not bound what is held.
             if number >= limits.MAX_PACKETS or held > limits.MAX_UPLOAD_BYTES or time.monotonic() > too_late:
                 raise source.error("has too many parts to read: save it again as a short MP4.")
-            if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream.index != stream.index:
+            index, pts = packet.stream.index, packet.pts
+            if pts is not None:
+                tick = ticks.get(index) or ticks.setdefault(index, float(packet.time_base))
+                end = max(end, (pts + (packet.duration or 0)) * tick)
+            if index != stream.index:
                 continue
             packets.append(packet)
             held += packet.size
-            if packet.pts is not None and not packet.is_discard:
-                shown = float(packet.pts * packet.time_base)
+            if pts is not None and not packet.is_discard:
+                shown = pts * tick
                 first = min(first, shown)
                 source.check_length(shown - first)
     except av.FFmpegError:
@@ -283,72 +348,116 @@ class _Pictures:
     Attributes:
         indices: Which frames are wanted, repeats allowed.
         frames: uint8 [T, H, W, 3], one row for each index; None until the first is taken.
-        resized: Whether a frame had to be scaled to the size of the first.
+        notes: What had to be done to the pictures: of `RESIZED`, `TRANSPARENT`, `TONED`.
     """
 
     def __init__(self, source: _Source, indices: Sequence[int], max_side: int | None):
         self.source, self.indices, self.max_side = source, list(indices), max_side
         self.frames: np.ndarray | None = None
-        self.resized = False
+        self.notes: set[str] = set()
         self._rows: dict[int, list[int]] = {}
         for row, index in enumerate(self.indices):
             self._rows.setdefault(index, []).append(row)
 
-    def take(self, index: int, frame: av.VideoFrame) -> None:
-        """Keep the frame if it is wanted: scaled, turned upright."""
+    def take(self, index: int, frame: av.VideoFrame, transfer: int) -> None:
+        """Keep the frame if it is wanted: scaled, turned upright, in sRGB; `transfer` says what its values stand for."""
         if index not in self._rows:
             return
         self.source.check_picture(frame.width, frame.height)
         scale = min(1.0, (self.max_side or math.inf) / max(frame.width, frame.height))
         size = (max(1, round(frame.height * scale)), max(1, round(frame.width * scale)))
-        turns = round(frame.rotation / 90)  # quarters, counterclockwise, as np.rot90 counts
+        turned, down, right = _orientation(frame)
         if self.frames is None:
-            upright = size[::-1] if turns % 2 else size
+            upright = size[::-1] if turned else size
             if len(self.indices) * math.prod(size) * 3 > limits.MAX_PICTURE_BYTES:
                 raise self.source.error("has more picture data than fits in memory: give a smaller max_side.")
             self.frames = np.empty((len(self.indices), *upright, 3), np.uint8)
         upright = self.frames.shape[1:3]
-        fixed = upright[::-1] if turns % 2 else upright
-        self.resized |= fixed != size
+        fixed = upright[::-1] if turned else upright
+        if fixed != size:
+            self.notes.add(RESIZED)
         try:
-            image = frame.to_ndarray(format="rgb24", height=fixed[0], width=fixed[1])
+            image = self._srgb(frame, transfer, *fixed)
+        except MemoryError:  # no fault of the file
+            raise
         except (av.FFmpegError, ValueError):
             kind = frame.format.name
-            raise self.source.error(f"stores colours as {kind}, which cannot be shown: save it as H.264 MP4.") from None
-        self.frames[self._rows[index]] = np.rot90(image, turns)
+            raise self.source.error(
+                f"stores colours so that they cannot be shown ({kind}): save it as H.264 MP4."
+            ) from None
+        pixels = image.view("V3")[..., 0]  # [H, W]: to turn single bytes would take twice as long
+        self.frames.view("V3")[self._rows[index], ..., 0] = (pixels.T if turned else pixels)[::down, ::right]
+
+    def _srgb(self, frame: av.VideoFrame, transfer: int, height: int, width: int) -> np.ndarray:
+        if transfer in hdr.TRANSFERS:
+            self.notes.add(TONED)
+            return hdr.to_srgb(frame.to_ndarray(format="rgb48le", height=height, width=width), transfer)
+        if not any(component.is_alpha for component in frame.format.components):
+            return frame.to_ndarray(format="rgb24", height=height, width=width)
+        image = frame.to_ndarray(format="rgba", height=height, width=width)
+        colour, alpha = image[..., :3], image[..., 3:]
+        if alpha.min() == 255:
+            return colour
+        self.notes.add(TRANSPARENT)
+        return (colour * (alpha / np.float32(255)) + (255 - alpha)).round().astype(np.uint8)
 
 
-def _runs(scan: _Scan, wanted: Sequence[int]) -> list[tuple[int, set[int]]]:
-    """Plan the decoding: (position of the key packet to start at, the frames to take from there on)."""
+def _orientation(frame: av.VideoFrame) -> tuple[bool, int, int]:
+    """How a stored picture becomes upright: whether rows and columns change places, and then the steps through both.
+
+    The display matrix says where a point goes: x to a x + c y, y to b x + d y; angles between are brought to the nearest.
+    """
+    try:
+        data = SideDataContainer(frame).get("DISPLAYMATRIX")  # frame.side_data would tie a knot that keeps the frame
+    except ValueError:  # beside it is something that PyAV has no name for (such as EXIF): it still tells the angle
+        angle = math.radians(frame.rotation)  # counterclockwise
+        a, b, c, d = math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
+    else:
+        if data is None:
+            return False, 1, 1
+        a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
+    turned = abs(b) + abs(c) > abs(a) + abs(d)
+    down, right = (b, c) if turned else (d, a)
+    return turned, -1 if down < 0 else 1, -1 if right < 0 else 1
+
+
+def _runs(scan: _Scan, wanted: Sequence[int]) -> list[tuple[range, set[int]]]:
+    """Plan the decoding: (positions of the packets to decode, from a key frame on; the frames to take of what comes out)."""
     position = {packet.pts: i for i, packet in enumerate(scan.packets)}
-    runs: list[tuple[int, set[int]]] = []
-    reached = 0
+    # The last packet that a frame needs: its own, or that of an earlier frame which is stored after it.
+    last = list(accumulate((position[pts] for pts in scan.pts), max))
+    runs: list[tuple[range, set[int]]] = []
     for index in sorted(set(wanted)):
-        pts = scan.pts[index]
-        start = scan.keys[bisect_right(scan.keys, pts, key=lambda key: key[0]) - 1][1]
-        if not runs or start > reached + JUMP_COST:
-            runs.append((start, set()))
-        runs[-1][1].add(index)
-        reached = max(reached, position[pts])
+        start = scan.keys[bisect_right(scan.keys, scan.pts[index], key=lambda key: key[0]) - 1][1]
+        taken = {index}
+        if runs and start < runs[-1][0].stop + JUMP_COST:
+            reached, before = runs.pop()
+            start, taken = reached.start, before | taken
+        runs.append((range(start, last[index] + 1), taken))
     return runs
 
 
 def _decode_planned(source: _Source, scan: _Scan, pictures: _Pictures) -> bool:
     """Decode from key frame to wanted frame; return False as soon as the decoder contradicts the list."""
     context = scan.stream.codec_context
+    context.thread_type = "FRAME"  # in order it stays "SLICE", whose frames do not depend on threads if there is damage
     index_of = {pts: index for index, pts in enumerate(scan.pts)}
     proven = 0
-    for start, wanted in _runs(scan, pictures.indices):
+    for run, wanted in _runs(scan, pictures.indices):
         context.flush_buffers()
-        first = scan.packets[start].pts
+        first = scan.packets[run.start].pts
         due = bisect_left(scan.pts, first)  # the frame that must come next
-        for packet in scan.packets[start:]:
+        # The end (None) gets the last frames out of the decoder without feeding it what nobody wants.
+        for packet in [*scan.packets[run.start : run.stop], None]:
             source.check_time()
             # In H.264 no other frame needs a non-reference one, so it may stay undecoded.
             skim = context.name == "h264" and proven >= PROOF_FRAMES
-            context.skip_frame = "NONREF" if skim and index_of.get(packet.pts) not in wanted else "DEFAULT"
+            unwanted = packet is not None and index_of.get(packet.pts) not in wanted
+            context.skip_frame = "NONREF" if skim and unwanted else "DEFAULT"
             try:
-                frames = packet.decode()
+                frames = context.decode(packet)
+            except MemoryError:  # no fault of the file
+                raise
             except av.FFmpegError:
                 return False
             for frame in frames:
@@ -357,9 +466,11 @@ def _decode_planned(source: _Source, scan: _Scan, pictures: _Pictures) -> bool:
                 index = index_of.get(frame.pts, -1)
                 if index < due or (index > due and not skim) or frame.is_corrupt:
                     return False
-                pictures.take(index, frame)
+                pictures.take(index, frame, context.color_trc)
                 wanted.discard(index)
                 due, proven = index + 1, proven + 1
+                if not wanted:
+                    break  # what the end drives out behind them lacks the packets that were left out
             if not wanted:
                 break
         else:
@@ -367,41 +478,43 @@ def _decode_planned(source: _Source, scan: _Scan, pictures: _Pictures) -> bool:
     return True
 
 
-def _decode_in_order(
-    source: _Source, scan: _Scan, choose: Callable[[int], Sequence[int]], max_side: int | None
-) -> Clip:
+def _decode_in_order(source: _Source, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:
     """Decode from the first packet to the last; only what comes out counts as a frame."""
-    if not scan.pts:
-        source.check_length(scan.count / scan.rate)
-    count = max(scan.count, 1)
+    count = 0
     for _ in range(MAX_PASSES):
-        pictures = _Pictures(source, choose(count), max_side)
-        stamps, failed = _one_pass(source, pictures)
-        if not stamps:
-            raise source.error("holds no frame that can be decoded: export or download it again.")
-        if len(stamps) == count:
-            return _clip(pictures, scan, stamps, failed)
-        count = len(stamps)
+        with source.open() as container:
+            scan = _scan(source, container)
+            if not scan.pts:
+                source.check_length(scan.count / scan.rate)
+            count = count or max(scan.count, 1)
+            pictures = _Pictures(source, choose(count), max_side)
+            stamps, failed = _one_pass(source, scan, pictures)
+            if not stamps:
+                raise source.error("holds no frame that can be decoded: export or download it again.")
+            if len(stamps) == count:
+                return _clip(pictures, scan, stamps, failed)
+            count = len(stamps)
     raise source.error("is damaged and gives other frames each time it is decoded: export or download it again.")
 
 
-def _one_pass(source: _Source, pictures: _Pictures) -> tuple[list[int | None], list[int]]:
-    """Decode the whole file afresh; return every frame's pts and the positions of the packets that failed."""
+def _one_pass(source: _Source, scan: _Scan, pictures: _Pictures) -> tuple[list[int | None], list[int]]:
+    """Decode the whole file; return every frame's pts and the positions of the packets that failed."""
+    context = scan.stream.codec_context
     stamps: list[int | None] = []
     failed: list[int] = []
-    with source.open() as container:
-        stream = source.video_stream(container)
-        packets, whole, _ = _demux(source, container, stream)
-        for position, packet in enumerate(packets if whole else [*packets, None]):
-            source.check_time()
-            try:
-                frames = stream.decode(packet)
-            except av.FFmpegError:
-                failed.append(position)
-                continue
-            for frame in frames:
-                pictures.take(len(stamps), frame)
-                stamps.append(frame.pts)
+    whole = len(scan.packets) not in scan.bad  # else the packet that drains the decoder was not reached
+    for position, packet in enumerate(scan.packets if whole else [*scan.packets, None]):
+        source.check_time()
+        try:
+            frames = context.decode(packet)
+        except MemoryError:  # no fault of the file
+            raise
+        except av.FFmpegError:
+            failed.append(position)
+            continue
+        for frame in frames:
+            pictures.take(len(stamps), frame, context.color_trc)
+            stamps.append(frame.pts)
     return stamps, failed
 
 
@@ -414,13 +527,13 @@ def _clip(pictures: _Pictures, scan: _Scan, stamps: Sequence[int | None], failed
         times = np.arange(count) / scan.rate
     fps = (count - 1) / float(times[-1]) if count > 1 else scan.rate
     warnings = []
+    frames = "one frame" if count == 1 else f"{count} frames"
     bad = [*scan.bad, *failed]
     if bad and min(bad) < len(scan.packets) - TAIL_PACKETS:
-        warnings.append(f"Parts of the file are damaged: the {count} frames that could be decoded are used.")
+        warnings.append(f"Parts of the file are damaged: what could be decoded is used, {frames}.")
     elif bad or scan.cut:
-        warnings.append(f"The end of the file is damaged or missing: the {count} frames before it are used.")
-    if pictures.resized:
-        warnings.append("The picture size changes within the file: all frames are shown at the size of the first.")
+        warnings.append(f"The end of the file is damaged or missing: what comes before it is used, {frames}.")
+    warnings += [HIDDEN_ALPHA] * scan.hidden_alpha + sorted(pictures.notes)
     return Clip(
         frames=pictures.frames,
         indices=np.array(pictures.indices),

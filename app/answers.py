@@ -10,20 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from aia import limits
 from aia.cli import DEFAULT_MODEL
-from app import text, views, work
+from app import text, viewer, views, work
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "answers"
-KEPT = 12  # examples' results in memory, some MB each
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
 def of_example(example: str, model: str) -> work.Side:
     """The result of an example, computed once."""
     return work.look(str(work.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
 
 
-def first_paint(example: str, model: str) -> dict[str, str]:
+def first_paint(example: str, model: str) -> dict[str, Any]:
     """What the page shows before any model is loaded, by the name of a component; empty where nothing is prepared.
 
     The channels' own gates are not in it: they are ten times the rest, and come with the real answer a moment later.
@@ -32,14 +32,14 @@ def first_paint(example: str, model: str) -> dict[str, str]:
     if model != DEFAULT_MODEL or not path.is_file():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
-    return found | {"viewer": json.dumps(found["viewer"], separators=(",", ":"))}
+    return found | {"viewer": viewer.value(found["viewer"])}
 
 
 def prepare(example: str) -> dict[str, Any]:
     """Computes what `first_paint` reads."""
     side = of_example(example, DEFAULT_MODEL)
     return {
-        "viewer": work.answer(side, channels=False) | {"prepared": True},
+        "viewer": work.answer(side, channels=False)[0] | {"prepared": True},
         "summary": views.result(side.seen, where=False),
         "sentence": views.words(text.what_is_seen(side.seen)),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import gradio as gr
@@ -15,7 +14,7 @@ from app import handlers, models, text, work
 
 
 def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
-    """Adds the endpoints to the page that is being built.
+    """Adds the endpoints to the page that is being built, whose errors the page makes sentences of.
 
     They are bound to hidden components, so that files pass Gradio's own checks.
 
@@ -176,26 +175,13 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             (as_python, [video, model, view], said),
         ):
             gr.Button().click(
-                _safe(function),
+                function,
                 inputs,
                 outputs,
                 api_name=function.__name__,
                 api_description=_summary(function),
-                **queue,
+                **(queue if inputs else {}),
             )
-
-
-def _safe(function: Callable) -> Callable:
-    """An error becomes one sentence for the caller."""
-
-    @wraps(function)
-    def safe(*args):
-        try:
-            return function(*args)
-        except Exception as error:
-            raise gr.Error(handlers.sentence(error), print_exception=False) from None
-
-    return safe
 
 
 def _summary(function: Callable) -> str:

@@ -17,7 +17,7 @@ import gradio as gr
 import aia
 from aia import export, snippet
 from aia.view import View, limits
-from app import answers, learn, text, views, work
+from app import answers, learn, models, text, viewer, views, work
 from app.work import Side
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,21 @@ def show(video: str | None, model: str, offered: Sequence[str], step: work.Step,
         return {"problem": gr.update(value=views.error(said), visible=True)}
 
 
+def choose(model: str, offered: list[str], free: bool) -> Shown:
+    """What a model knows, once it lies on this machine; `free`: this visitor may bring in one that is not offered yet.
+
+    Raises:
+        AIAError: It cannot be had. Then the result before stays as it is.
+    """
+    if model not in offered and not (free and isinstance(model, str)):
+        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(model)[:100]))
+    models.bring(model)
+    known = text.knows(models.get(model).config.labels)
+    if model not in offered:
+        offered.append(model)
+    return {"known": views.quiet(known), "other_model": gr.update(choices=models.choices(offered))}
+
+
 def welcome(query: dict[str, str], offered: Sequence[str]) -> Shown:
     """The model that a link asks for, or the page's first, and what is prepared of the result of its example.
 
@@ -78,7 +93,8 @@ def arrive(query: dict[str, str], offered: Sequence[str]) -> Shown:
     """The result of what `welcome` chose; the model is not touched again: a visitor may have changed it."""
     example, model, _ = _asked(query, offered)
     try:
-        return _shown(answers.of_example(example, model))
+        side = answers.of_example(example, model)
+        return _shown(side) | {"header": views.header(text.device_words(side.seen.device))}
     except Exception as error:
         return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
 
@@ -104,7 +120,7 @@ def _shown(side: Side) -> Shown:
         "other": None,
         "summary": views.result(seen),
         "sentence": views.words(text.what_is_seen(seen)),
-        "viewer": gr.update(value=work.answer_text(side), other=""),
+        "viewer": gr.update(value=viewer.value(*work.answer(side)), other=""),
         "known": views.quiet(text.knows(seen.labels)),
         "where": gr.update(choices=text.where_choices(seen), value="*"),
         "other_model": side.model,
@@ -136,7 +152,7 @@ def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], offe
     other = work.look(side.video, side.model, offered, backwards=side.backwards, switches=switches, step=step)
     return {
         "other": other,
-        "viewer": gr.update(other=work.answer_text(other)),
+        "viewer": gr.update(other=viewer.value(*work.answer(other))),
         "what_if": views.change(side.seen, other.seen, text.side_title(other)),
         "compared": "",
     }
@@ -170,7 +186,7 @@ def compare(side: Side | None, model: str, which: str, video: str | None, offere
     )
     return {
         "other": other,
-        "viewer": gr.update(other=work.answer_text(other)),
+        "viewer": gr.update(other=viewer.value(*work.answer(other))),
         "compared": views.comparison(side, other),
         "what_if": "",
     }
@@ -223,7 +239,9 @@ def program(side: Side, view: View) -> str:
     """A program that makes a view again; an example by its path in the project, a visitor's own by its name alone."""
     example = work.example_of(side.video)
     name = f"assets/examples/{example}.mp4" if example else Path(side.video).name
-    return snippet.as_python(side.model, name, view, switches=side.switches, backwards=side.backwards)
+    return snippet.as_python(
+        side.model, name, view, switches=side.switches, backwards=side.backwards, precision=side.seen.precision
+    )
 
 
 def export_folder() -> Path:

@@ -1,22 +1,32 @@
-"""Which models the page offers, and each of them loaded once."""
+"""Which models the page offers, and each of them downloaded and loaded once."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore, Thread
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aia
+from aia import decoder, hub, limits
 from aia.cli import DEFAULT_MODEL
+from app import text, visitor
 
-MODELS_IN_MEMORY = 6  # as many as are shipped
 WARM_UP_CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 log = logging.getLogger(__name__)
-_loading = Lock()
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+RETRY_SECONDS = 30  # until a download that failed is tried again: a page that asks at once would only ask the same
+_loading, _asking = Lock(), Lock()
+_downloads = Semaphore(2)  # at a time; what else is asked for has to wait
+_coming: dict[str, Future[tuple[str, float]]] = {}
+Result = TypeVar("Result")
 
 
 def offered(extra: Sequence[str] = ()) -> list[str]:
@@ -29,6 +39,21 @@ def offered(extra: Sequence[str] = ()) -> list[str]:
     from_environment = [name for name in re.split(r"[,\s]+", os.environ.get("AIA_MODELS", "")) if name]
     shipped = sorted(aia.available_models(), key=_rank)
     return list(dict.fromkeys([*extra, *shipped, *from_environment]))
+
+
+def any_may_be_named(host: str | None) -> bool:
+    """Whether visitors may type any folder or repository: only a page that serves this machine alone lets them.
+
+    Args:
+        host: The address to listen on; None for Gradio's default.
+    """
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or LOOPBACK[0]
+    return host in LOOPBACK and not os.environ.get("SPACE_ID")
+
+
+def from_here(headers: Mapping[str, str]) -> bool:
+    """Whether a request was made to this machine by its own name, and not through a proxy or another site's address."""
+    return urlsplit(f"//{headers.get('host', '')}").hostname in LOOPBACK and "x-forwarded-for" not in headers
 
 
 def _rank(name: str) -> tuple:
@@ -44,10 +69,77 @@ def title(name: str) -> str:
     return Path(name).name if Path(name).is_dir() else name
 
 
+def choices(names: Sequence[str]) -> list[tuple[str, str]]:
+    """What a menu of models shows, and the name behind it."""
+    return [(title(name), name) for name in names]
+
+
 def get(name: str) -> aia.AIANet:
-    """The loaded model of a name; one thread loads while the others wait, so that nothing is downloaded twice."""
+    """The loaded model of a name; one thread loads while the others wait.
+
+    Raises:
+        AIAError: It cannot be loaded, or has still to be downloaded: then that goes on, apart from this request.
+    """
+    bring(name, 0)
     with _loading:
         return _load(name)
+
+
+def bring(name: str, seconds: float = limits.MAX_DOWNLOAD_SECONDS) -> None:
+    """Waits until a model lies on this machine; it is downloaded once, however many wait for it.
+
+    Raises:
+        AIAError: That failed, takes longer, or the visitor has left.
+    """
+    if hub.is_here(name):
+        return
+    with _asking:
+        coming = _coming.get(name)
+        if coming is None or (coming.done() and time.monotonic() >= coming.result()[1]):
+            coming = _coming[name] = Future()
+            Thread(target=_download, args=(name, coming), daemon=True).start()
+    end = time.monotonic() + seconds
+    while not wait([coming], min(1, max(0, end - time.monotonic()))).done:
+        visitor.stay("the download")
+        if time.monotonic() >= end:
+            raise aia.AIAError(text.DOWNLOADING.format(name=name))
+    if sentence := coming.result()[0]:
+        raise aia.AIAError(sentence)
+
+
+def _download(name: str, coming: Future[tuple[str, float]]) -> None:
+    """Says at last what went wrong, "" for nothing, and until when it is not tried again."""
+    said = text.NOT_DOWNLOADED.format(name=name)
+    try:
+        with _downloads:
+            hub.download(name)
+        said = ""
+    except aia.AIAError as error:
+        said = str(error)
+    finally:
+        coming.set_result((said, time.monotonic() + RETRY_SECONDS if said else 0.0))
+
+
+def run(function: Callable[[aia.AIANet], Result], name: str) -> Result:
+    """Gives a function the model of a name, and once more a copy on the CPU where the memory of a GPU is full.
+
+    Raises:
+        AIAError: The CPU's memory does not do either.
+    """
+    model = get(name)
+    try:
+        return function(model)
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):
+            raise
+        log.warning("no memory left on %s for %s", model.device, name)
+    # Only here has the error, and with it every tensor of the failed pass, been let go.
+    if model.device.type == "cpu":
+        raise aia.AIAError(text.NO_MEMORY)
+    import torch
+
+    torch.cuda.empty_cache()
+    return function(aia.load(name, device="cpu"))
 
 
 def warm(name: str) -> None:
@@ -55,25 +147,27 @@ def warm(name: str) -> None:
 
     Not on a GPU: on ZeroGPU there is one only while a request runs.
     """
+    decoder.warm()
     try:
+        bring(name)
         model = get(name)
         if model.device.type == "cpu":
-            aia.inspect(model, aia.read_clip(WARM_UP_CLIP, model.config.num_segments))
+            aia.inspect(model, decoder.read_clip(WARM_UP_CLIP, model.config.num_segments))
     except aia.AIAError as error:  # a visitor who chooses it is told
         log.warning("%s", error)
 
 
-@lru_cache(maxsize=MODELS_IN_MEMORY)
+@lru_cache(maxsize=limits.MODELS_IN_MEMORY)
 def _load(name: str) -> aia.AIANet:
-    return aia.load(name, optimize=True)
+    return aia.load(name, precision=os.environ.get("AIA_PRECISION", "auto"))
 
 
 def config(name: str) -> aia.AIAConfig | None:
     """What a model is, without loading its weights; None where only loading would tell."""
-    for folder in (Path(name), aia.hub.CHECKPOINTS / name):
-        if (folder / aia.hub.CONFIG).is_file():
+    for folder in (Path(name), hub.CHECKPOINTS / name):
+        if (folder / hub.CONFIG).is_file():
             try:
-                return aia.AIAConfig.from_file(folder / aia.hub.CONFIG)
+                return aia.AIAConfig.from_file(folder / hub.CONFIG)
             except aia.AIAError:  # a visitor who chooses it is told
                 return None
     return None

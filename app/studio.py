@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-import aia
 from aia import export, limits
 from app import answers, api, handlers, learn, models, text, viewer, views, work
+from app.guard import Guard
+from app.page import Page
 
 STYLE = Path(__file__).with_name("style.css")
-DELETE_AFTER_SECONDS = 3600
 CLIP_HEIGHT = 370  # pixels; fixed, so that nothing jumps when the clip appears
-SESSIONS = 60  # visitors whose last results are kept: 30 MB each with 8 frames, 130 MB with 64
-QUEUE = 32  # visitors who may wait; the next one is told that the page is full
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
+DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # who waits for the Hub waits apart
 
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.teal,
@@ -49,34 +50,38 @@ CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
 
 
-def build(extra_models: Sequence[str] = ()) -> gr.Blocks:
+def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
     """Builds the page.
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
+        free: Whether a visitor may type the name of any other; see `models.any_may_be_named`.
     """
     names = models.offered(extra_models)
-    with gr.Blocks(title=text.TITLE, analytics_enabled=False, delete_cache=(600, DELETE_AFTER_SECONDS)) as page:
-        parts = _layout(names)
+    age = limits.DELETE_AFTER_SECONDS
+    with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(min(600, age), age)) as page:
+        parts = _layout(names, free)
         api.endpoints(names, MODEL_QUEUE)  # before the events, which then leave them their names
-        _events(page, parts, names)
-    page.queue(max_size=QUEUE, api_open=False)  # no way around the queue
+        _events(page, parts, names, free)
+    # Or else Gradio sums up all requests after every one of them, for a page that is off.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
+    page.queue(max_size=limits.QUEUE, api_open=False)  # no way around the queue
     return page
 
 
-def _layout(names: list[str]) -> dict[str, gr.components.Component]:
+def _layout(names: list[str], free: bool) -> dict[str, gr.components.Component]:
     """Every component that an event reads or changes, by its name."""
     first = names[0] if names else None
     ready = answers.first_paint(handlers.FIRST_EXAMPLE, first)
-    gr.HTML(views.header(text.device_words(aia.hub.best_device().type)))
     parts = {
-        "shown": gr.State(None, time_to_live=DELETE_AFTER_SECONDS),
-        "other": gr.State(None, time_to_live=DELETE_AFTER_SECONDS),
+        "header": gr.HTML(views.header()),
+        "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
+        "other": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "view": gr.JSON(visible=False),
     }
     with gr.Row():
         with gr.Column(scale=4, min_width=320, elem_classes="controls"):
-            parts |= _controls(names, first)
+            parts |= _controls(names, first, free)
         with gr.Column(scale=9, min_width=320):
             parts["problem"] = gr.HTML(visible=False, js_on_load=CLOSE, elem_id="problem")
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
@@ -93,23 +98,20 @@ def _layout(names: list[str]) -> dict[str, gr.components.Component]:
                     parts["relearn"] = gr.Button("again", elem_id="relearn", elem_classes="unseen")
                 with gr.Tab(text.TABS["take"], elem_id="tab-take"):
                     parts |= _take_away()
-            parts["viewer"] = viewer.component(ready.get("viewer", ""), elem_id="viewer")
+            parts["viewer"] = viewer.component(ready.get("viewer"), elem_id="viewer")
             gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
     return parts
 
 
-def _controls(names: list[str], first: str | None) -> dict[str, gr.components.Component]:
+def _controls(names: list[str], first: str | None, free: bool) -> dict[str, gr.components.Component]:
     video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
     examples = _examples(video, text.EXAMPLES)
-    model = gr.Dropdown(_choices(names), value=first, label=text.MODEL, elem_id="model")
+    label = text.ANY_MODEL if free else text.MODEL
+    model = gr.Dropdown(models.choices(names), value=first, label=label, elem_id="model", allow_custom_value=free)
     known = gr.HTML(views.quiet(text.knows(models.labels(first) if first else ())))
     run = gr.Button(text.RUN, variant="primary", elem_id="run")
     gr.HTML(views.quiet(_privacy_words()))
     return {"video": video, "examples": examples, "model": model, "known": known, "run": run}
-
-
-def _choices(names: list[str]) -> list[tuple[str, str]]:
-    return [(models.title(name), name) for name in names]
 
 
 def _examples(video: gr.Video, label: str) -> gr.Examples:
@@ -135,7 +137,9 @@ def _what_if() -> dict[str, gr.components.Component]:
 def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Component]:
     gr.HTML(views.quiet(text.COMPARE))
     with gr.Row():
-        model = gr.Dropdown(_choices(names), value=first, label=text.OTHER_MODEL, elem_id="other-model", min_width=240)
+        model = gr.Dropdown(
+            models.choices(names), value=first, label=text.OTHER_MODEL, elem_id="other-model", min_width=240
+        )
         which = gr.Radio(
             [text.SAME, text.BACKWARDS, text.ANOTHER_CLIP],
             value=text.BACKWARDS,
@@ -167,7 +171,7 @@ def _take_away() -> dict[str, gr.components.Component]:
     return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
 
 
-def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
+def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     """Binds every event; none is an endpoint."""
 
     def update(found: handlers.Shown) -> dict:
@@ -179,6 +183,10 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     def show_other_model(video, model, shown, progress=gr.Progress()):  # noqa: B008
         video = video or (shown and shown.video)  # the result stays when its clip is taken out of the box
         return show(video, model, shown, progress) if video else {parts["problem"]: gr.skip()}
+
+    def choose(model, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        progress(0, desc=text.STEP_MODEL)
+        return update(handlers.choose(model, names, free and models.from_here(request.headers)))
 
     def welcome(request: gr.Request):
         return update(handlers.welcome(dict(request.query_params), names))
@@ -201,7 +209,7 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
         return update(handlers.compare(shown, model, which, video, names, _told(progress)))
 
     def lesson(shown, event: gr.EventData):
-        chosen = event._data or {}
+        chosen = event._data if isinstance(event._data, dict) else {}
         return update(handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
 
     def first_lesson(shown):
@@ -221,12 +229,14 @@ def _events(page: gr.Blocks, parts: dict, names: list[str]) -> None:
     for event in (video.upload, video.stop_recording, parts["run"].click, parts["examples"].load_input_event.then):
         event(None, js=TO_RESULT)
         event(show, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
-    model.input(lambda name: views.quiet(text.knows(models.labels(name))), model, parts["known"], **private)
-    model.input(show_other_model, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    chosen = [parts["known"], parts["other_model"]]
+    ready = model.input(choose, model, chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple")
+    again = ready.success(show_other_model, [video, model, shown], result, **on_summary, **heavy)
+    again.then(None, js=AFTER_RESULT)
     if names:
         first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
         page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
-        page.load(arrive, None, result, show_progress="hidden", **heavy).then(None, js=AFTER_RESULT)
+        page.load(arrive, None, [*result, parts["header"]], show_progress="hidden", **heavy).then(None, js=AFTER_RESULT)
 
     viewer_, changed, compared = parts["viewer"], parts["what_if"], parts["compared"]
     side_b = [problem, other, viewer_, changed, compared]
@@ -261,14 +271,19 @@ def launch_options() -> dict:
         "theme": THEME,
         "css_paths": STYLE,
         "max_file_size": limits.MAX_UPLOAD_BYTES,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
         "show_error": False,  # our own sentences still show; Gradio's may hold paths
+        "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
+        "share": False,
         "footer_links": ["api"],
         "ssr_mode": False,
-        "state_session_capacity": SESSIONS,
+        "state_session_capacity": limits.SESSIONS,
         "enable_monitoring": False,
         "mcp_server": True,
     }
 
 
 def _privacy_words() -> str:
-    return text.PRIVACY.format(seconds=limits.MAX_SECONDS, megabytes=limits.MAX_UPLOAD_BYTES >> 20)
+    minutes = max(1, limits.DELETE_AFTER_SECONDS // 60)
+    after = "an hour" if minutes == 60 else f"{minutes} minutes"
+    return text.PRIVACY.format(after=after, seconds=limits.MAX_SECONDS, megabytes=limits.MAX_UPLOAD_BYTES >> 20)

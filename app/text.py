@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aia import Inspection
 from aia.inspection import FLAT_SPREAD
 from aia.training.paths import NO_GESTURE
-from aia.whatif import Ranking
 
 if TYPE_CHECKING:
+    from aia import Inspection
+    from aia.whatif import Ranking
     from app.work import Side
 
 TITLE = "AIA Studio"
@@ -21,15 +21,29 @@ INTRO = (
 )
 UPLOAD = "Clip: drop or record your own"
 EXAMPLES = "Or try an example (drawn by this project)"
-MODEL = "Model"
+MODEL, ANY_MODEL = "Model", "Model, or a folder or user/repo of your own"
 RUN = "Show the gates"
 PRIVACY = (
-    "Your clip is read on this server, shown to nobody else and deleted about an hour later. "
+    "Your clip is read on this server, shown to nobody else and deleted about {after} later. "
     "It may have up to {seconds} s and {megabytes} MB."
 )
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
-UNKNOWN_MODEL = "There is no model {name!r} on this page; choose one of {names}."
+UNKNOWN_MODEL = "There is no model {name!r} on this page; take one of its menu, as list_models names them to programs."
+BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of the page says what each endpoint takes."
+NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
+NO_ADDRESS = (
+    "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
+    "tool's argument after this page's own address and /gradio_api/file=."
+)
+TOO_LONG = "This request is too large; send clips to /gradio_api/upload."
+TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
+FULL = "Too many visitors are waiting at this moment; try again in a minute."
+NO_DISK = "This server has no room for more clips at this moment; try again in an hour."
+DOWNLOADING = "The model {name} is being downloaded from the Hub; ask for it again in a minute, the others are there."
+NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the others are there."
+STEP_MODEL = "Getting the model"
+NO_MEMORY = "There is not enough memory for this model and clip; try a smaller model or later."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
 CLOSE = "Close"
 OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."
@@ -37,7 +51,7 @@ OF_MODEL, OF_EXAMPLE = "the model {name!r}", "the example {name!r}"
 CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; give your clip once more."
 KEPT = " Below you still see the result before."
 NO_BLOCK = "This model has no block {name!r}; its blocks are {names}."
-EXPIRED = "There is no result to work with, or it has expired after an hour: choose a clip and press “Show the gates”."
+EXPIRED = "There is no result to work with, or it has expired: choose a clip and press “Show the gates”."
 TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Take away"}
 WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
 UNITS = "Which gates"
@@ -108,8 +122,11 @@ VIEWER = {  # what the viewer says by itself
         "any": "Combined is what multiplies the feature: what the block's two modules do together.",
     },
     "channel": "Shown: channel {channel} alone.",
-    "no_channels": "The channels' own maps are not here: only their mean is shown.",
+    "no_channels": "The channels' own maps are too large to send: only their mean is shown.",
+    "coming": "The channels' own maps are on their way; until they are here you see their mean.",
+    "lost": "The channels' own maps could not be loaded: only their mean is shown. Give the clip once more to try again.",
     "channels": "mean gate of each: 1 is open, 0 is shut. Point at a bar to preview its channel's own map, press to pin it.",
+    "bars": "mean gate of each: 1 is open, 0 is shut.",
     "bars_only": "mean gate of each: 1 is open, 0 is shut. They steer the gate above, which is the same for all channels.",
     "one_channel": "this gate has one value for all channels",
     "low": "0 shut",
@@ -271,7 +288,7 @@ def ran(seen: Inspection) -> str:
     milliseconds = 1000 * seen.seconds["forward"]
     return (
         f"{seen.title} · {len(set(seen.clip.indices.tolist()))} of {seen.clip.num_frames} frames, {seen.clip.duration:.1f} s · "
-        f"{milliseconds:.0f} ms on {device_words(seen.device)}"
+        f"{milliseconds:.0f} ms on {device_words(seen.device)} in {seen.precision}"
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
-from aia import Inspection
-from aia.whatif import Ranking
 from app import text
-from app.work import Side
+
+if TYPE_CHECKING:
+    from aia import Inspection
+    from aia.whatif import Ranking
+    from app.work import Side
 
 TOP = 5  # labels shown
 
 
-def header(device: str) -> str:
-    """Title and tagline."""
+def header(device: str = "") -> str:
+    """Title and tagline, and where the networks run once that is known."""
+    chip = f'<span class="chip">Runs on {escape(device)}</span>' if device else ""
     return (
-        f'<header class="aia-head"><h1>{text.TITLE}</h1><span class="chip">Runs on {escape(device)}</span>'
+        f'<header class="aia-head"><h1>{text.TITLE}</h1>{chip}'
         f'<p class="tagline">{text.TAGLINE}</p><p class="intro">{text.INTRO}</p></header>'
     )
 

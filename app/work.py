@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import filecmp
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aia
-from aia import pack, render, whatif
-from app import learn, models, text
+from aia import decoder, pack, render
+from app import learn, models, text, visitor
+
+if TYPE_CHECKING:
+    from aia.whatif import Ranking
 
 try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is not there
     import spaces
@@ -77,8 +80,10 @@ def look(
     check(video, model, offered)
     step(0.1, text.STEP_READ)
     clip = read(video, model, backwards)
+    visitor.stay("the network")
     step(0.5, text.STEP_RUN)
     seen = _inspect(model, clip, tuple(switches))
+    visitor.stay("the answer")
     step(0.8, text.STEP_DRAW)
     return Side(video, model, backwards, tuple(switches), replace(seen, clip=_small(clip)))
 
@@ -86,7 +91,9 @@ def look(
 def rank(video: str | None, model: str, offered: Sequence[str], mode: str, *, backwards: bool = False):
     """Which block's gates matter most; see `aia.rank_blocks`."""
     check(video, model, offered)
-    return _rank(model, read(video, model, backwards), mode)
+    clip = read(video, model, backwards)
+    visitor.stay("the ranking")
+    return _rank(model, clip, mode)
 
 
 def lesson(video: str, model: str, block: str, unit: str, *, backwards: bool = False) -> str:
@@ -99,7 +106,9 @@ def lesson(video: str, model: str, block: str, unit: str, *, backwards: bool = F
     if not net.block_names:
         raise aia.AIAError(text.NOTHING_TO_LEARN)
     block = block or net.config.default_block or net.block_names[0]
-    return _lesson(model, read(video, model, backwards), block, unit)
+    clip = read(video, model, backwards)
+    visitor.stay("the lesson")
+    return _lesson(model, clip, block, unit)
 
 
 def check(video: str | None, model: str, offered: Sequence[str]) -> None:
@@ -111,28 +120,28 @@ def check(video: str | None, model: str, offered: Sequence[str]) -> None:
     if not video:
         raise aia.AIAError(text.NO_VIDEO)
     if model not in offered:
-        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(model)[:100], names=", ".join(offered)))
+        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(model)[:100]))
 
 
 def read(video: str, model: str, backwards: bool = False) -> aia.Clip:
-    """The frames that a model takes of a video."""
-    clip = aia.read_clip(video, models.get(model).config.num_segments)
+    """The frames that a model takes of a video, read in a process apart: no file can take the page down."""
+    clip = decoder.read_clip(video, models.get(model).config.num_segments)
     return clip.backwards() if backwards else clip
 
 
 @on_gpu
 def _inspect(model: str, clip: aia.Clip, switches: tuple[aia.Switch, ...]) -> aia.Inspection:
-    return aia.inspect(models.get(model), clip, switches=switches)
+    return models.run(lambda net: aia.inspect(net, clip, switches=switches), model)
 
 
 @on_gpu
-def _rank(model: str, clip: aia.Clip, mode: str) -> whatif.Ranking:
-    return whatif.rank_blocks(models.get(model), clip, mode=mode)
+def _rank(model: str, clip: aia.Clip, mode: str) -> Ranking:
+    return models.run(lambda net: aia.rank_blocks(net, clip, mode=mode), model)
 
 
 @on_gpu
 def _lesson(model: str, clip: aia.Clip, block: str, unit: str) -> str:
-    return learn.payload(models.get(model), clip, block, unit)
+    return models.run(lambda net: learn.payload(net, clip, block, unit), model)
 
 
 def _small(clip: aia.Clip) -> aia.Clip:
@@ -151,6 +160,8 @@ def switches_for(seen: aia.Inspection, mode: str, where: str, units: Sequence[st
     Raises:
         AIAError: Nothing is left to switch.
     """
+    from aia import whatif  # brings torch, which the page starts without
+
     if not seen.blocks:
         raise aia.AIAError(text.NOTHING_TO_SWITCH)
     if mode not in whatif.MODES:
@@ -175,15 +186,12 @@ def example_of(video: str) -> str:
     return own.stem if named and filecmp.cmp(own, video, shallow=False) else ""
 
 
-def answer(side: Side, *, channels: bool = True) -> dict:
-    """What the viewer draws of a result; see `aia.pack.pack`."""
-    return pack.pack(side.seen, channels=channels) | {
+def answer(side: Side, *, channels: bool = True) -> tuple[dict, bytes]:
+    """What the viewer draws of a result, and the channels' gates apart; see `aia.pack.pack`."""
+    packed, gates = pack.pack(side.seen, channels=channels)
+    about = {
         "title": text.side_title(side),
         "says": text.side_says(side.seen),
         "link": {"model": side.model, "example": example_of(side.video)},
     }
-
-
-def answer_text(side: Side) -> str:
-    """`answer` as JSON."""
-    return json.dumps(answer(side), separators=(",", ":"))
+    return packed | about, gates

@@ -28,6 +28,8 @@ from aia.video import Clip
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("left", "right", "still")
+# What a stranger's model may be called: markup, templates, formulas, a spreadsheet's command, Markdown.
+ODD_LABELS = ("<img src=x onerror=alert(1)>", "${7*7} {{7*7}} $\\frac{1}{2}$", '=HYPERLINK("x")`](y)|*_')
 
 
 def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> AIANet:
@@ -124,9 +126,10 @@ def serving(home, *arguments, **environment):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The page with five small models beside the shipped ones; yields its address and the models' folders.
+    """The page with six small models beside the shipped ones; yields its address and the models' folders.
 
-    They are TSM with CinST, TSM with STinC, TSN without AIA, one that never knows a clip, and a composite of 12 frames.
+    They are TSM with CinST, TSM with STinC, TSN without AIA, one that never knows a clip, a composite of 12 frames, and one
+    with odd labels.
     """
     home = tmp_path_factory.mktemp("page")
     nets = {
@@ -135,12 +138,17 @@ def server(tmp_path_factory):
         "small-none": small_net("none", "tsn"),
         "careful": small_net("cinst"),
         "long-composite": small_net("cinst->stinc", "tsn"),
+        "odd-labels": small_net("cinst"),
     }
-    changes = {"careful": {"threshold": 0.999}, "long-composite": {"num_segments": 12}}
+    changes = {
+        "careful": {"threshold": 0.999},
+        "long-composite": {"num_segments": 12},
+        "odd-labels": {"labels": ODD_LABELS},
+    }
     for name, net in nets.items():
         net.save_pretrained(home / name, config=dataclasses.replace(net.config, **changes.get(name, {})))
     folders = [str(home / name) for name in nets]
-    with serving(home, "--model", folders[0], AIA_MODELS=", ".join(folders[1:])) as address:
+    with serving(home, "--model", folders[0], AIA_MODELS=", ".join(folders[1:]), AIA_PRECISION="float32") as address:
         yield address, folders
 
 

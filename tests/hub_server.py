@@ -46,6 +46,7 @@ class Fault:
         cut: Announce the whole file, send this many bytes and close the connection.
         short: Announce and send only this many bytes.
         hang: Wait before the first byte, until the server is reset.
+        wait: Answer well, but only after this has happened.
         redirect: Send the client to this address (and the file's path) for the body, as the Hub does with large files.
         headers: Further headers of the answer.
         times: How many requests go wrong.
@@ -56,6 +57,7 @@ class Fault:
     cut: int | None = None
     short: int | None = None
     hang: bool = False
+    wait: threading.Event | None = None
     redirect: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     times: int = 10**6
@@ -170,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.hang:
             self.hub.released.wait(60)
             return None
+        if fault.wait:
+            fault.wait.wait(60)
         if fault.status:
             return self.answer(fault.status, headers=fault.headers)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -2,10 +2,10 @@
 
 import base64
 import json
-import zlib
 
 import numpy as np
 import pytest
+from test_viewer import unpacked
 
 from aia.cli import DEFAULT_MODEL
 from app import answers, text, work
@@ -14,13 +14,11 @@ from app import answers, text, work
 @pytest.mark.parametrize("example", work.EXAMPLES)
 def test_a_prepared_answer_is_the_default_models(example):
     found = answers.first_paint(example, DEFAULT_MODEL)
-    prepared, side = json.loads(found["viewer"]), answers.of_example(example, DEFAULT_MODEL)
+    prepared, side = json.loads(found["viewer"]["answer"]), answers.of_example(example, DEFAULT_MODEL)
     seen = side.seen
     assert seen.label in prepared["says"] and prepared["link"]["example"] == example
-    data = np.frombuffer(zlib.decompress(base64.b64decode(prepared["data"])), np.uint8)
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
-        place = said["maps"]["combined"]
-        got = place["low"] + place["step"] * data[place["at"] :][: np.prod(place["shape"])].reshape(place["shape"])
+        got = sum(unpacked(said["maps"][unit], base64.b64decode(prepared["data"])) for unit in "THW")[:, 0] / 3
         assert np.abs(got - block.spatiotemporal_map).max() < 5e-3
     assert text.headline(seen)[0] in found["summary"] and text.what_is_seen(seen) in found["sentence"]
 

@@ -210,7 +210,7 @@ def test_tables_without_test_clips_can_be_used_to_choose(runs, checkpoints):
 
 def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, checkpoints, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n<!-- results:begin -->\nstale tables\n<!-- results:end -->\nafter\n")
+    readme.write_text("before\n<!-- results:begin -->\nstale tables\n<!-- results:end -->\nafter\n")
     report.update(runs, readme, checkpoints)
     once = readme.read_text()
     assert once.startswith("before\n") and once.endswith("\nafter\n") and "stale" not in once

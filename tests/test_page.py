@@ -61,7 +61,7 @@ def wait_for_answer(page, *, sides=1, channels=True) -> None:
     """Waits until the viewer has so many answers, with every channel's gates."""
     page.wait_for_function(
         "([sides, channels]) => { const v = document.querySelector('.viewer')?.viewer;"
-        " return v?.answers.length === sides && (!channels || v.answers.every((a) => a.channelBytes.length)); }",
+        " return v?.answers.length === sides && (!channels || v.answers.every((a) => a.channelBytes?.length)); }",
         arg=[sides, channels],
     )
 
@@ -106,6 +106,7 @@ def test_a_visitor_uploads_looks_around_by_keyboard_and_gives_a_bad_file(page, s
     before = picture(page)
     upload(page, server, own)
     page.wait_for_function("(old) => document.querySelector('canvas.frame').toDataURL() !== old", arg=before)
+    wait_for_answer(page)
     assert "example=" not in page.evaluate("document.querySelector('.viewer').viewer.link()"), "a link holds no clip"
 
     asked = []
@@ -435,3 +436,47 @@ def test_the_button_without_a_clip_says_what_to_do(page):
     wait_for_answer(page)
     page.get_by_role("button", name="Show the gates").click()
     expect(page.locator("#problem")).to_contain_text("There is no clip yet")
+
+
+def test_the_channels_gates_are_fetched_once_and_the_means_are_drawn_without_them(page):
+    wait_for_answer(page)
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url) if request.url.endswith(".bin") else None)
+    page.route("**/*.bin", lambda route: route.abort())
+    page.get_by_text("star", exact=True).first.click()
+    page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].lost")
+    expect(page.locator(".can")).to_contain_text("could not be loaded")
+    before = picture(page)
+    page.locator(".viewer [data-do=on]").click()
+    assert picture(page) != before, "the viewer goes on with the means"
+    page.locator("canvas.bars").click(position={"x": 3, "y": 60})
+    assert state(page)["channel"] is None, "there is no map to pin"
+    page.locator(".viewer").get_by_role("radio", name="T", exact=True).click()
+    expect(page.locator("canvas.bars")).to_be_hidden()
+    assert len(fetched) == 1
+
+    page.unroute("**/*.bin")
+    page.get_by_text("star", exact=True).first.click()  # once more
+    wait_for_answer(page)
+    expect(page.locator(".can")).not_to_contain_text("could not be loaded")
+    page.locator("canvas.bars").click(position={"x": 3, "y": 60})
+    assert state(page)["channel"] is not None
+    page.locator(".film button").first.click()
+    assert len(fetched) == 2, "one file for each result"
+
+
+def test_a_pinned_channel_waits_for_its_gates(browser, server):
+    page = browser.new_page()
+    held = []
+    page.route("**/*.bin", lambda route: held.append(route))
+    page.goto(f"{server[0]}/?example=star&channel=5&gate=T&block=layer2.0")
+    page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.link.example === 'star'")
+    expect(page.locator(".can")).to_contain_text("are on their way")
+    mean = picture(page)
+    assert state(page)["channel"] == 5
+    for route in held:
+        route.continue_()
+    wait_for_answer(page)
+    expect(page.locator(".can")).to_contain_text("channel 5 alone")
+    assert state(page)["channel"] == 5 and picture(page) != mean
+    page.close()

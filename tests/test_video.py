@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from pathlib import Path
 
 import av
@@ -143,11 +144,49 @@ def test_a_plan_jumps_only_where_it_saves_decoding(make):
         source = video._Source(make(name, **WHOLE[name]))
         with source.open() as container:
             scan = video._scan(source, container)
-            return [start for start, _ in video._runs(scan, video.sample_indices(len(scan.pts), 4))]
+            return [run.start for run, _ in video._runs(scan, video.sample_indices(len(scan.pts), 4))]
 
     assert starts("one_key_frame.mp4") == [0]
     assert starts("all_key_frames.mov") == [7, 22, 37, 52]
     assert starts("three_frames.mp4") == [0]
+
+
+def test_only_the_packets_that_a_frame_needs_are_decoded(make):
+    source = video._Source(
+        make("clip.mp4", count=60, gop=12, bframes=3, options={"x264-params": "scenecut=0:b-adapt=0"})
+    )
+    with source.open() as container:
+        scan = video._scan(source, container)
+        for index in range(60):
+            ((run, wanted),) = video._runs(scan, [index])
+            decoded = [scan.packets[i].pts for i in run]
+            assert wanted == {index} and scan.packets[run.start].is_keyframe and len(run) <= 12
+            assert set(scan.pts[index - index % 12 : index + 1]) <= set(decoded), "and all that is shown before it"
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("name", [*PLANNED, "one_key_frame.mp4", "all_key_frames.mov", "interlaced.mp4"])
+def test_the_number_of_threads_changes_nothing(make, monkeypatch, name, threads):
+    monkeypatch.setattr(video, "DECODER_THREADS", threads)
+    path = make(name, **WHOLE[name])
+    for segments in (8, 3):
+        expect_truth(path, video.read_clip(path, segments), segments)
+
+
+@pytest.mark.parametrize("name", ["silent.mp4", "silent.mkv"])
+def test_a_header_that_does_not_tell_how_frames_are_reordered_costs_no_frame(make, name):
+    """The decoder finds it out by itself, and may lose the first frames over it."""
+    path = make(name, count=60, gop=12, bframes=3)
+    with av.open(str(path)) as container:
+        header = container.streams.video[0].codec_context.extradata
+    length = int.from_bytes(header[6:8], "big")
+    parameters = header[8 : 8 + length]
+    bits = "".join(f"{byte:08b}" for byte in parameters).rstrip("0")
+    told = "1111" + "0001001" * 2 + "011" + "00101" + "1"  # at their end: two frames wait for others, four are kept
+    assert bits.endswith(told)
+    silent = (bits.removesuffix(told) + "01").ljust(8 * length, "0")
+    path.write_bytes(path.read_bytes().replace(parameters, int(silent, 2).to_bytes(length, "big")))
+    expect_truth(path, video.read_clip(path), 8)
 
 
 # ---------------------------------------------------------------- times
@@ -375,6 +414,14 @@ def test_a_name_is_only_a_name(make, tmp_path, monkeypatch, name):
 @pytest.mark.parametrize("segments", [0, -1, limits.MAX_SEGMENTS + 1, 2.5, "8", None])
 def test_a_wrong_number_of_frames_is_refused(make, segments):
     assert f"1 to {limits.MAX_SEGMENTS}" in refusal(make("clip.mp4", count=2), segments)
+
+
+def test_reading_ends_when_it_is_given_up(make):
+    given_up = threading.Event()
+    path = make("clip.mp4", count=20)
+    assert video.read_clip(path, given_up=given_up).num_frames == 20
+    given_up.set()
+    refusal(path, given_up=given_up)
 
 
 def test_a_max_side_below_one_is_refused(make):

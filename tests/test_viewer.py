@@ -2,8 +2,13 @@
 
 import base64
 import json
+import re
+import time
+import urllib.error
+import urllib.request
 import zlib
 
+import gradio as gr
 import numpy as np
 import pytest
 from conftest import clip_of, moving_frames, small_net
@@ -32,9 +37,22 @@ def inspected(attention: str) -> aia.Inspection:
     return aia.inspect(small_net(attention), clip_of(moving_frames(5)))
 
 
-def opened(page, seen: aia.Inspection) -> None:
+def opened(page, seen: aia.Inspection, *, channels: bool = True) -> None:
     """Hands an inspection to the page, where it becomes the variable `answer`."""
-    page.evaluate("async (text) => { window.answer = await openAnswer(text); }", json.dumps(pack.pack(seen)))
+    answer, data = pack.pack(seen, channels=channels)
+    file = {"url": f"data:;base64,{base64.b64encode(data).decode()}"} if data else None
+    page.evaluate(
+        "async (value) => { window.answer = await openAnswer(value); await answer.loading; }",
+        {"answer": json.dumps(answer), "channels": file},
+    )
+
+
+def unpacked(place: dict, data: bytes) -> np.ndarray:
+    """An array `[T, C, H, W]` of an answer's bytes."""
+    count, channels = np.prod(place["shape"]), place["shape"][3]
+    differences = np.frombuffer(zlib.decompress(data), np.uint8)[place["at"] :][:count].reshape(-1, channels)
+    levels = differences.cumsum(axis=0, dtype=np.uint8).reshape(place["shape"])
+    return (place["low"] + place["step"] * levels).transpose(0, 3, 1, 2)
 
 
 def shown_map(page, view: View) -> np.ndarray:
@@ -50,30 +68,62 @@ def shown_map(page, view: View) -> np.ndarray:
 
 def test_an_answer_of_a_shipped_model_is_small_enough_to_wait_for():
     seen = aia.inspect(aia.load(DEFAULT_MODEL), aia.read_clip(work.EXAMPLES_FOLDER / "square.mp4"))
-    text = json.dumps(pack.pack(seen), separators=(",", ":"))
-    assert len(text) < 2.2e6  # sent as it is
-    assert len(json.dumps(pack.pack(seen, channels=False))) < 4e5
+    answer, channels = pack.pack(seen)
+    text = json.dumps(answer, separators=(",", ":"))
+    assert len(text) < 3e5 and len(channels) < 1.35e6  # sent as they are
 
 
 def test_bytes_of_the_answer_stand_for_the_gates():
     seen = inspected("cinst->stinc")
-    packed = pack.pack(seen)
-    data = np.frombuffer(zlib.decompress(base64.b64decode(packed["channel_data"])), np.uint8)
+    packed, channels = pack.pack(seen)
     for block, said in zip(seen.blocks, packed["blocks"], strict=True):
+        assert list(said["maps"]) == list(block.gates) and not any(unit.endswith("C") for unit in said["gates"])
         for unit, gate in block.gates.items():
-            place = said["gates"][unit]
-            got = place["low"] + place["step"] * data[place["at"] : place["at"] + gate.size].reshape(place["shape"])
+            mean = gate.mean(axis=1, keepdims=True)
+            got = unpacked(said["maps"][unit], base64.b64decode(packed["data"]))
+            assert got.shape == mean.shape and np.abs(got - mean).max() <= np.ptp(mean) / 510 + 1e-5
+        for unit, place in said["gates"].items():
+            got, gate = unpacked(place, channels), block.gates[unit]
             assert got.shape == gate.shape and np.abs(got - gate).max() <= np.ptp(gate) / 254 + 1e-5
 
 
 def test_gates_that_would_not_fit_are_left_out_and_the_means_stay(monkeypatch):
     seen = inspected("cinst")
-    sizes = {block.name: sum(gate.size for gate in block.gates.values()) for block in seen.blocks}
-    monkeypatch.setattr(pack, "MAX_CHANNEL_BYTES", sum(sizes.values()) - 1)
-    blocks = pack.pack(seen)["blocks"]
+    sizes = {block.name: sum(block.gates[unit].size for unit in "THW") for block in seen.blocks}
+    monkeypatch.setattr(pack.limits, "MAX_CHANNEL_BYTES", sum(sizes.values()) - 1)
+    blocks = pack.pack(seen)[0]["blocks"]
     left_out = [block["name"] for block in blocks if block["gates"] is None]
     assert [sizes[name] for name in left_out] == [max(sizes.values())]
-    assert all({"combined", "C", "T", "H", "W"} <= set(block["maps"]) for block in blocks)
+    assert all({"C", "T", "H", "W"} <= set(block["maps"]) for block in blocks)
+
+
+def test_the_file_of_the_channels_cannot_be_guessed_and_is_deleted_in_time(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with gr.Blocks(delete_cache=(1, 1)) as page:
+        shown = viewer.component()
+        gr.Button().click(lambda: gr.update(value=viewer.value({}, b"gates")), None, shown, api_name="show")
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        urls = [_call(f"{address}gradio_api/call/show")["value"]["channels"]["url"] for _ in range(2)]
+        names = [re.fullmatch(r".*/([0-9a-f]{32})\.bin", url)[1] for url in urls]
+        assert names[0] != names[1], "the same bytes under another name"
+        assert urllib.request.urlopen(urls[1]).read() == b"gates"
+        deadline = time.monotonic() + 30
+        while list(tmp_path.glob("*.bin")):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(urls[1])
+    finally:
+        page.close()
+
+
+def _call(endpoint: str) -> dict:
+    """What an endpoint without inputs answers."""
+    request = urllib.request.Request(endpoint, b'{"data": []}', {"Content-Type": "application/json"})
+    event = json.load(urllib.request.urlopen(request))["event_id"]
+    lines = urllib.request.urlopen(f"{endpoint}/{event}").read().decode().splitlines()
+    return json.loads(lines[lines.index("event: complete") + 1].removeprefix("data: "))[0]
 
 
 # ---- what the browser makes of it
@@ -142,3 +192,18 @@ def test_a_link_may_hold_anything(blank):
     state = blank.evaluate("(found) => valid({ ...START, ...found }, answer)", found)
     first = inspected("cinst").first_block
     assert (state["block"], state["gate"], state["frame"], state["channel"]) == (first, "combined", 0, None)
+
+
+@pytest.mark.parametrize("attention", ["cinst", "stinc"])
+def test_without_the_channels_gates_the_means_are_drawn_and_none_is_made_up(blank, attention):
+    seen = inspected(attention)
+    opened(blank, seen, channels=False)
+    block = seen.blocks[2]
+    for gate in ("combined", *block.gates):
+        wanted = values(seen, View(block.name, gate))
+        for channel in (None, 3):
+            got = np.broadcast_to(shown_map(blank, View(block.name, gate, channel=channel)), wanted.shape)
+            assert np.abs(got - wanted).max() < 1 / 200, "the mean stands for a channel that is not here"
+    means = "([block, gate]) => channelMeans(answer, block, gate)"
+    assert blank.evaluate(means, [block.name, "combined"]) == pytest.approx(block.channel_mean.tolist(), abs=1e-4)
+    assert blank.evaluate(means, [block.name, "T"]) == []

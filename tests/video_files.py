@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -54,10 +55,12 @@ def write_video(
     audio: bool = False,
     turns: int = 0,
     start: int = 0,
+    store: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Path:
     """Write `count` numbered frames; `ticks` gives their times in milliseconds (else constant `rate`).
 
-    The pictures lie turned by `turns` quarters counterclockwise, as a phone held upright stores them.
+    The pictures lie turned by `turns` quarters counterclockwise, as a phone held upright stores them; `store` may change
+    each RGB picture once more, of which a fourth channel is its opacity.
     """
     with av.open(str(path), "w", format=format, options=container or {}) as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
@@ -71,8 +74,8 @@ def write_video(
             stream.codec_context.time_base = Fraction(1, 1000)
         sound = output.add_stream("aac", rate=44100) if audio else None
         for index in range(count):
-            image = np.ascontiguousarray(np.rot90(picture(start + index, *size), turns))
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            image = np.ascontiguousarray(store(np.rot90(picture(start + index, *size), turns)))
+            frame = av.VideoFrame.from_ndarray(image, format="rgba" if image.shape[-1] == 4 else "rgb24")
             frame.pts = index if ticks is None else ticks[index]
             frame.time_base = Fraction(1, rate) if ticks is None else Fraction(1, 1000)
             output.mux(stream.encode(frame))
@@ -89,10 +92,15 @@ def write_video(
 def turn(path: Path, degrees: int) -> Path:
     """Write a display matrix into an MP4's video track, so that players turn it clockwise by `degrees`."""
     cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    return place(path, cosine, sine, -sine, cosine)
+
+
+def place(path: Path, a: float, b: float, c: float, d: float) -> Path:
+    """Write a display matrix into an MP4's video track, so that players put point (x, y) at (a x + c y, b x + d y)."""
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40  # version 0: 40 bytes stand before the matrix
-    matrix = [cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30]
-    data[start : start + 36] = struct.pack(">9i", *matrix)
+    a, b, c, d = (round(value * (1 << 16)) for value in (a, b, c, d))
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
 
@@ -102,7 +110,8 @@ def trim_by_edit_list(path: Path, skip: int) -> Path:
     data = bytearray(path.read_bytes())
     at = data.index(b"elst") + 4 + 4 + 4  # version and flags, number of edits
     length, begin = struct.unpack(">Ii", data[at : at + 8])
-    data[at : at + 8] = struct.pack(">Ii", length, begin + skip)
+    film, media = (struct.unpack_from(">I", data, data.index(name) + 16)[0] for name in (b"mvhd", b"mdhd"))
+    data[at : at + 8] = struct.pack(">Ii", length - round(skip * film / media), begin + skip)
     path.write_bytes(data)
     return path
 
@@ -114,11 +123,18 @@ def cut(path: Path, share: float) -> Path:
     return path
 
 
-def every_frame(path: Path) -> tuple[list[np.ndarray], list[int | None]]:
-    """Decode a file the plain way, in order: pictures turned upright, and their raw pts. Errors skip a packet."""
+def upright(frame: av.VideoFrame) -> np.ndarray:
+    """A decoded frame as RGB, turned as its display matrix says (mirrors apart)."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+
+
+def every_frame(
+    path: Path, stream: int = 0, show: Callable[[av.VideoFrame], np.ndarray] = upright
+) -> tuple[list[np.ndarray], list[int | None]]:
+    """Decode a file the plain way, in order: pictures, and their raw pts. Errors skip a packet."""
     frames, stamps = [], []
     with av.open(str(path)) as source:
-        packets = source.demux(source.streams.video[0])
+        packets = source.demux(source.streams.video[stream])
         while True:
             try:
                 packet = next(packets, None)
@@ -128,5 +144,5 @@ def every_frame(path: Path) -> tuple[list[np.ndarray], list[int | None]]:
             except av.FFmpegError:
                 continue
             for frame in decoded:
-                frames.append(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+                frames.append(show(frame))
                 stamps.append(frame.pts)

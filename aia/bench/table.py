@@ -24,6 +24,7 @@ class Options:
         model: Name of the network, as for `aia.load`.
         revision: Of a Hub repository.
         device: Where to run; the fastest one by default.
+        precision: Of the network, see `AIANet.optimize`.
         video: A file to use in place of drawn clips.
         repeats: Rounds that count; one more warms up.
 
@@ -34,6 +35,7 @@ class Options:
     model: str
     revision: str | None = None
     device: str | None = None
+    precision: str = "float32"
     video: Path | None = None
     repeats: int = 9
 
@@ -45,7 +47,7 @@ class Options:
         """The network, as the page loads it."""
         from aia.hub import load  # hub builds networks, which a start-up benchmark does not need
 
-        return load(self.model, revision=self.revision, device=self.device, optimize=True)
+        return load(self.model, revision=self.revision, device=self.device, precision=self.precision)
 
 
 @dataclass(frozen=True)

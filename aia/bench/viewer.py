@@ -65,7 +65,8 @@ def tables(options: Options) -> Iterator[Table]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
-    answer = json.dumps(pack.pack(inspect(model, read_clip(CLIP, model.config.num_segments))))
+    answer, channels = pack.pack(inspect(model, read_clip(CLIP, model.config.num_segments)))
+    file = {"url": f"data:;base64,{base64.b64encode(channels).decode()}"}
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
@@ -78,9 +79,9 @@ def tables(options: Options) -> Iterator[Table]:
                 const words = new Proxy({}, { get: () => "words" });
                 startViewer(document.querySelector("#here"), { value, other: "", colours, words }, () => {}, () => {});
             }""",
-            [answer, {name: _base64(name) for name in COLOUR_MAPS}],
+            [{"answer": json.dumps(answer), "channels": file}, {name: _base64(name) for name in COLOUR_MAPS}],
         )
-        page.wait_for_function("document.querySelector('.viewer').viewer.answers.length")
+        page.wait_for_function("document.querySelector('.viewer').viewer.answers[0]?.channelBytes")
         rows = page.evaluate(_RUN, [CHANGES, STEPS])
     yield Table(
         f"The viewer in a headless Chromium, {model.config.title}",

@@ -10,7 +10,6 @@ import gradio as gr
 
 import aia
 from aia import render
-from aia.lesson import lesson, lesson_view
 
 FOLDER = Path(__file__).parent
 FILES = ("learn.html", "learn.css", "tensors.js", "pictures.js", "stages.js", "learn.js")
@@ -47,6 +46,8 @@ def payload(model: aia.AIANet, clip: aia.Clip, block: str, unit: str = "") -> st
     Raises:
         AIAError: The model has no AIA, no such block or no such unit.
     """
+    from aia.lesson import lesson, lesson_view  # brings torch, which the page starts without
+
     return json.dumps(lesson_view(lesson(model, clip, block), unit), separators=(",", ":"))
 
 

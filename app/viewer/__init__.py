@@ -1,11 +1,15 @@
-"""The viewer: a component of our own on `gr.HTML`, drawn in the browser from one answer of the server."""
+"""The viewer: a component of our own on `gr.HTML`, drawn in the browser from one answer of the server and one file."""
 
 from __future__ import annotations
 
 import base64
+import json
+import secrets
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from aia import render
 from app import text
@@ -13,11 +17,11 @@ from app import text
 _HERE = Path(__file__).parent
 
 
-def component(value: str = "", **options) -> gr.HTML:
+def component(shown: dict[str, Any] | None = None, **options) -> gr.HTML:
     """Makes the viewer.
 
     Args:
-        value: What it shows first: JSON of `aia.pack.pack`, or "" for nothing.
+        shown: What it shows first, a `value`; None for nothing.
         **options: Of `gr.HTML`.
 
     Returns:
@@ -25,16 +29,37 @@ def component(value: str = "", **options) -> gr.HTML:
     """
     colours = {name: base64.b64encode(render.colour_table(name).tobytes()).decode() for name in render.COLOUR_MAPS}
     return gr.HTML(
-        value,
+        shown,
         html_template=_read("viewer.html"),
         css_template=_read("viewer.css"),
-        js_on_load=f"{script()}\nstartViewer(element, props, watch, trigger);",
+        head=f'<script>"use strict"; {{\n{script()}\nwindow.startViewer = startViewer;\n}}</script>',
+        # Short, since Gradio searches it some forty times for every event that changes the component.
+        js_on_load='startViewer(element, props, watch, () => trigger("clear"));',
         apply_default_css=False,  # it is made for running text
         other="",
         colours=colours,
         words=text.VIEWER,
         **options,
     )
+
+
+def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
+    """One side, as the component takes it.
+
+    The channels' gates are most of it, and the means are drawn without: they go as a file of their own, which the browser
+    fetches once, not as text. It lies in Gradio's cache, which Gradio empties, under a name that nobody can guess.
+
+    Args:
+        answer: Of `aia.pack.pack`.
+        channels: Its bytes; empty for none.
+    """
+    file = None
+    if channels:
+        path = Path(get_upload_folder(), f"{secrets.token_hex(16)}.bin")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(channels)
+        file = gr.FileData(path=str(path)).model_dump()
+    return {"answer": json.dumps(answer, separators=(",", ":")), "channels": file}
 
 
 def script() -> str:

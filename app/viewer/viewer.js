@@ -1,9 +1,9 @@
-// The viewer of the gates: one state, and one function that draws everything from it. Nothing is asked of the server here.
+// The viewer of the gates: one state, and one function that draws everything from it, without asking the server.
 // Maps come from answer.js, pixels from pixels.js.
 //
-// `props.value` and `props.other` are answers of `aia.pack` (JSON) for the two sides; `props.colours` are colour tables
-// (name -> base64 of 256 RGB triples); `props.words` are sentences. The last line of the script that Gradio runs calls
-// `startViewer(element, props, watch, trigger)`.
+// `props.value` and `props.other` are the two sides, each `{ answer, channels }`: an answer of `aia.pack` (JSON), and the file
+// of its channels' gates, which is fetched once. `props.colours` are colour tables (name -> base64 of 256 RGB triples);
+// `props.words` are sentences. Gradio runs one line, which calls `startViewer`.
 
 const START = {
   block: "", gate: "combined", frame: 0, channel: null, scale: "absolute", colours: "viridis", opacity: 0.5, cells: false,
@@ -19,7 +19,7 @@ function valid(state, lead, frames = lead.times.length) {
   if (!lead.blocks.some((b) => b.name === state.block)) next.block = lead.first_block || lead.blocks[0].name;
   const block = blockOf(lead, next.block);
   next.gate = gateOf(block, state.gate);
-  const channels = lead.prepared ? Infinity : hasChannels(block, next.gate) ? channelsOf(block, next.gate) : 0;
+  const channels = lead.prepared ? Infinity : tellsChannels(lead, block, next.gate) ? channelsOf(block, next.gate) : 0;
   next.channel = Number.isInteger(state.channel) && state.channel >= 0 && state.channel < channels ? state.channel : null;
   return next;
 }
@@ -84,6 +84,13 @@ class Viewer {
     if (this.wanted) this.state = { ...this.state, frame: answers[0].times.length >> 1, ...this.wanted };
     if (!answers[0].prepared) this.wanted = null;
     this.build();
+    this.set({});
+  }
+
+  /** The channels' gates of an answer are here, or lost. */
+  arrived(answer) {
+    if (!this.answers.includes(answer)) return; // another one is shown meanwhile
+    this.drawn = {};
     this.set({});
   }
 
@@ -273,7 +280,7 @@ class Viewer {
   drawGates() {
     const block = blockOf(this.lead, this.state.block);
     const focused = this.part("gates").contains(document.activeElement);
-    const buttons = Object.keys(block.maps).map((gate) => {
+    const buttons = gatesOf(block).map((gate) => {
       const chosen = gate === this.state.gate;
       const button = make("button", { type: "button", textContent: this.words.gates[gate] ?? gate, dataset: { gate }, tabIndex: chosen ? 0 : -1 });
       button.setAttribute("role", "radio");
@@ -287,9 +294,17 @@ class Viewer {
   drawWords() {
     const { gate, channel, block } = this.view;
     const said = gate === "combined" ? this.words.combined[this.lead.attention] : this.words.units[gate.slice(-1)];
-    const own = channel === null ? "" : ` ${this.words.channel.replace("{channel}", channel)}`;
-    const lacking = blockOf(this.lead, block).gates === null ? ` ${this.words.no_channels}` : "";
-    this.part("can").textContent = `${said ?? this.words.combined.any}${own}${lacking}`;
+    const lacking = this.lacking(blockOf(this.lead, block), gate);
+    const own = channel === null ? "" : this.words.channel.replace("{channel}", channel);
+    const about = lacking === this.words.coming && channel === null ? "" : lacking || own; // nobody waits for them
+    this.part("can").textContent = `${said ?? this.words.combined.any} ${about}`;
+  }
+
+  /** Why single channels cannot be shown of a gate that tells them apart; "" where they can. */
+  lacking(block, gate) {
+    if (channelsOf(block, gate) === 1 || hasChannels(this.lead, block, gate)) return "";
+    if (this.lead.prepared || this.lead.loading) return this.words.coming;
+    return this.lead.lost ? this.words.lost : this.words.no_channels;
   }
 
   drawLegend(limits, table) {
@@ -322,11 +337,14 @@ class Viewer {
   drawBars(table) {
     const order = this.order();
     const block = blockOf(this.lead, this.state.block);
-    const many = hasChannels(block, this.state.gate) || (this.state.gate === "combined" && block.channel_mean.length > 1);
+    const own = hasChannels(this.lead, block, this.state.gate);
+    const many = own || (this.state.gate === "combined" && block.channel_mean.length > 1);
     this.part("bars").hidden = !many;
     this.root.querySelector(".under").hidden = !many;
-    const own = hasChannels(block, this.state.gate);
-    this.part("channels-note").textContent = !many ? this.words.one_channel : own ? this.words.channels : this.words.bars_only;
+    const { one_channel, bars, bars_only, channels, coming } = this.words;
+    const lacking = this.lacking(block, this.state.gate);
+    if (channelsOf(block, this.state.gate) === 1) this.part("channels-note").textContent = many ? bars_only : one_channel;
+    else this.part("channels-note").textContent = !many ? lacking : lacking && lacking !== coming ? bars : channels;
     if (!many) return;
     for (const canvas of this.root.querySelectorAll("canvas.bars")) this.drawBarsOf(canvas, order, table);
     const means = channelMeans(this.lead, this.state.block, this.state.gate);
@@ -492,7 +510,7 @@ class Viewer {
     if (target.matches?.("input[type=range]") && key.startsWith("Arrow")) return;
     if (target.closest?.(".table") && key.startsWith("Arrow")) return; // it scrolls
     if (target.matches?.("canvas.bars") && this.barKey(key)) return event.preventDefault();
-    const gates = Object.keys(this.lead.blocks.length ? blockOf(this.lead, this.state.block).maps : {});
+    const gates = this.lead.blocks.length ? gatesOf(blockOf(this.lead, this.state.block)) : [];
     const along = this.part("gates").contains(target) ? (by) => this.turn("gate", gates, by) : (by) => this.step(by);
     const actions = {
       ArrowLeft: () => along(-1),
@@ -513,7 +531,7 @@ class Viewer {
 
   /** Keys on the channel bars: left and right preview the next channel, Enter pins it. */
   barKey(key) {
-    if (!hasChannels(blockOf(this.lead, this.state.block), this.state.gate)) return false;
+    if (!hasChannels(this.lead, blockOf(this.lead, this.state.block), this.state.gate)) return false;
     const order = this.order();
     const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -order.length, End: order.length }[key];
     if (by) {
@@ -532,7 +550,7 @@ class Viewer {
 
   channelUnder(event) {
     const canvas = event.target.closest?.("canvas.bars");
-    if (!canvas || !hasChannels(blockOf(this.lead, this.state.block), this.state.gate)) return null;
+    if (!canvas || !hasChannels(this.lead, blockOf(this.lead, this.state.block), this.state.gate)) return null;
     const order = this.order();
     const place = Math.floor(((event.clientX - canvas.getBoundingClientRect().left) / canvas.clientWidth) * order.length);
     return order[Math.min(Math.max(place, 0), order.length - 1)];
@@ -651,24 +669,28 @@ function fromQuery(search) {
 /** "features.12" -> "12", "layer3.0" -> "3.0". */
 const shortName = (name) => name.replace(/^features\.|^layer/, "");
 
-function startViewer(element, props, watch, trigger) {
+/** Draws what the component gets, as often as it changes; `dropped` is called when side B is taken away. */
+function startViewer(element, props, watch, dropped) {
   const viewer = new Viewer(element.querySelector(".viewer"), props.colours, props.words);
-  const opened = {}; // of each side the text and what it became
-  const open = async (side, text) => {
-    if (opened[side]?.text !== text) opened[side] = { text, answer: await openAnswer(text) };
+  const opened = {}; // of each side what came and what becomes of it
+  const open = (side, value) => {
+    const key = value ? value.answer + value.channels?.url : "";
+    if (opened[side]?.key !== key) opened[side] = { key, answer: openAnswer(value) };
     return opened[side].answer;
   };
   viewer.root.viewer = viewer; // the page reads its state for exports; tests look into it
   let latest = 0;
   const refresh = async () => {
     const turn = ++latest;
-    const answers = await Promise.all([open(0, props.value), open(1, props.other)]);
-    if (turn === latest) viewer.show(answers.filter(Boolean)); // a later answer was quicker
+    const answers = (await Promise.all([open(0, props.value), open(1, props.other)])).filter(Boolean);
+    if (turn !== latest) return; // a later answer was quicker
+    viewer.show(answers);
+    for (const answer of answers) answer.loading?.then(() => viewer.arrived(answer));
   };
   viewer.drop = () => {
     viewer.show(viewer.answers.slice(0, 1));
     viewer.root.querySelector('[data-do="play"]').focus();
-    trigger("clear"); // the page forgets side B too
+    dropped(); // the page forgets side B too
   };
   watch(["value", "other"], refresh);
   refresh();

@@ -1,0 +1,221 @@
+"""What reaches Gradio at all: few of its routes, requests of a bounded size, results that somebody fetches."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Container
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aia.limits import DELETE_AFTER_SECONDS, MAX_REQUEST_BYTES, MAX_TOOL_BYTES, MAX_UPLOAD_BYTES
+from app import handlers, text
+
+log = logging.getLogger(__name__)
+API = "/gradio_api/"
+# What the page, programs and tools use. Gradio has more: a proxy, screen recordings, an editor, its runs on the Hub, links
+# to a visitor's state, servers of components, addresses that it would fetch.
+OPEN = re.compile(
+    r"/|/config/?|/(assets|static)/.*|/(theme\.css|favicon\.ico|robots\.txt|manifest\.json)"
+    rf"|{API}(info/?|openapi\.json|theme\.css|app_id/?|startup-events|upload|upload_progress|cancel|reset/?|queue/(join|data))"
+    rf"|{API}((call|run|heartbeat)/.*|file=(?!https?:).*|mcp(/.*)?)",
+    re.DOTALL,
+)
+# A POST there asks for work; directly, past the queue, only for the little that the page does without it.
+ASKS = re.compile(rf"{API}(queue/join|(call/(v2/)?|(?P<direct>run/))(?P<name>[^/]*)/?)")
+SESSION = re.compile(r"[\w-]{1,64}")
+MULTIPART_BYTES = 2**16  # of an upload, around the file
+MAX_QUERY_BYTES = 4096
+SWEEP_SECONDS = 60
+UNREAD, UNREAD_SECONDS = 64, 300  # results that nobody has fetched, and how long they are kept
+
+
+class Guard:
+    """ASGI middleware around Gradio's application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.swept = 0.0
+        self.unread: dict[str, float] = {}  # results that nobody has fetched yet, and since when
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or hands it on."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        try:
+            receive = await self.checked(scope, receive)
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            if not started:
+                status, sentence = _said(error, scope["path"])
+                await JSONResponse({"detail": sentence}, status)(scope, receive, answer)
+            else:  # of a stream the end is all that can still be said
+                log.info("a stream ended early: %.200r", error)
+                await send({"type": "http.response.body", "body": b""})
+
+    async def checked(self, scope: Scope, receive: Receive) -> Receive:
+        """Where the body of a request that may pass is to be read from.
+
+        Raises:
+            HTTPException: It may not pass.
+        """
+        path, headers = scope["path"], Headers(scope=scope)
+        if not OPEN.fullmatch(path):
+            raise HTTPException(404, "Not Found")
+        if len(scope["query_string"]) > MAX_QUERY_BYTES:
+            raise HTTPException(414, text.TOO_LONG)
+        if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
+            return receive
+        if path == API + "upload":
+            await self.make_room(Path(scope["app"].uploaded_file_dir), scope["app"].get_blocks())
+            return _counted(receive, headers, MAX_UPLOAD_BYTES + MULTIPART_BYTES, text.TOO_LARGE_CLIP)
+        tool = path.startswith(API + "mcp")  # its clips may come within the request
+        receive = _counted(receive, headers, MAX_TOOL_BYTES if tool else MAX_REQUEST_BYTES, text.TOO_LONG)
+        asks = ASKS.fullmatch(path)
+        if not asks:
+            return receive
+        body = await _whole(receive)
+        self.check_work(body, asks["name"], scope["app"].get_blocks())
+        if not asks["direct"]:
+            await self.check_queue(scope["app"].get_blocks()._queue)
+        return _again(body, receive)
+
+    @staticmethod
+    def check_work(body: bytes, name: str | None, page: gr.Blocks) -> None:
+        """Refuses work for an endpoint that is not there, or for a visitor who cannot be.
+
+        Raises:
+            HTTPException: The sentence that says so.
+        """
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            raise HTTPException(400, text.BAD_INPUT) from None
+        asked = asked if isinstance(asked, dict) else {}
+        number, session = asked.get("fn_index"), asked.get("session_hash")
+        if (number is None or number not in page.fns) and name not in {fn.api_name for fn in page.fns.values()}:
+            raise HTTPException(404, text.NO_ENDPOINT)
+        if session is not None and not (isinstance(session, str) and SESSION.fullmatch(session)):
+            raise HTTPException(400, text.BAD_INPUT)
+
+    async def check_queue(self, queue: gr.queueing.Queue) -> None:
+        """Drops what nobody came to fetch: Gradio keeps the results of two thousand visitors, some MB each.
+
+        Raises:
+            HTTPException: The queue is full, or so much waits to be fetched.
+        """
+        now, sessions = time.monotonic(), queue.pending_event_ids_session
+        done = {
+            event: session
+            for session, events in sessions.items()
+            for event in events
+            if event not in queue.event_ids_to_events
+        }
+        self.unread = {event: self.unread.get(event, now) for event in done}
+        old = {session for event, session in done.items() if now - self.unread[event] > UNREAD_SECONDS}
+        for session in old | (sessions.keys() - queue.pending_messages_per_session.keys()):
+            await queue.clean_events(session_hash=session)
+            queue.pending_messages_per_session.pop(session, None)
+            for event in sessions.pop(session, ()):
+                self.unread.pop(event, None)
+        if len(queue) >= queue.max_size or len(self.unread) >= UNREAD:
+            raise HTTPException(503, text.FULL)
+
+    async def make_room(self, folder: Path, page: gr.Blocks) -> None:
+        """Sees to it that there is room for one more upload.
+
+        Raises:
+            HTTPException: The disk is nearly full.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        if time.monotonic() - self.swept > SWEEP_SECONDS:
+            self.swept = time.monotonic()
+            kept = {Path(file).parent for block in page.blocks.values() for file in block.keep_in_cache}
+            await run_sync(sweep, folder, kept)
+        if shutil.disk_usage(folder).free < 2 * MAX_UPLOAD_BYTES:
+            raise HTTPException(507, text.NO_DISK)
+
+
+def sweep(folder: Path, kept: Container[Path]) -> None:
+    """Deletes what Gradio has lost sight of: parts of broken uploads, clips within tools' requests, emptied folders.
+
+    Args:
+        folder: Of the uploads, and of nothing else.
+        kept: Folders in it that stay.
+    """
+    old = time.time() - 2 * DELETE_AFTER_SECONDS  # what Gradio knows of it deletes after once that long
+    for one in folder.iterdir():
+        with suppress(OSError):  # somebody else may have deleted it
+            newest = max(path.stat().st_mtime for path in (one, *(one.iterdir() if one.is_dir() else ())))
+            if newest < old and one not in kept:
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
+def _said(error: Exception, path: str) -> tuple[int, str]:
+    """What a caller is told about a request that came to nothing."""
+    if isinstance(error, HTTPException):
+        return error.status_code, error.detail
+    if isinstance(error, ClientDisconnect):
+        return 400, text.BAD_INPUT
+    if ASKS.fullmatch(path) or path.startswith((API + "cancel", API + "reset")):  # nothing of ours has run yet
+        log.info("refused what was sent to %.100r: %.200r", path, error)
+        return 400, text.BAD_INPUT
+    return 500, handlers.sentence(error)
+
+
+def _counted(receive: Receive, headers: Headers, most: int, sentence: str) -> Receive:
+    """Reads a body up to a limit; one that announces more is refused before it is read."""
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > most:
+        raise HTTPException(413, sentence)
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise HTTPException(413, sentence)
+        return message
+
+    return counted
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, and what comes after it."""
+    waiting: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again

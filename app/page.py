@@ -1,0 +1,62 @@
+"""Gradio's page, with two of its doors watched: what comes in as a file, and what goes out as an error."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import unquote
+
+import gradio as gr
+
+from aia import AIAError
+from app import handlers, text
+
+log = logging.getLogger(__name__)
+OWN_FILES = "/gradio_api/file="  # what the address of an uploaded file has in it
+
+
+class Page(gr.Blocks):
+    """Blocks that fetch nothing, and whose every error is one sentence for whoever asked."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args, **kwargs) -> list[Any]:
+        """Values as they were sent -> arguments of a handler; Gradio would download what has an address."""
+        try:
+            return await super().preprocess_data(block_fn, uploaded(inputs), *args, **kwargs)
+        except AIAError:
+            raise
+        except Exception as error:  # of Gradio's checks; its words may hold paths
+            log.info("refused what was sent to %s: %s", block_fn.api_name or block_fn.name, type(error).__name__)
+            raise AIAError(text.BAD_INPUT) from None
+
+    async def process_api(self, *args, **kwargs) -> dict[str, Any]:
+        """One request, whoever sent it: the page, a program or a tool."""
+        try:
+            return await super().process_api(*args, **kwargs)
+        except Exception as error:
+            sentence = handlers.sentence(error)
+            raise gr.Error(sentence, duration=None, print_exception=False) from None  # it stays until it is closed
+
+
+def uploaded(value: Any) -> Any:
+    """The same value, with the address of every uploaded file as its path on this server.
+
+    Gradio then checks that the path lies among the uploads.
+
+    Raises:
+        AIAError: A file's path is an address of something else.
+    """
+    if isinstance(value, list):
+        return [uploaded(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: uploaded(one) for key, one in value.items()}
+    if _is_address(value.get("path")):
+        path = unquote(value["path"].partition(OWN_FILES)[2])
+        if not path or _is_address(path):
+            raise AIAError(text.NO_ADDRESS)
+        value |= {"path": path, "url": None}
+    return value
+
+
+def _is_address(path: Any) -> bool:
+    return isinstance(path, str) and path.strip().lower().startswith(("http:", "https:"))

@@ -1,0 +1,55 @@
+"""What reading promises for any file: the frames that a plain decode of the whole file gives, or one sentence.
+
+In this process, and in one apart, as the page does.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from awkward import FILES
+from video_files import every_frame, number_of
+
+from aia import decoder, video
+from aia.errors import AIAError
+
+READERS = {"here": video.read_clip, "apart": decoder.read_clip}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems do not allow such names")
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_gives_the_right_frames_or_one_sentence(tmp_path, name):
+    file, path = FILES[name], tmp_path / name
+    file.make(path)
+    clips = []
+    for read in READERS.values():
+        if file.refused:
+            with pytest.raises(AIAError) as caught:
+                read(path)
+            sentence = str(caught.value)
+            assert file.refused in sentence and sentence.startswith(f"“{name}”") and sentence.endswith(".")
+            assert (
+                sentence.count("\n") == name.count("\n") and "Error" not in sentence and str(tmp_path) not in sentence
+            )
+            continue
+        clip = read(path)
+        clips.append(clip)
+        truth, _ = every_frame(path, file.stream, file.show)
+        assert clip.num_frames == len(truth) and file.count in (None, len(truth))
+        assert clip.indices.tolist() == video.sample_indices(len(truth), 8)
+        for frame, index in zip(clip.frames, clip.indices, strict=True):
+            expected = truth[index]
+            if file.says == "size changes" and expected.shape != truth[0].shape:
+                continue
+            assert frame.shape == expected.shape
+            assert np.abs(frame.astype(int) - expected).max() <= file.off_by
+        if file.first is not None:
+            assert [number_of(frame) for frame in clip.frames] == (clip.indices + file.first).tolist()
+        assert (np.diff(clip.times)[np.diff(clip.indices) > 0] > 0).all() and clip.times[0] >= 0
+        assert len(clip.warnings) == bool(file.says) and all(file.says in words for words in clip.warnings)
+    if clips:
+        here, apart = clips
+        assert np.array_equal(here.frames, apart.frames) and np.array_equal(here.times, apart.times)
+        assert (here.fps, here.duration, here.warnings) == (apart.fps, apart.duration, apart.warnings)

@@ -1,0 +1,53 @@
+"""Limits: one place, one table, a variable for each, and a sentence for nonsense."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aia import limits
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def test_the_readme_lists_every_limit():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.search("<!-- limits:begin -->\n\n(.*?)\n\n<!-- limits:end -->", text, re.DOTALL)[1]
+    assert listed == limits.table(), 'python -c "from aia import limits; print(limits.table())" writes it'
+
+
+def test_every_limit_has_a_name_a_unit_and_a_meaning():
+    names = {name for name in vars(limits) if name.isupper() and isinstance(getattr(limits, name), int)} - {"FARTHEST"}
+    assert names == {limit.name for limit in limits.LIMITS} and len(names) > 20
+    assert all(limit.unit and limit.meaning and limit.default >= 1 for limit in limits.LIMITS)
+
+
+@pytest.mark.parametrize(("given", "value"), [("7", 7), (" 30 ", 30), ("1", 1), ("", 120), ("120000", 120_000)])
+def test_a_variable_sets_its_limit(given, value):
+    done = run("-c", "from aia import limits; print(limits.MAX_SECONDS, limits.QUEUE)", AIA_MAX_SECONDS=given)
+    assert done.stdout.split() == [str(value), str(limits.QUEUE)] and done.stderr == ""
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", "1e3", "120001", "9" * 5000, "100 MB"])
+@pytest.mark.parametrize("program", [["app.py"], ["-m", "aia", "classify", "assets/examples/circle.mp4"]])
+def test_nonsense_ends_every_program_with_one_sentence(program, given):
+    done = run(*program, AIA_MAX_SECONDS=given)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"AIA_MAX_SECONDS is {given[:40]!r}, but must be")
+    assert "a whole number of seconds from 1 to 120000" in done.stderr and "default of 120." in done.stderr
+
+
+def test_a_limit_of_the_environment_is_kept(tmp_path):
+    done = run("-m", "aia", "classify", "assets/examples/circle.mp4", AIA_MAX_SECONDS="1", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 1 and "is longer than 1 s: cut it" in done.stderr

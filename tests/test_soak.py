@@ -1,0 +1,126 @@
+"""The page under many clients at once, and when it or a part of it is killed in the middle of a request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from test_server import slow_clip
+
+from aia import cli, soak
+from aia.errors import AIAError
+
+EXAMPLE = soak.EXAMPLES / "swipe-left.mp4"
+MODEL = cli.DEFAULT_MODEL
+SHORT_SOAK = ("tsm-mobilenetv2-cinst", "tsn-mobilenetv2-stinc", "tsn-mobilenetv2-none")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+
+
+def good(server) -> dict:
+    return soak.Client(server).ask(soak.Job("classify", "classify", EXAMPLE, (MODEL,)))
+
+
+def test_many_clients_at_once_get_what_each_would_get_alone_and_nothing_stays():
+    report = soak.soak(minutes=0.5, clients=4, models=SHORT_SOAK, keep=20)
+    assert report.sound, report.to_markdown()
+    happened = {kind: counts.total() for kind, counts in report.counts.items()}
+    for kind, least in {"classify": 5, "what if": 1, "page": 2, "odd clip": 1, "leaves": 2}.items():
+        assert happened[kind] >= least, happened
+    assert report.counts["hostile clip"]["refused as alone"] + report.counts["hostile request"]["refused as alone"] > 3
+    files = [count for _, count, _ in report.state.values()]
+    assert files[0] == files[-1] < files[-2], "there was something to delete"
+
+
+def test_a_soak_tells_wrong_from_right():
+    alone = ("answer", '{"label": "star"}')
+    assert soak._compared(alone, alone)[0] == "right"
+    assert soak._compared(("refused", "no"), ("refused", "no"))[0] == "refused as alone"
+    assert soak._compared(("full", "503"), alone)[0] == "full"
+    assert soak._compared(("answer", '{"label": "circle"}'), alone)[0] == "wrong"
+    assert soak._compared(alone, ("refused", "no"))[0] == "wrong"
+    assert soak._compared(("refused", "no"), alone)[0] == "unexplained"
+    with pytest.raises(AIAError, match="more than 0 minutes"):
+        soak.soak(minutes=0, clients=1)
+
+
+# ---- kill -9
+
+
+@pytest.fixture
+def slow(tmp_path):
+    return slow_clip(tmp_path / "slow.mp4")
+
+
+def asked(server, clip) -> tuple[threading.Thread, list]:
+    """A request for a clip that takes a while, whose reading has begun."""
+    said = []
+
+    def ask():
+        try:
+            said.append(soak.Client(server).ask(soak.Job("classify", "classify", clip, (MODEL,))))
+        except httpx.HTTPError as error:
+            said.append(error)
+
+    thread = threading.Thread(target=ask)
+    before = sum(map(cpu, soak.children(server.process.pid)))
+    thread.start()
+    until(lambda: sum(map(cpu, soak.children(server.process.pid))) > before + 20)  # hundredths of a second
+    return thread, said
+
+
+def cpu(pid: int) -> int:
+    try:
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    except OSError:
+        return 0
+
+
+def until(true, seconds=60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+@linux
+def test_a_page_whose_decoder_is_killed_says_so_and_goes_on(tmp_path, slow):
+    with soak.serve(tmp_path / "page") as server:
+        right = good(server)
+        assert right[0] == "answer"
+        thread, said = asked(server, slow)
+        for pid in soak.children(server.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        thread.join(60)
+        assert said == [
+            ("refused", "“slow.mp4” could not be decoded: it broke the decoder; save it again as H.264 MP4.")
+        ]
+        assert good(server) == right
+
+
+@linux
+def test_a_page_that_is_killed_leaves_no_process_and_the_next_one_no_file(tmp_path, slow):
+    with soak.serve(tmp_path / "page") as server:
+        right = good(server)
+        soak.Client(server).ask(soak.Job("inspect", "inspect", EXAMPLE, (MODEL, "")))
+        thread, said = asked(server, slow)
+        left = soak.children(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        thread.join(60)
+        assert left and isinstance(said[0], httpx.HTTPError)
+        until(lambda: not any(cpu(pid) for pid in left))
+        assert any(path.name == "slow.mp4" for path in server.files())
+    with soak.serve(tmp_path / "page", AIA_DELETE_AFTER_SECONDS="2") as server:
+        assert good(server) == right
+
+        def only_examples() -> bool:
+            httpx.post(f"{server.address}/gradio_api/upload")  # looks for what is left, once a minute
+            return len({path.name for path in server.files()} - {path.name for path in soak.EXAMPLES.iterdir()}) == 0
+
+        until(only_examples, 90)

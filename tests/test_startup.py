@@ -1,0 +1,85 @@
+"""What starts quickly, and what it may load for that: each in a Python of its own."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+import aia
+from aia import render
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
+HEAVY = ("torch", "torchvision", "matplotlib.pyplot", "pandas", "gradio")
+LOADED = f"import sys; print([name for name in {HEAVY} if name in sys.modules])"
+
+
+def loaded_by(program: str) -> str:
+    """Which of the heavy packages a program has loaded when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{LOADED}"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_reading_a_video_needs_no_torch():
+    program = f"import aia; assert aia.read_clip({str(EXAMPLE)!r}).frames.shape[0] == 8"
+    assert loaded_by(program) == "[]"
+
+
+@pytest.mark.parametrize(
+    "module", ["video", "limits", "errors", "config", "inspection", "view", "export", "pack", "hub"]
+)
+def test_a_module_that_computes_nothing_needs_no_torch(module):
+    assert loaded_by(f"import aia.{module}") == "[]"
+
+
+@pytest.mark.parametrize("command", [[], ["classify"], ["inspect"], ["bench"], ["train"]])
+def test_help_needs_no_torch(command):
+    arguments = ["aia", *command, "--help"]
+    run = "runpy.run_module('aia', run_name='__main__')"
+    program = f"import sys, runpy\nsys.argv = {arguments}\ntry: {run}\nexcept SystemExit: pass"
+    assert loaded_by(program) == "[]"
+
+
+def test_the_page_is_built_before_torch_is_loaded():
+    program = "from app import studio; page = studio.build(); assert len(page.blocks) > 50"
+    assert "torch" not in loaded_by(program) and "matplotlib" not in loaded_by(program)
+
+
+def test_the_page_then_loads_its_model_unasked_and_says_where_it_runs(browser, shipped_page):
+    page = browser.new_page()
+    page.goto(shipped_page)
+    expect(page.locator(".aia-head .chip")).to_have_text(re.compile("Runs on the (CPU|GPU|Apple GPU)"), timeout=90_000)
+    expect(page.locator("#summary")).to_contain_text("ms on the")
+    page.close()
+
+
+def test_every_name_of_the_library_is_there():
+    assert set(aia.__all__) <= set(dir(aia))
+    for name in aia.__all__:
+        assert callable(getattr(aia, name)), name
+        assert getattr(aia, name).__module__.startswith("aia."), name
+    assert aia.video.read_clip is aia.read_clip
+    with pytest.raises(AttributeError, match="has no attribute 'classify'"):
+        aia.classify  # noqa: B018
+
+
+def test_editors_and_python_find_the_names_in_the_same_modules():
+    imports = [one for one in ast.walk(ast.parse(Path(aia.__file__).read_text())) if isinstance(one, ast.ImportFrom)]
+    for_editors = {name.name: one.module for one in imports for name in one.names if one.module.startswith("aia.")}
+    assert for_editors == {name: f"aia.{module}" for name, module in aia._MODULES.items()}
+    assert set(for_editors) == set(aia.__all__)
+
+
+@pytest.mark.parametrize("name", render.COLOUR_MAPS)
+def test_the_colours_are_matplotlibs(name):
+    wanted = matplotlib.colormaps["gray" if name == "grey" else name](np.arange(256))[:, :3]
+    np.testing.assert_array_equal(render.colour_table(name), (wanted * 255).round().astype(np.uint8))
