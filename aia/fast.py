@@ -27,6 +27,7 @@ from aia.gates import Attention, Unit
 from aia.record import DIMS
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HALF_PRECISION_SIZE = 64  # px; from here on no strided convolution sees a feature two columns wide
 RELU, RELU6, NONE = (0.0, math.inf), (0.0, 6.0), (-math.inf, math.inf)  # activations, as the range they hold values in
 _LARGEST = torch.finfo(torch.float32).max  # infinity, to C code that knows none
 _made: WeakKeyDictionary[nn.Module, tuple[str, _Watch, Backbone]] = WeakKeyDictionary()
@@ -69,6 +70,14 @@ def best_precision(arch: str, device: torch.device) -> str:
     if arch.startswith("resnet") and device.type == "cpu" and native.multiplies_bfloat16() and _passes(torch.bfloat16):
         return "bfloat16"
     return "float32"
+
+
+def usable_precision(precision: str, size: int) -> str:
+    """A precision for pictures with sides of `size` px or more: float32 for the smallest.
+
+    oneDNN 3.10 gives wrong numbers in bfloat16 for a 3x3 convolution with stride 2 over features two columns wide.
+    """
+    return "float32" if size < HALF_PRECISION_SIZE else precision
 
 
 class _Watch:
@@ -207,12 +216,13 @@ class _Conv:
         if self.packed is None:
             self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.where, list(x.shape))
         name, numbers = {RELU: ("relu", []), RELU6: ("hardtanh", [0.0, 6.0]), NONE: ("none", [])}[self.activation]
+        run = torch.ops.mkldnn._convolution_pointwise
         if add is None:
-            return torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *self.where, name, numbers, "")
+            return run(x, self.packed, self.bias, *self.where, name, numbers, "")
+        if min(add.shape[2:]) == 1:  # PyTorch may stride such axes in any way, but oneDNN does not take all for a sum
+            return run(x, self.packed, self.bias, *self.where, "none", [], "").add_(add).clamp_(*self.activation)
         name = None if name == "none" else name
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, add, self.packed, self.bias, *self.where, "add", 1.0, name, numbers, ""
-        )
+        return run(x, add, self.packed, self.bias, *self.where, "add", 1.0, name, numbers, "")
 
 
 def _fuses(weight: Tensor) -> bool:

@@ -170,7 +170,7 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
             precision = fast.best_precision(self.config.arch, self.device)
         if precision not in fast.PRECISIONS:
             raise AIAError(f"A network runs in auto, {', '.join(fast.PRECISIONS)}, not {str(precision)[:60]!r}.")
-        self.precision, self._optimized = precision, True
+        self.precision, self._optimized = fast.usable_precision(precision, self.config.input_size), True
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(memory_format=torch.channels_last)
@@ -184,8 +184,9 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         """Frames `[B * T, 3, H, W]` -> `[B * T, width]`."""
         if not self._optimized or self.training or torch.is_grad_enabled():
             return self.backbone(x)
-        run = fast.backbone(self, self.precision)
-        dtype = torch.float32 if run is self.backbone else fast.PRECISIONS[self.precision]
+        precision = fast.usable_precision(self.precision, min(x.shape[2:]))
+        run = fast.backbone(self, precision)
+        dtype = torch.float32 if run is self.backbone else fast.PRECISIONS[precision]
         try:
             return run(x.to(dtype, memory_format=torch.channels_last)).float()
         except fast.NotFinite:

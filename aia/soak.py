@@ -154,11 +154,12 @@ def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]
         port = free.getsockname()[1]
     place = folder / "temporary"
     place.mkdir(parents=True, exist_ok=True)
-    own = {"GRADIO_TEMP_DIR": str(place / "uploads"), "TMPDIR": str(place), "GRADIO_ANALYTICS_ENABLED": "False"}
+    inherited = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
+    own = {"TMPDIR": str(place), "GRADIO_ANALYTICS_ENABLED": "False"}
     command = [sys.executable, str(ROOT / "app.py"), *arguments, "--port", str(port)]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env={**inherited, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         address = f"http://127.0.0.1:{port}"

@@ -104,6 +104,15 @@ def test_a_network_gives_what_network_py_gives(arch, temporal, attention, size):
         assert all(error(kept[key], wanted_kept[key]) < 1e-4 for key in kept)
 
 
+@pytest.mark.parametrize("size", [(32, 32), (32, 64), (64, 32), (40, 100)], ids=str)
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "mobilenet_v2"])
+def test_the_smallest_pictures_work(arch, size):
+    net, clip = small_net("cinst", "tsm", arch), torch.randn(1, 2, 3, *size)
+    with torch.inference_mode():
+        assert error(net(clip), net.optimize()(clip)) < 1e-5
+        assert error(net.optimize("bfloat16")(clip), net(clip)) < 1e-5, "too small for half precision"
+
+
 def test_shipped_models_say_the_same(video):
     for name in aia.available_models():
         clip = aia.read_clip(video, 8)
@@ -232,7 +241,7 @@ def test_an_unknown_precision_is_refused(tmp_path):
 
 
 def test_the_result_and_its_program_say_the_precision(video, tmp_path):
-    net = small_net()
+    net = small_net(size=64)
     net.save_pretrained(tmp_path, config=net.config)
     seen = aia.inspect(aia.load(tmp_path, device="cpu", precision="bfloat16"), aia.read_clip(video, 8))
     assert seen.precision == "bfloat16" and set(seen.scores) == set(LABELS)
@@ -243,7 +252,7 @@ def test_the_result_and_its_program_say_the_precision(video, tmp_path):
 
 
 def test_half_precision_can_be_recorded_switched_and_followed_stage_by_stage(clip):
-    net = small_net("cinst", "tsm", "resnet18").optimize("bfloat16")
+    net = small_net("cinst", "tsm", "resnet18", size=64).optimize("bfloat16")
     seen = aia.inspect(net, clip, switches=[aia.Switch("mean", "layer2.0")], features=True)
     block = seen.block("layer3.0")
     assert abs(block.apply(block.input) - block.output).max() < 0.01 * abs(block.output).max()

@@ -116,11 +116,10 @@ def test_a_page_that_is_killed_leaves_no_process_and_the_next_one_no_file(tmp_pa
         assert left and isinstance(said[0], httpx.HTTPError)
         until(lambda: not any(cpu(pid) for pid in left))
         assert any(path.name == "slow.mp4" for path in server.files())
-    with soak.serve(tmp_path / "page", AIA_DELETE_AFTER_SECONDS="2") as server:
+    with soak.serve(tmp_path / "page") as server:
         assert good(server) == right
-
-        def only_examples() -> bool:
-            httpx.post(f"{server.address}/gradio_api/upload")  # looks for what is left, once a minute
-            return len({path.name for path in server.files()} - {path.name for path in soak.EXAMPLES.iterdir()}) == 0
-
-        until(only_examples, 90)
+        names = {path.name for path in server.files()} - {path.name for path in soak.EXAMPLES.iterdir()}
+        assert names == set(), "the page before it left a clip and files of its answers"
+        assert len(list(server.folder.iterdir())) == 1
+        asked(server, slow)  # and it is stopped in the middle
+    assert list(server.folder.iterdir()) == [], "a page that is stopped takes its files along"

@@ -13,6 +13,8 @@ from playwright.sync_api import expect
 
 import aia
 from aia import render
+from aia.bench.page import served
+from aia.cli import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
@@ -83,3 +85,20 @@ def test_editors_and_python_find_the_names_in_the_same_modules():
 def test_the_colours_are_matplotlibs(name):
     wanted = matplotlib.colormaps["gray" if name == "grey" else name](np.arange(256))[:, :3]
     np.testing.assert_array_equal(render.colour_table(name), (wanted * 255).round().astype(np.uint8))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
+def test_the_page_forgets_visitors_beyond_its_limit(monkeypatch):
+    """Each leaves some 8 MB of gates and frames, of which the page keeps the last two."""
+    monkeypatch.setenv("AIA_SESSIONS", "2")
+
+    def resident(pid: int) -> int:
+        return int(re.search(r"VmRSS:\s*(\d+)", Path("/proc", str(pid), "status").read_text())[1]) >> 10
+
+    with served(DEFAULT_MODEL) as page:
+        for _ in range(10):
+            page.visit(EXAMPLE)
+        before = resident(page.pid)
+        for _ in range(30):
+            page.visit(EXAMPLE)
+        assert resident(page.pid) - before < 80, "MiB; thirty results would be 240"
