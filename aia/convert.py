@@ -129,7 +129,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _arch(state: dict[str, Tensor], where: str) -> str:
     """The ResNet whose third stage is nearest in length, so that a missing block is named as a difference."""
-    indices = {int(m[1]) for name in state if (m := re.match(r"base_model\.layer3\.(\d+)\.", name))}
+    indices = {int(m[1]) for name in state if (m := re.match(r"base_model\.layer3\.(\d{1,4})\.", name))}
     if not indices:
         raise AIAError(f"{where} holds no ResNet under module.base_model; is it a published checkpoint?")
     deep = any(".conv3." in name for name in state)

@@ -125,7 +125,7 @@ class Report:
         kinds = {kind: (self.counts[kind], self.seconds[kind]) for kind in sorted(self.counts)}
         kinds["all"] = (sum(self.counts.values(), Counter()), [one for times in self.seconds.values() for one in times])
         for kind, (counts, times) in kinds.items():
-            shares = [f"{_percentile(times, share):.2f}" for share in (50, 95, 99)]
+            shares = [f"{_percentile(times, share):.2f}" if times else "" for share in (50, 95, 99)]
             rows.append([kind, str(counts.total()), *(str(counts[one]) for one in outcomes), *shares])
         states = [["when", "memory, MB", "temporary files", "MB of them"]]
         states += [[when, f"{mb:.0f}", str(files), f"{size:.1f}"] for when, (mb, files, size) in self.state.items()]
@@ -166,7 +166,7 @@ def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]
         yield Server(process, address, place, _config(address, process))
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _config(address: str, process: subprocess.Popen) -> dict[str, Any]:
@@ -519,7 +519,7 @@ def _wait_until_clean(server: Server, before: set[Path], keep: int) -> None:
 
 def _percentile(values: Sequence[float], share: int) -> float:
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * share // 100)] if ordered else math.nan
+    return ordered[min(len(ordered) - 1, len(ordered) * share // 100)]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -30,11 +30,11 @@ def folder() -> Iterator[Path]:
                 if (lock := _lock(other)) is not None:
                     shutil.rmtree(other, ignore_errors=True)
                     os.close(lock)
-        tempfile.tempdir = name
+        before, tempfile.tempdir = tempfile.tempdir, name
         try:
             yield Path(name)
         finally:
-            tempfile.tempdir = None
+            tempfile.tempdir = before
             if held is not None:
                 os.close(held)
 

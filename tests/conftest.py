@@ -120,7 +120,7 @@ def serving(home, *arguments, **environment):
         assert process.poll() is None, "the server must outlive every test"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         log.close()
 
 

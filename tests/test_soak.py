@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from test_server import slow_clip
 
 from aia import cli, soak
 from aia.errors import AIAError
+from app import temporary
 
 EXAMPLE = soak.EXAMPLES / "swipe-left.mp4"
 MODEL = cli.DEFAULT_MODEL
@@ -101,6 +103,25 @@ def test_a_page_whose_decoder_is_killed_says_so_and_goes_on(tmp_path, slow):
             ("refused", "“slow.mp4” could not be decoded: it broke the decoder; save it again as H.264 MP4.")
         ]
         assert good(server) == right
+
+
+@pytest.mark.skipif(temporary.fcntl is None, reason="there are no such locks")
+def test_only_folders_of_pages_that_are_gone_are_deleted(tmp_path, monkeypatch):
+    others, kept = tmp_path / "aia-studio-gone", tmp_path / "own"
+    for folder in (others, kept):
+        folder.mkdir()
+        (folder / "clip.mp4").write_bytes(b"clip")
+    (tmp_path / "aia-studio-link").symlink_to(kept)
+    (others / "link").symlink_to(kept)
+    (tmp_path / "aia-studio-file").write_bytes(b"")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with temporary.folder() as first:
+        assert not others.exists() and tempfile.gettempdir() == str(first) and first.stat().st_mode & 0o77 == 0
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with temporary.folder() as second:
+            assert first.is_dir() and second != first
+        assert not second.exists() and first.is_dir()
+    assert not first.exists() and (kept / "clip.mp4").is_file()
 
 
 @linux
