@@ -123,6 +123,6 @@ MAX_TOOL_BYTES = _limit("MAX_TOOL_BYTES", 16 * 2**20, "bytes", "what a tool's cl
 MAX_DOWNLOAD_SECONDS = _limit("MAX_DOWNLOAD_SECONDS", 600, "seconds", "that the page waits for a model from the Hub")
 MODELS_IN_MEMORY = _limit("MODELS_IN_MEMORY", 6, "models", "loaded at a time, as many as are shipped")
 EXAMPLES_IN_MEMORY = _limit("EXAMPLES_IN_MEMORY", 12, "results", "of examples, kept for the next visitor, some MB each")
-SESSIONS = _limit("SESSIONS", 60, "visitors", "whose last results are kept: 30 MB each with 8 frames, 130 MB with 64")
+SESSIONS = _limit("SESSIONS", 60, "visitors", "whose last results are kept: about 9 MB a side with 8 frames")
 QUEUE = _limit("QUEUE", 32, "visitors", "who may wait; the next one is told that the page is full")
 DELETE_AFTER_SECONDS = _limit("DELETE_AFTER_SECONDS", 3600, "seconds", "that uploads and results are kept")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import aia
-from aia import fused, gates, record
+from aia import fused, gates, native, record
 from aia.config import ATTENTIONS, AIAConfig
 from aia.network import AIANet
 
@@ -89,7 +89,7 @@ def test_without_a_compiler_the_reference_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    fused.library.cache_clear()
+    native.library.cache_clear()
     try:
         assert fused.library() is None
         config = AIAConfig(labels=("a", "b"), arch="mobilenet_v2", temporal="tsn", attention="cinst")
@@ -98,4 +98,4 @@ def test_without_a_compiler_the_reference_runs(monkeypatch, tmp_path):
         with torch.inference_mode():
             assert torch.equal(model(clip), model.optimize()(clip))
     finally:
-        fused.library.cache_clear()
+        native.library.cache_clear()

@@ -1,5 +1,6 @@
 """What comes with the project: the models, their cards, the examples, the benchmark."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,15 @@ def test_a_shipped_model_answers_as_it_was_calibrated(name):
     assert (config.temperature, config.threshold) == (found.temperature, found.threshold)
 
 
-def test_the_benchmark_prints_its_table(capsys):
-    assert main(["bench", "request", "--repeats", "1"]) == 0
+def test_the_benchmark_prints_its_tables(capsys, tmp_path):
+    clip = str(document.README.parent / "assets" / "examples" / "swipe-left.mp4")
+    told = ["--video", clip, "--repeats", "1", "--json", str(tmp_path / "bench.json")]
+    assert main(["bench", "request", "batch", *told]) == 0
     out = capsys.readouterr().out
-    rows = [line for line in out.splitlines() if line.startswith("| ")]
-    assert rows[1].startswith("| decode") and rows[-1].startswith("| whole request")
-    assert main(["bench", "--repeats", "0"]) == 1
+    kept = json.loads((tmp_path / "bench.json").read_text())
+    assert [table["part"] for table in kept] == ["request", "batch"]
+    for table in kept:
+        assert table["machine"] and table["title"] in out
+        assert all(f"| {next(iter(row.values()))} |" in out for row in table["rows"])
+    assert any("whole request" in row["part"] for row in kept[0]["rows"])
+    assert main(["bench", "--repeats", "0"]) == main(["bench", "everything"]) == 1
