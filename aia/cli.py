@@ -289,7 +289,7 @@ def _bench(options: argparse.Namespace) -> int:
     if unknown:
         raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(BENCH_PARTS)}.")
     told = Options(options.model, options.revision, options.device, options.precision, options.video, options.repeats)
-    made, document = [], [f"On {machine()}; median of {options.repeats} paired rounds where times are given:"]
+    made, document = [], [f"On {machine()}; times are medians of rounds in which all rows took turns."]
     print(document[0])
     for part in options.parts or BENCH_PARTS:
         for table in bench.run(part, told):

@@ -85,7 +85,7 @@ def timed(
     """Times the parts in turn, so that a slow moment of the machine hits them all.
 
     Args:
-        title: Of the table.
+        title: Of the table; the number of rounds is added.
         parts: What to time, by name.
         baseline: The part that the others are compared with, round by round.
         repeats: Rounds that count.
@@ -110,7 +110,7 @@ def timed(
                 "middle half": middle,
             }
         )
-    return Table(title, rows)
+    return Table(f"{title}; {repeats} round{'s'[: repeats > 1]}", rows)
 
 
 def _seconds(part: Callable[[], object]) -> float:
