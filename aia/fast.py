@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import math
+import platform
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -226,7 +227,13 @@ class _Conv:
 
 
 def _fuses(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.dtype != torch.float16 and torch.backends.mkldnn.is_available()
+    """Whether the fused call is there, and known to be quick; it is PyTorch's own, for what its compiler makes on x86."""
+    if weight.device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return False
+    half = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return half or weight.dtype == torch.float32
 
 
 class _Gates:

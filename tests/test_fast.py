@@ -150,6 +150,15 @@ def test_switches_work_alike(attention, mode):
     assert error(answers[1], answers[0]) < 1e-5
 
 
+@pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2"])
+def test_without_fused_convolutions_the_numbers_are_the_same(arch, monkeypatch):
+    monkeypatch.setattr(fast, "_fuses", lambda weight: False)
+    net, clip = small_net("cinst", "tsm", arch, size=64), torch.randn(1, 3, 3, 64, 64)
+    with torch.inference_mode():
+        assert error(net.optimize()(clip), small_net("cinst", "tsm", arch, size=64)(clip)) < 1e-5
+        assert net.optimize("bfloat16")(clip).isfinite().all()
+
+
 def change_in_place(net):
     with torch.no_grad():
         net.backbone.layer3[0].conv2.weight.mul_(1.5)

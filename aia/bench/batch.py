@@ -21,7 +21,6 @@ from aia.video import read_clip
 FILES = 16  # the same clip so many times
 SIZES = (1, 2, 4, 8)  # clips at a time
 DRAWN = ("H.264, 3 s, 320 x 240", "H.264, 10 s, 1280 x 720")
-
 ROUNDS = 3  # at most: each is many clips
 
 
