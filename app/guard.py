@@ -123,7 +123,7 @@ class Guard:
         """Drops what nobody came to fetch: Gradio keeps the results of two thousand visitors, some MB each.
 
         Raises:
-            HTTPException: The queue is full, or so much waits to be fetched.
+            HTTPException: The queue is full.
         """
         now, sessions = time.monotonic(), queue.pending_event_ids_session
         done = {
@@ -133,13 +133,16 @@ class Guard:
             if event not in queue.event_ids_to_events
         }
         self.unread = {event: self.unread.get(event, now) for event in done}
+        # The oldest go first, so that those who left without an answer never shut out those who wait for one.
+        spare = sorted(done, key=self.unread.get)[: max(0, len(done) - UNREAD)]
         old = {session for event, session in done.items() if now - self.unread[event] > UNREAD_SECONDS}
+        old |= {done[event] for event in spare}
         for session in old | (sessions.keys() - queue.pending_messages_per_session.keys()):
             await queue.clean_events(session_hash=session)
             queue.pending_messages_per_session.pop(session, None)
             for event in sessions.pop(session, ()):
                 self.unread.pop(event, None)
-        if len(queue) >= queue.max_size or len(self.unread) >= UNREAD:
+        if len(queue) >= queue.max_size:
             raise HTTPException(503, text.FULL)
 
     async def make_room(self, folder: Path, page: gr.Blocks) -> None:
