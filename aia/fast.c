@@ -60,7 +60,8 @@ INLINE vec largest(vec a, vec b) {
 INLINE float larger(float a, float b) { return a > b ? a : b; }
 INLINE float smaller(float a, float b) { return a < b ? a : b; }
 
-// exp(v) to 2 units in the last place, for |v| < 87, in steps that become vectors.
+// exp(v) for |v| < 87, in steps that become vectors; sums may be reordered, so it is off by up to 4e-6 of itself at the ends,
+// which leaves the sigmoid within 1.2e-7 of the exact one.
 INLINE float exponential(float v) {
     float n = rintf(v * 1.44269504f), r = v - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1 + r * (1 + r * (0.5f + r * (0.166666667f + r * (0.0416666667f + r * (0.00833333333f + r * 0.00138888889f)))));
@@ -76,7 +77,7 @@ INLINE int not_finite(float v) {
     return (bits & 0x7f800000) == 0x7f800000;
 }
 
-INLINE float inverse(float v) { // of a normal number above 0, to one unit in the last place; a division takes much longer
+INLINE float inverse(float v) { // of a normal number above 0, to 1.3 units in the last place; a division takes much longer
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
     bits = 0x7ef311c7 - bits; // within 13 %, and each step squares the error
