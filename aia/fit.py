@@ -1,0 +1,148 @@
+"""Which tensors of a checkpoint are a network's, whatever wraps their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aia.checkpoint import StoredTensor, Stub
+from aia.errors import AIAError
+from aia.hub import difference
+
+COUNTER = "num_batches_tracked"  # of a batch norm: older than PyTorch 0.4.1, a checkpoint has none
+# What wrappers put between the parts of a name. `net` around a block's conv1 is TSM's shift.
+_WRAPPERS = re.compile(
+    r"\.(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|model|backbone|network)(?=\.)"
+    r"|(?<=\d\.conv1)\.net(?=\.)"
+)
+_AVERAGED = re.compile("ema|swa|averag|teacher", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Tensors of a checkpoint beside those that a network expects.
+
+    Attributes:
+        layout: Which of the expected names they are.
+        place: The keys that lead to them in the file, such as "state_dict".
+        wrapper: What stands before all names, such as "module".
+        names: Expected name -> name in the file.
+        tensors: Expected name -> tensor.
+        difference: How they differ from the expected ones, as in "lacks conv1.weight and 3 more"; empty if they fit.
+        rank: Sorts fits, the best first.
+    """
+
+    layout: Hashable
+    place: str
+    wrapper: str
+    names: dict[str, str]
+    tensors: dict[str, StoredTensor]
+    difference: str
+    rank: tuple[bool, int, int, bool]
+
+    @property
+    def where(self) -> str:
+        """Where they lie in the file, in words that follow its name; empty if nothing wraps them."""
+        parts = [f"under {self.place[:80]!r}"] if self.place else []
+        parts += [f"names after {self.wrapper[:80] + '.'!r}"] if self.wrapper else []
+        return f" ({', '.join(parts)})" if parts else ""
+
+
+def best_fits(
+    states: Mapping[str, Mapping[str, Any]],
+    layouts: Mapping[Hashable, Mapping[str, Tensor]],
+    ignore: tuple[str, ...] = (),
+) -> list[Fit]:
+    """Finds the tensors of a network in a checkpoint.
+
+    Args:
+        states: As `read_state_dicts` gives them.
+        layouts: The network's tensors by name, for each way in which they may be named.
+        ignore: Beginnings of names that do not count.
+
+    Returns:
+        All that fit, averages of weights after weights; or else the one that comes nearest; or nothing if no name is known.
+    """
+    fits = sorted(
+        (
+            fit
+            for layout, expected in layouts.items()
+            for place, state in states.items()
+            for fit in _fits(layout, expected, place, state, ignore)
+        ),
+        key=lambda fit: fit.rank,
+    )
+    return [fit for fit in fits if not fit.difference] or fits[:1]
+
+
+def _fits(
+    layout: Hashable, expected: Mapping[str, Tensor], place: str, state: Mapping[str, Any], ignore: tuple[str, ...]
+) -> Iterator[Fit]:
+    """One for each wrapper around names that begin like the network's."""
+    anchors = {name.partition(".")[0] for name in expected}
+    needed = {name for name in expected if not name.endswith(COUNTER)}
+    groups: dict[str | None, dict[str, str]] = {}  # wrapper, None if no part is known -> plain name -> name in the file
+    twice: dict[str | None, list[str]] = {}
+    for name in state:
+        parts = name.split(".")
+        start = next((i for i, part in enumerate(parts) if part in anchors), None)
+        wrapper = None if start is None else ".".join(parts[:start])
+        group = groups.setdefault(wrapper, {})
+        plain = name if start is None else _WRAPPERS.sub("", ".".join(parts[start:]))
+        if group.setdefault(plain, name) != name:
+            twice.setdefault(wrapper, []).append(plain)
+    whole = {wrapper for wrapper, group in groups.items() if needed <= group.keys()}
+    for wrapper, names in groups.items():
+        if wrapper is None:
+            continue
+        before = f"{wrapper}." if wrapper else ""
+        # What lies beside the wrapper belongs to something else: a loss, a counter, another network.
+        others = [
+            name
+            for other, group in groups.items()
+            if other not in whole | {wrapper}
+            for name in group.values()
+            if (other == "" or name.startswith(before)) and not name.removeprefix(before).startswith(ignore)
+        ]
+        found = {name: state[name] for name in others}
+        found |= {plain: state[name] for plain, name in names.items() if not plain.startswith(ignore)}
+        tensors = {name: value for name, value in found.items() if isinstance(value, StoredTensor)}
+        words, count = difference(
+            {name: tensor.shape for name, tensor in tensors.items()},
+            {name: tensor for name, tensor in expected.items() if name in needed or name in tensors},
+        )
+        doubles = [name for name in others if name in names] + twice.get(wrapper, [])
+        stub = next((name for name in expected if isinstance(found.get(name), Stub)), None)
+        if doubles:
+            words, count = f"has {doubles[0][:80]} twice, and must have each tensor once", count + len(doubles)
+        elif stub:
+            words = f"has {stub} as {found[stub].name[:80]!r}, which is no plain tensor"
+        known = len(needed & tensors.keys())
+        rank = (bool(count), -known, count, bool(_AVERAGED.search(f"{place}.{wrapper}")))
+        yield Fit(layout, place, wrapper, names, tensors, words, rank)
+
+
+def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Reads tensors of the expected shapes, in the expected types.
+
+    Raises:
+        AIAError: They are damaged or hold values that are no finite numbers of that type.
+    """
+    state = {}
+    for name, stored in tensors.items():
+        want = expected[name].dtype
+        try:
+            tensor = stored.read()
+        except Exception:  # as of `StoredTensor`
+            raise AIAError(f"{where} is damaged: {name} cannot be read; download or save it again.") from None
+        # Weights as integers lack their scale. Converted first: a float64 may be too large for a float32.
+        fits = tensor.is_floating_point() or not (want.is_floating_point or tensor.is_complex())
+        state[name] = tensor.to(want) if fits else tensor
+        if not fits or not torch.isfinite(state[name]).all():
+            raise AIAError(f"{where} holds values in {name} that are no finite numbers; the network could not work.")
+    return state
