@@ -81,10 +81,14 @@ def read_labels(path: Path) -> tuple[str, ...]:
             data = None
         if data is not None:
             return _json_labels(data, path.name)
-    return tuple(unnumbered(read_lines(path)))
+    lines = read_lines(path)
+    labels = _unnumbered(lines)
+    if labels != lines:
+        log.info("The numbers in %s are taken for the order of the classes: %s, ...", path.name, labels[0])
+    return tuple(labels)
 
 
-def unnumbered(lines: Sequence[str]) -> list[str]:
+def _unnumbered(lines: Sequence[str]) -> list[str]:
     """Sorts labels by the numbers beside them and leaves the numbers out; labels that are not numbered stay as they are."""
     for candidates in (lines, lines[1:] if lines and _HEADER.fullmatch(lines[0]) else ()):
         for pattern in _NUMBERED:
