@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from aia import files
 from aia.errors import AIAError
 from aia.preprocess import preprocess, resized_size
 from aia.training.augment import (
@@ -182,10 +182,8 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
     path = cache / f"{hashlib.sha1(f'{key}-{size}-{most}'.encode()).hexdigest()}.npy"
     if not path.is_file():
         frames = _pictures(sample, recipe)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(part, frames)
-        part.replace(path)  # a run killed while it writes leaves no half clip behind
+        with files.writing_into(cache) as part:
+            np.save(part / path.name, frames)
     return np.load(path, mmap_mode="r")
 
 
