@@ -7,7 +7,9 @@ import signal
 import threading
 from types import ModuleType
 
-from app import memory, temporary
+from aia import console
+from aia.errors import AIAError
+from app import address, memory, temporary
 
 
 def main() -> None:
@@ -19,21 +21,27 @@ def main() -> None:
     parser.add_argument("--host", help="address to listen on; this machine only by default")
     parser.add_argument("--port", type=int, help="7860 or the next free one by default")
     options = parser.parse_args()
+    host, port = address.checked(options.host, options.port)
     memory.prepare()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service's stop ends it as Ctrl-C does: files go too
     with temporary.folder() as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
-        _serve(options)
+        _serve(options, host, port)
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
     from app import models  # here, so that --help does without, and memory is prepared
     from app.studio import build, launch_options
 
     page = build(options.model, free=models.any_may_be_named(options.host))
-    page.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, **launch_options())
+    try:
+        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise AIAError(f"The page does not start: {error}") from None  # Gradio's: the port has been taken meanwhile
     # Only now: torch takes seconds to import, and the page is there without.
     threading.Thread(target=_warm, args=(models, options.model), daemon=True).start()
     threading.Thread(target=memory.trim_forever, daemon=True).start()
@@ -49,4 +57,4 @@ def _warm(models: ModuleType, extra: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(console.run(main))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import tempfile
@@ -16,6 +17,7 @@ import gradio as gr
 
 import aia
 from aia import export, snippet
+from aia.files import NotWritten
 from aia.view import View, limits
 from app import answers, learn, models, text, viewer, views, work
 from app.work import Side
@@ -35,6 +37,9 @@ NOTHING_SAID = gr.update(value="", visible=False)
 
 def sentence(error: Exception) -> str:
     """What a visitor is told about an error: our own sentences as they are, of a bug only a number to report."""
+    if isinstance(error, NotWritten) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        log.error("%s", error)
+        return text.DISK
     if isinstance(error, aia.AIAError):
         return str(error)
     number = secrets.token_hex(4)

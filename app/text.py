@@ -44,6 +44,7 @@ DOWNLOADING = "The model {name} is being downloaded from the Hub; ask for it aga
 NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the others are there."
 STEP_MODEL = "Getting the model"
 NO_MEMORY = "There is not enough memory for this model and clip; try a smaller model or later."
+DISK = "The server's disk is full or cannot be written; please try again later."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
 CLOSE = "Close"
 OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."

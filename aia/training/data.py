@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from aia import files
 from aia.errors import AIAError
 from aia.preprocess import preprocess, resized_size
 from aia.text_files import read_labels, read_lines, read_table
@@ -206,10 +207,8 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
     path = cache / f"{hashlib.sha1(f'{key}-{size}-{most}'.encode()).hexdigest()}.npy"
     if not path.is_file():
         frames = _pictures(sample, recipe)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(part, frames)
-        part.replace(path)  # a run killed while it writes leaves no half clip behind
+        with files.writing_into(cache) as part:
+            np.save(part / path.name, frames)
     return np.load(path, mmap_mode="r")
 
 
