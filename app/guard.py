@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 from anyio.to_thread import run_sync
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -54,6 +55,7 @@ class Guard:
         """Answers a request, or hands it on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        path = get_route_path(scope)  # what the router goes by: without the path of GRADIO_ROOT_PATH, if a proxy keeps it
         started = False
 
         async def answer(message: Message) -> None:
@@ -64,23 +66,23 @@ class Guard:
             await send(message)
 
         try:
-            receive = await self.checked(scope, receive)
+            receive = await self.checked(scope, receive, path)
             await self.app(scope, receive, answer)
         except Exception as error:
             if not started:
-                status, sentence = _said(error, scope["path"])
+                status, sentence = _said(error, path)
                 await JSONResponse({"detail": sentence}, status)(scope, receive, answer)
             else:  # of a stream the end is all that can still be said
                 log.info("a stream ended early: %.200r", error)
                 await send({"type": "http.response.body", "body": b""})
 
-    async def checked(self, scope: Scope, receive: Receive) -> Receive:
+    async def checked(self, scope: Scope, receive: Receive, path: str) -> Receive:
         """Where the body of a request that may pass is to be read from.
 
         Raises:
             HTTPException: It may not pass.
         """
-        path, headers = scope["path"], Headers(scope=scope)
+        headers = Headers(scope=scope)
         if not OPEN.fullmatch(path):
             raise HTTPException(404, "Not Found")
         if len(scope["query_string"]) > MAX_QUERY_BYTES:
