@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 # Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
 # The sound formats are here so that the answer to a song is "no video stream".
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
+FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV"  # what people are told of it
 DECLARES_DURATION = ("mov,", "matroska", "avi", "flv")  # their headers state it, so that a missing end shows
 MISSING_END_SECONDS = 0.5  # by which a header may overstate it before the end counts as missing
 TS_PACKET_BYTES, TS_MARK = (188, 192, 204), b"G"  # MPEG-TS is made of packets of one of these lengths, marked so
@@ -102,7 +103,7 @@ def read_clip(
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
-        path: A video file (MP4, MOV, WebM, MKV, AVI, MPEG-TS, GIF, ...).
+        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV).
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.
@@ -215,7 +216,7 @@ class _Source:
                 f"has more than {most} streams, or too much in them: save it again as H.264 MP4."
             ) from None
         except (av.FFmpegError, ValueError, OSError):
-            raise self.error("could not be opened as a video: choose an intact MP4, MOV, WebM, MKV or AVI.") from None
+            raise self.error(f"could not be opened as a video: choose an intact {FORMAT_NAMES}.") from None
 
     def video_stream(self, container: av.container.InputContainer) -> av.VideoStream:
         """Return the main moving picture: never cover art."""
