@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 # Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
 # The sound formats are here so that the answer to a song is "no video stream".
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,apng,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
+FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV"  # what people are told of it
 PICTURES = ("gif", "apng", "mjpeg")  # with one frame they are still pictures, as PNG and JPEG are
 STATES_END = ("matroska", "flv", "asf", "ogg")  # their headers do, and their packets seldom tell how long they last
 SHORTEST = 1e-3  # seconds; what is said to last less has no length that is worth believing
@@ -114,7 +115,7 @@ def read_clip(
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
-        path: A video file (MP4, MOV, WebM, MKV, AVI, MPEG-TS, GIF, ...).
+        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV).
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.
@@ -237,7 +238,7 @@ class _Source:
             head = containers.head(self.path)
             if containers.is_still(head):
                 raise self.error(WEBP if containers.is_webp(head, animated=True) else STILL) from None
-            raise self.error("could not be opened as a video: choose an intact MP4, MOV, WebM, MKV or AVI.") from None
+            raise self.error(f"could not be opened as a video: choose an intact {FORMAT_NAMES}.") from None
 
     def video_stream(self, container: av.container.InputContainer) -> av.VideoStream:
         """Return the main moving picture: never cover art."""

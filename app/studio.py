@@ -11,11 +11,11 @@ from starlette.middleware import Middleware
 
 from aia import export, limits
 from app import answers, api, handlers, learn, models, text, viewer, views, work
+from app.clip_box import ClipBox
 from app.guard import Guard
 from app.page import Page
 
 STYLE = Path(__file__).with_name("style.css")
-CLIP_HEIGHT = 370  # pixels; fixed, so that nothing jumps when the clip appears
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
 DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # who waits for the Hub waits apart
@@ -104,7 +104,7 @@ def _layout(names: list[str], free: bool) -> dict[str, gr.components.Component]:
 
 
 def _controls(names: list[str], first: str | None, free: bool) -> dict[str, gr.components.Component]:
-    video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
+    video = ClipBox(label=text.UPLOAD, elem_id="clip")
     examples = _examples(video, text.EXAMPLES)
     label = text.ANY_MODEL if free else text.MODEL
     model = gr.Dropdown(models.choices(names), value=first, label=label, elem_id="model", allow_custom_value=free)
@@ -114,7 +114,7 @@ def _controls(names: list[str], first: str | None, free: bool) -> dict[str, gr.c
     return {"video": video, "examples": examples, "model": model, "known": known, "run": run}
 
 
-def _examples(video: gr.Video, label: str) -> gr.Examples:
+def _examples(video: ClipBox, label: str) -> gr.Examples:
     files = [[str(work.EXAMPLES_FOLDER / f"{name}.mp4")] for name in work.EXAMPLES]
     return gr.Examples(files, video, label=label, example_labels=list(work.EXAMPLES.values()), examples_per_page=12)
 
@@ -148,7 +148,7 @@ def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Com
             min_width=240,
         )
     with gr.Column(visible=False) as another:
-        video = gr.Video(label=text.OTHER_VIDEO, sources=["upload"], height=240, elem_id="other-clip")
+        video = ClipBox(label=text.OTHER_VIDEO, elem_id="other-clip")
         _examples(video, text.EXAMPLES)
     compare = gr.Button(text.RUN_COMPARE, variant="primary", elem_id="run-compare")
     found = {"other_model": model, "which": which, "another": another, "other_video": video, "compare": compare}
@@ -226,7 +226,7 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # whoever chooses quickly gets the last choice
     video, model, shown, problem, other = (parts[name] for name in ("video", "model", "shown", "problem", "other"))
     on_summary = {"show_progress_on": [parts["summary"]]}
-    for event in (video.upload, video.stop_recording, parts["run"].click, parts["examples"].load_input_event.then):
+    for event in (video.upload, parts["run"].click, parts["examples"].load_input_event.then):
         event(None, js=TO_RESULT)
         event(show, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
     chosen = [parts["known"], parts["other_model"]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aia.inspection import FLAT_SPREAD
 from aia.training.paths import NO_GESTURE
+from aia.video import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from aia import Inspection
@@ -19,7 +20,7 @@ INTRO = (
     "Attention in Attention puts tiny gates into every block of a video classifier. Give it a short clip: you get the "
     "label, and where, when and in which channels the gates opened."
 )
-UPLOAD = "Clip: drop or record your own"
+UPLOAD = "Your clip"
 EXAMPLES = "Or try an example (drawn by this project)"
 MODEL, ANY_MODEL = "Model", "Model, or a folder or user/repo of your own"
 RUN = "Show the gates"
@@ -145,6 +146,36 @@ VIEWER = {  # what the viewer says by itself
     "copied_without": "Copied, without your clip",
     "drop": "Take side B away",
     "copy_yourself": "Copy this address:",
+}
+RECORD_SECONDS = 3
+CLIP_BOX = {  # what the box of a clip says by itself
+    "drop": "Upload a video, drop one here, or record a gesture with your camera.",
+    "formats": f"{FORMAT_NAMES}.",
+    "choose": "Upload",
+    "camera": "Camera",
+    "clear": "Clear the clip",
+    "uploading": "Uploading {name}",
+    "progress": "How much is uploaded",
+    "cancel": "Cancel",
+    "failed": "The upload failed: check your connection and try again.",
+    "too_large": TOO_LARGE_CLIP,
+    "unplayable": "Your browser cannot play {name}. The viewer shows its frames.",
+    "preview": "Picture of the camera",
+    "mirrored": "Mirrored, so that your left is on the left. The network gets what you see here.",
+    "straight": "Not mirrored. The network gets what you see here.",
+    "rear": "Rear camera",
+    "record": f"Record {RECORD_SECONDS} s",
+    "stop": "Stop",
+    "off": "Close",
+    "waiting": "Waiting for the camera: your browser may ask you to allow it.",
+    "recording": "Recording",
+    "refused": "The camera is blocked: allow it for this page in your browser, or upload a clip.",
+    "missing": "No camera was found: connect one, or upload a clip.",
+    "in_use": "The camera could not be started: close other programs that use it, or upload a clip.",
+    "insecure": "The camera works only on secure pages: open this page by https or on its own machine, or upload a clip.",
+    "unsupported": "This browser cannot record a camera: use a current one, or upload a clip.",
+    "ended": "The camera stopped by itself: connect or allow it again, or upload a clip.",
+    "hidden": "The camera was turned off while this page was hidden: press Camera to go on.",
 }
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
 
