@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+from gradio.utils import get_function_description
 
 from aia import AIAError
 from app import handlers, text
@@ -27,6 +28,14 @@ class Page(gr.Blocks):
         except Exception as error:  # of Gradio's checks; its words may hold paths
             log.info("refused what was sent to %s: %s", block_fn.api_name or block_fn.name, type(error).__name__)
             raise AIAError(text.BAD_INPUT) from None
+
+    def get_api_info(self, *args, **kwargs) -> Any:
+        """What programs are told: of each argument what our docstring says, not what Gradio says of its component."""
+        told = super().get_api_info(*args, **kwargs)
+        for fn in self.fns.values():
+            for one in told["named_endpoints"].get(f"/{fn.api_name}", {}).get("parameters", ()):
+                one["python_type"]["description"] = get_function_description(fn.fn)[1][one["parameter_name"]]
+        return told
 
     async def process_api(self, block_fn: Any, *args, root_path: str | None = None, **kwargs) -> dict[str, Any]:
         """One request, whoever sent it: the page, a program or a tool.

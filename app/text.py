@@ -32,10 +32,15 @@ EMPTY = "Choose an example or upload a clip. The label and the gates appear here
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; take one of its menu, as list_models names them to programs."
 BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of the page says what each endpoint takes."
+NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
+)
+CLIP_OF_A_TOOL = (
+    "A tool (MCP) names a clip by this page's own address, /gradio_api/file= and the path that a post to /gradio_api/upload "
+    "returned."
 )
 TOO_LONG = "This request is too large; send clips to /gradio_api/upload."
 TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
