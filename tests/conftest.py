@@ -6,6 +6,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import dataclasses
+import signal
 import socket
 import subprocess
 import sys
@@ -20,16 +21,43 @@ import pytest
 import torch
 from browser import FLAGS, find_chromium
 from gradio_client import Client
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
+from process_state import process_state_kept
 
 from aia import AIAConfig, AIANet
 from aia.render import write_mp4
 from aia.video import Clip
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores Ctrl-C for what it starts in the background, and every program that a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("left", "right", "still")
 # What a stranger's model may be called: markup, templates, formulas, a spreadsheet's command, Markdown.
 ODD_LABELS = ("<img src=x onerror=alert(1)>", "${7*7} {{7*7}} $\\frac{1}{2}$", '=HYPERLINK("x")`](y)|*_')
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what needs a browser or a running page, for `make check`, which does without both."""
+    for item in items:
+        module, used = vars(item.module), set(item.fixturenames)
+        if "browser" in used:
+            item.add_marker("browser")
+        if "serving" in module or (used - set(module)) & {"server", "shipped_page"}:
+            item.add_marker("server")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_suite_leaves_the_process_as_it_was():
+    with process_state_kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def the_test_leaves_the_process_as_it_was():
+    with process_state_kept():
+        yield
 
 
 def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> AIANet:
