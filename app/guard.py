@@ -55,7 +55,9 @@ class Guard:
         """Answers a request, or hands it on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        path = get_route_path(scope)  # what the router goes by: without the path of GRADIO_ROOT_PATH, if a proxy keeps it
+        path = get_route_path(
+            scope
+        )  # what the router goes by: without the path of GRADIO_ROOT_PATH, if a proxy keeps it
         started = False
 
         async def answer(message: Message) -> None:
