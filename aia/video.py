@@ -5,6 +5,8 @@ frames, their times and the key frames. The frames of a clip are chosen on that 
 frame before each of them, and every decoded frame is checked against the list. Where the list does not hold (no time
 stamps, damage, a container that lies) the file is decoded from the start, in order, and what comes out is the truth.
 Damage that no decoded frame depends on goes unseen: finding it would mean decoding every file whole.
+
+What a header claims (length, transparency, a missing end) is said only if packets, frames or the file's build agree.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ log = logging.getLogger(__name__)
 # Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
 # The sound formats are here so that the answer to a song is "no video stream".
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,apng,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
-PICTURES = ("gif", "apng", "mjpeg")  # with one frame they are still pictures, as PNG and JPEG are
-STATES_END = ("matroska", "flv", "asf", "ogg")  # their headers do, and their packets seldom tell how long they last
+PICTURES = ("gif", "apng", "mjpeg")  # a file of one frame is a still picture, as PNG and JPEG are
+STATES_END = ("matroska", "flv", "asf", "ogg")  # the header may be the only one to tell how long the last frame lasts
 SHORTEST = 1e-3  # seconds; what is said to last less has no length that is worth believing
 SLACK_SECONDS = 0.5  # by which the end of a sound may miss the end that the header states
 MAX_REORDER = 16  # frames; the most that H.264 and HEVC store out of order

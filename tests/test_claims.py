@@ -495,7 +495,7 @@ def test_a_cut_is_told_wherever_it_falls(tmp_path, name):
 
 def test_a_burst_that_leaves_most_of_the_time_unseen_is_told(tmp_path):
     clip = read(timed(tmp_path / "burst.mp4", BURST, 40))
-    assert clip.indices.tolist() == video.sample_indices(50, 8), "by the published rule all the same"
+    assert clip.indices.tolist() == video.sample_indices(50, 8), "by the published rule"
     assert clip.duration == pytest.approx(60.04)
     assert clip.warnings == (video.LEFT_OUT.format(58.16, 60.04, 1.88, 60.04),)
 
@@ -568,7 +568,7 @@ def test_an_animated_webp_is_not_called_still(tmp_path):
     assert refusal(saved(tmp_path / "film.webp", 3, duration=40)).endswith(video.WEBP)
 
 
-def test_noise_with_the_first_bytes_of_nothing_is_not_called_a_picture(tmp_path):
+def test_what_only_resembles_a_picture_is_not_called_one(tmp_path):
     for name, content in {"a.txt": b"BMW and other cars " * 50, "b.riff": b"RIFF" + bytes(500), "c.mp4": b""}.items():
         (tmp_path / name).write_bytes(content)
         assert "still picture" not in refusal(tmp_path / name)
