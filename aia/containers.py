@@ -5,9 +5,12 @@ FFmpeg does not say the second, and a length that a header states does not prove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from aia import limits
 
 # How still pictures begin: PNG, JPEG, TIFF, JPEG XL, JPEG 2000, Photoshop; and AVIF and HEIC, which may also be films.
 STILLS = (
@@ -67,58 +70,54 @@ def stops_inside(path: Path, container: str) -> bool:
 
 
 def _mp4(file: BinaryIO, size: int) -> bool:
-    """Looks at the outer boxes; what is missing of the pictures themselves ("mdat") is for the index to tell."""
-    at, kind = 0, b""
-    while at + 8 <= size:
+    def box(head: bytes) -> int:
+        length = int.from_bytes(head[:4], "big")
+        length = int.from_bytes(head[8:16], "big") if length == 1 else length
+        return length if head[4:8] in MP4_BOXES and length >= 8 else 0  # a length of 0 is "to the end"
+
+    return _overrun(file, size, 0, box)
+
+
+def _avi(file: BinaryIO, size: int) -> bool:
+    return _overrun(file, size, 0, lambda head: 8 + int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else 0)
+
+
+def _flv(file: BinaryIO, size: int) -> bool:
+    start = int.from_bytes(file.read(9)[5:9], "big") + 4
+    # The length of every tag stands behind it too, but may be missing behind the last.
+    return _overrun(
+        file, size + 4, start, lambda head: 15 + int.from_bytes(head[1:4], "big") if head[0] in FLV_TAGS else 0
+    )
+
+
+def _overrun(file: BinaryIO, size: int, start: int, length: Callable[[bytes], int]) -> bool:
+    """Whether the last of the parts from `start` on reaches beyond the end; `length` is 0 for what is none of them."""
+    at = start
+    for _ in range(limits.MAX_PACKETS):
         file.seek(at)
         head = file.read(16)
-        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8 or kind not in MP4_BOXES:  # it reaches to the end, or something else follows the boxes
+        step = length(head) if head else 0
+        if not step:
             return False
-        at += length
-    return at > size and kind != b"mdat"
+        at += step
+        if at > size:
+            return True
+    return False
 
 
 def _matroska(file: BinaryIO, size: int) -> bool:
     """Looks at the length of the segment, which holds everything but the first few bytes."""
-    head = file.read(64)
+    head = file.read(HEAD_BYTES)
     end = 0
     for name in (EBML, SEGMENT):
         if head[end : end + 4] != name or len(head) < end + 12:
             return False
         width = 9 - head[end + 4].bit_length()  # leading zeros tell how many bytes the length has
-        coded = int.from_bytes(head[end + 4 : end + 4 + width], "big")
-        length = coded & ~(1 << 7 * width)
-        if length == (1 << 7 * width) - 1:  # unknown
+        length = int.from_bytes(head[end + 4 : end + 4 + width], "big") & ~(1 << 7 * width)
+        if width > 8 or length == (1 << 7 * width) - 1:  # unknown
             return False
         end += 4 + width + length
     return end > size
-
-
-def _avi(file: BinaryIO, size: int) -> bool:
-    """Goes through the outer chunks: one, or in a large file several."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(8)
-        if head[:4] != b"RIFF":
-            return False
-        at += 8 + int.from_bytes(head[4:], "little")
-    return at > size
-
-
-def _flv(file: BinaryIO, size: int) -> bool:
-    """Goes from tag to tag."""
-    at = int.from_bytes(file.read(9)[5:9], "big") + 4
-    while at < size:
-        file.seek(at)
-        head = file.read(4)
-        if head[0] not in FLV_TAGS:  # something else follows the tags
-            return False
-        at += 11 + int.from_bytes(head[1:4], "big") + 4
-    return at not in (size, size + 4)  # the length that follows every tag may be missing behind the last
 
 
 def _ts(file: BinaryIO, size: int) -> bool:

@@ -5,6 +5,8 @@ frames, their times and the key frames. The frames of a clip are chosen on that 
 frame before each of them, and every decoded frame is checked against the list. Where the list does not hold (no time
 stamps, damage, a container that lies) the file is decoded from the start, in order, and what comes out is the truth.
 Damage that no decoded frame depends on goes unseen: finding it would mean decoding every file whole.
+
+What a header claims (length, transparency, a missing end) is said only if packets, frames or the file's build agree.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ log = logging.getLogger(__name__)
 # The sound formats are here so that the answer to a song is "no video stream".
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,apng,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
 FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV"  # what people are told of it
-PICTURES = ("gif", "apng", "mjpeg")  # with one frame they are still pictures, as PNG and JPEG are
-STATES_END = ("matroska", "flv", "asf", "ogg")  # their headers do, and their packets seldom tell how long they last
+PICTURES = ("gif", "apng", "mjpeg")  # a file of one frame is a still picture, as PNG and JPEG are
+STATES_END = ("matroska", "flv", "asf", "ogg")  # the header may be the only one to tell how long the last frame lasts
 SHORTEST = 1e-3  # seconds; what is said to last less has no length that is worth believing
 SLACK_SECONDS = 0.5  # by which the end of a sound may miss the end that the header states
 MAX_REORDER = 16  # frames; the most that H.264 and HEVC store out of order
@@ -51,11 +53,12 @@ MAX_PASSES = 3  # in order, until the count is the one the frames were chosen on
 RATES = 0.1, 1000  # frames a second; a header that tells less or more is not believed
 DEFAULT_RATE = 25.0  # frames a second, where neither the frames nor the header tell
 RESIZED = "The picture size changes within the file: all frames are shown at the size of the first."
-BLOCK_ADDITION, ALPHA_ID = "matroska_block_additional", bytes(7) + b"\1"  # WebM stores opacity in a second stream
+BLOCK_ADDITION, ALPHA_ID = "matroska_block_additional", bytes(7) + b"\1"  # how WebM stores opacity
+ALPHA_CODECS = ("vp8", "vp9")  # in a second stream of the same codec
 OPAQUE = 240  # of 255; scaling and lossy coding leave opaque pictures below 255, and nobody sees the difference
 TRANSPARENT = "Transparent parts of the picture are shown on white."
 HIDDEN_ALPHA = "The video has transparent parts: they are shown with the colours that are stored beneath."
-TONED = "The video has a high dynamic range: its brightest parts are pressed into the range of a screen."
+TONED = "The video is marked as high dynamic range: what is too bright for a screen is pressed into its range."
 STILL = "is a still picture and could not be opened as a video: choose a clip, or an animation of several pictures."
 WEBP = "is an animated WebP, which could not be opened as a video: save it as GIF or MP4."
 FAR_SHARES = 2  # of duration / frames; a longer stretch without a chosen frame counts as left out
@@ -191,7 +194,7 @@ class _Source:
             raise self.error(f"has pictures of {width} x {height} pixels, too narrow to look at: crop them.")
 
     def check_length(self, seconds: float) -> None:
-        if round(seconds, 3) > limits.MAX_SECONDS:
+        if seconds > limits.MAX_SECONDS:
             raise self.error(f"is longer than {limits.MAX_SECONDS} s: cut it to the part you want to look at.")
 
     def check_file(self) -> None:
@@ -303,13 +306,15 @@ class _Scan:
 
 def _scan(source: _Source, container: av.container.InputContainer) -> _Scan:
     """Demux the whole file once without decoding."""
+    if containers.is_heif(containers.head(source.path)) and all(one.frames == 1 for one in container.streams.video):
+        raise source.error(STILL)
     stream = source.video_stream(container)
     demuxed = _demux(source, container, stream)
     packets = demuxed.packets
     if any(packet.has_sidedata("encryption_info") for packet in packets):
         raise source.error("is protected against copying: choose a video that is not.")
     full = [packet for packet in packets if packet.size]
-    if len(full) == 1 and (container.format.name in PICTURES or containers.is_heif(containers.head(source.path))):
+    if len(full) == 1 and container.format.name in PICTURES:
         raise source.error(STILL)
     stamped = all(packet.pts is not None for packet in full)
     shown = [packet for packet in full if not packet.is_discard and not packet.is_corrupt]
@@ -328,11 +333,11 @@ def _scan(source: _Source, container: av.container.InputContainer) -> _Scan:
         time_base=float(stream.time_base),
         rate=rate if RATES[0] <= rate <= RATES[1] else DEFAULT_RATE,
     )
-    source.check_length(_length(scan, scan.pts) if scan.pts else scan.count / scan.rate)
+    source.check_length(round(_length(scan, scan.pts) if scan.pts else scan.count / scan.rate, 3))
     return scan
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Demuxed:
     """What the packets say one by one.
 
@@ -341,21 +346,21 @@ class _Demuxed:
         whole: Whether the file could be read to its end.
         tail: As in `_Scan`.
         sound_end: When the other streams end, in seconds.
-        torn: Whether the last packet of the file was not whole.
     """
 
-    packets: list[av.Packet] = field(default_factory=list)
-    whole: bool = False
-    tail: tuple[int, int] | None = None
-    sound_end: float = 0.0
-    torn: bool = False
+    packets: list[av.Packet]
+    whole: bool
+    tail: tuple[int, int] | None
+    sound_end: float
 
 
 def _demux(source: _Source, container: av.container.InputContainer, stream: av.VideoStream) -> _Demuxed:
     """Read all packets, of which only those of the video stream are kept."""
-    found = _Demuxed()
+    packets: list[av.Packet] = []
     ticks: dict[int, float] = {}  # stream -> seconds; a fraction for every packet would take as long as reading it
-    first, held = math.inf, 0
+    first, held, sound_end = math.inf, 0, 0.0
+    tail: tuple[int, int] | None = None
+    whole = False
     too_late = time.monotonic() + limits.MAX_SCAN_SECONDS
     try:
         for number, packet in enumerate(container.demux()):
@@ -363,40 +368,39 @@ def _demux(source: _Source, container: av.container.InputContainer, stream: av.V
             if number >= limits.MAX_PACKETS or held > limits.MAX_UPLOAD_BYTES or time.monotonic() > too_late:
                 raise source.error("has too many parts to read: save it again as a short MP4.")
             index, pts, size = packet.stream.index, packet.pts, packet.size
-            if size:
-                found.torn = packet.is_corrupt
             if pts is not None:
                 tick = ticks.get(index) or ticks.setdefault(index, float(packet.time_base))
             if index != stream.index:
                 if pts is not None:
-                    found.sound_end = max(found.sound_end, (pts + (packet.duration or 0)) * tick)
+                    sound_end = max(sound_end, (pts + (packet.duration or 0)) * tick)
                 continue
             if size or packet.dts is None:  # else nothing new is shown, and a decoder would take it for the end
-                found.packets.append(packet)
+                packets.append(packet)
                 held += size
             if pts is not None and not packet.is_discard and not packet.is_corrupt:
-                found.tail = max(found.tail or (pts, 0), (pts, packet.duration or 0))
+                if tail is None or pts >= tail[0]:
+                    tail = pts, packet.duration or 0
                 shown = pts * tick
                 first = min(first, shown)
                 source.check_length(shown - first)
-    except av.FFmpegError:
-        return found
+        whole = True
     except IndexError:
-        pass  # PyAV trips over a stream that turned up late, when all has been read
-    found.whole = True
-    return found
+        whole = True  # PyAV trips over a stream that turned up late, when all has been read
+    except av.FFmpegError:
+        pass
+    return _Demuxed(packets, whole, tail, sound_end)
 
 
 def _is_cut(source: _Source, container: av.container.InputContainer, stream: av.VideoStream, demuxed: _Demuxed) -> bool:
     """Whether the end of the file is missing: by its build, never by the length that a header states alone."""
-    if demuxed.torn:
-        return True
     name = container.format.name
     if name.startswith("mov,"):
         index = stream.index_entries
         listed = len(index) if len(index) < len(demuxed.packets) else sum(entry.size > 0 for entry in index)
         if listed > sum(packet.size > 0 for packet in demuxed.packets):
             return True
+    if name == "flv" and not _stated_end(container, stream, demuxed):
+        return False  # nothing is missing, and to go through its tags would take long
     return containers.stops_inside(source.path, name)
 
 
@@ -627,7 +631,7 @@ def _clip(pictures: _Pictures, scan: _Scan, stamps: Sequence[int | None], failed
 def _in_order(stamps: Sequence[int | None]) -> Sequence[int]:
     """Return the frames' times in presentation order, or none where they cannot be right.
 
-    AVI has no presentation times: FFmpeg gives the right ones to the wrong neighbours.
+    AVI has no presentation times: FFmpeg gives some of them to a neighbour.
     """
     if None in stamps:
         return []
@@ -642,10 +646,11 @@ def _in_order(stamps: Sequence[int | None]) -> Sequence[int]:
 def _length(scan: _Scan, shown: Sequence[int]) -> float:
     """Seconds from the first frame to the end of the last; `shown` are the frames' times in order.
 
-    The last frame lasts as long as its packet says; else until the end that the header states; else as long as most.
+    The last frame lasts until the end that the header states, if there is reason to ask it; else as its packet says; else as
+    long as most frames.
     """
     first, last = shown[0] * scan.time_base, shown[-1] * scan.time_base
-    end = sum(scan.tail) * scan.time_base
+    end = sum(scan.tail) * scan.time_base if scan.tail else -math.inf
     if end < last + SHORTEST:
         end = last + (float(np.median(np.diff(shown))) * scan.time_base if len(shown) > 1 else 1 / scan.rate)
     if scan.stated_end > last + SHORTEST and abs(scan.stated_end - end) > SHORTEST:
@@ -675,7 +680,7 @@ def _hides_transparency(source: _Source, scan: _Scan, wanted: set[int | None]) -
     The header's word is not enough: Chromium writes it for every recording.
     """
     context = None
-    left = set(wanted)
+    left = set(wanted) if scan.stream.codec_context.name in ALPHA_CODECS else set()
     for packet in scan.packets:
         if not left:
             return False

@@ -76,9 +76,9 @@ def test_a_picture_that_grows_beyond_every_limit_leaves_the_ones_before(tmp_path
     assert "damaged" in clip.warnings[0]
 
 
-def test_one_picture_of_four_by_four_pixels_is_a_clip(tmp_path):
+def test_two_pictures_of_four_by_four_pixels_are_a_clip(tmp_path):
     clip = decoder.read_clip(made("little_gif", tmp_path))
-    assert clip.frames.shape == (8, 4, 4, 3) and clip.num_frames == 1 and clip.warnings == ()
+    assert clip.frames.shape == (8, 4, 4, 3) and clip.num_frames == 2 and clip.warnings == ()
 
 
 # ---------------------------------------------------------------- files that name others
