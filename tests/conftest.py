@@ -21,7 +21,7 @@ import pytest
 import torch
 from browser import FLAGS, find_chromium
 from gradio_client import Client
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import sync_playwright
 from process_state import process_state_kept
 
 from aia import AIAConfig, AIANet
