@@ -23,7 +23,7 @@ from video_files import write_video
 from aia import decoder, video
 from aia.errors import AIAError
 
-MOST_MB = 1500
+MOST_MB = 800
 
 # how to make it -> words of the sentence
 BOMBS = {
