@@ -2,8 +2,9 @@
 
 import os
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "True"  # which Gradio sets too, later
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # which app/studio.py sets too
 
 import dataclasses
 import signal
@@ -13,7 +14,7 @@ import sys
 import time
 import urllib.request
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,13 @@ def browser():
         started.close()
 
 
+def until(true):
+    """Waits for something to become true, and returns it; pytest's timeout ends what never does."""
+    while not (found := true()):
+        time.sleep(0.05)
+    return found
+
+
 @contextmanager
 def serving(home, *arguments, **environment):
     """`python app.py` on a free port, until the block ends; yields its address."""
@@ -135,20 +143,19 @@ def serving(home, *arguments, **environment):
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
     )
+
+    def answers() -> bool:
+        assert process.poll() is None, (home / "log").read_text()
+        with suppress(OSError):
+            return urllib.request.urlopen(address, timeout=60).status == 200
+
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(address, timeout=5).read()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()
-                time.sleep(0.3)
+        until(answers)
         yield address
         assert process.poll() is None, "the server must outlive every test"
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait()
         log.close()
 
 

@@ -96,6 +96,23 @@ def write_video(
     return path
 
 
+def slow_clip(path: Path, seconds=60, size=(1920, 1080)) -> Path:
+    """A clip that takes some seconds to read: one key frame, then the same few changes over and over."""
+    tiles = np.random.default_rng(0).integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    picture = tiles.repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25, options={"g": "600", "qscale": "31"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        frames = [av.VideoFrame.from_ndarray(np.roll(picture, 17 * i, 1), format="rgb24") for i in range(10)]
+        first, *rest = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        for number in range(25 * seconds):
+            packet = av.Packet(bytes(rest[number % len(rest)] if number else first))
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), number == 0
+            packet.pts = packet.dts = number
+            file.mux(packet)
+    return path
+
+
 def _write_apart(how: dict) -> Path:
     """`write_video` in a process of its own: run by root, libsvtav1 puts the process that calls it under SCHED_FIFO 99."""
     subprocess.run([sys.executable, __file__], input=pickle.dumps(how), capture_output=True, check=True)
