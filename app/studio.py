@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from aia import export, limits
 from app import answers, api, handlers, learn, models, text, viewer, views, work
 from app.clip_box import ClipBox
+from app.english import English
 from app.guard import Guard
 from app.page import Page
 
@@ -36,11 +37,13 @@ THEME = gr.themes.Base(
 )
 TO_RESULT = """() => {
     const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    if (innerWidth < 720) shown.scrollIntoView({behavior: "smooth"});
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    if (innerWidth < 720) shown.scrollIntoView({behavior});
 }"""
 AFTER_RESULT = """() => {
     const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior: "smooth"});
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior});
     const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
     const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
     if (again) document.querySelector(again).click();  // what the tab showed was the old clip's
@@ -271,7 +274,7 @@ def launch_options() -> dict:
         "theme": THEME,
         "css_paths": STYLE,
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences still show; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,

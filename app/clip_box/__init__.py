@@ -11,10 +11,11 @@ from abc import ABCMeta
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Literal
 
 import gradio as gr
 from gradio.component_meta import updateable
-from gradio.data_classes import FileData
+from gradio.data_classes import FileData, GradioRootModel
 
 from aia import limits
 from app import text
@@ -30,18 +31,25 @@ class _WritesNoStub(type(gr.HTML)):
         return ABCMeta.__new__(cls, name, bases, attributes | {"__init__": updateable(attributes["__init__"])})
 
 
+class _Held(GradioRootModel):
+    """What the box holds in the browser; Gradio's front end writes nothing as "" once something was there."""
+
+    root: FileData | Literal[""] | None
+
+
 class ClipBox(gr.HTML, metaclass=_WritesNoStub):
     """A clip that a visitor gives. Events receive its path and may set it; "upload" follows a new clip, "clear" its removal."""
 
-    data_model = FileData
+    data_model = _Held
 
-    def __init__(self, value: str | None = None, *, label: str, elem_id: str | None = None):
+    def __init__(self, value: str | None = None, *, label: str, elem_id: str | None = None, **others):
         """Makes the box.
 
         Args:
             value: The path of a clip.
             label: What the clip is for.
             elem_id: Its id on the page.
+            **others: Of `gr.HTML`; Gradio makes the box again by them when an event changes it.
         """
         options = {
             "words": text.CLIP_BOX,
@@ -59,11 +67,12 @@ class ClipBox(gr.HTML, metaclass=_WritesNoStub):
             js_on_load=f"startClipBox(element, props, watch, trigger, {json.dumps(options)});",
             apply_default_css=False,
             elem_id=elem_id,
+            **others,
         )
 
-    def preprocess(self, payload: FileData | None) -> str | None:
+    def preprocess(self, payload: _Held | None) -> str | None:
         """The path of an uploaded clip."""
-        return payload.path if payload else None
+        return payload.root.path if payload and payload.root else None
 
     def postprocess(self, value: str | None) -> FileData | None:
         """A path as the browser takes it."""
