@@ -11,7 +11,6 @@ import io
 import mmap
 import pickletools
 import re
-import tarfile
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -112,18 +111,18 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(512)
     except OSError:
         raise AIAError(f"{path.name} cannot be read; check the path.") from None
     try:
         if path.suffix == ".safetensors":
             return {"": _read_safetensors(path)}
-        tree = _read_zip(path) if start == b"PK\x03\x04" else _read_legacy(path)
+        if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":  # gzip or tar
+            raise _no_checkpoint(path)
+        tree = _read_zip(path) if start.startswith(b"PK\x03\x04") else _read_legacy(path)
     except AIAError:
         raise
     except Exception:  # a file of any bytes makes the readers fail in a dozen ways
-        if start.startswith(b"\x1f\x8b") or (start and tarfile.is_tarfile(path)):
-            raise AIAError(f"{path.name} is an archive; unpack it and give the checkpoint in it.") from None
         raise AIAError(
             f"{path.name} is no plain state dict: it is damaged or no PyTorch checkpoint; download or save it again."
         ) from None
@@ -138,6 +137,10 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _no_checkpoint(path: Path) -> AIAError:
+    return AIAError(f"{path.name} is an archive; unpack it and give the checkpoint in it.")
+
+
 def _named_tensors(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for place, value in _containers(tree):
         if isinstance(value, dict) and any(isinstance(one, StoredTensor) for one in value.values()):
@@ -146,15 +149,16 @@ def _named_tensors(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _containers(tree: Any) -> Iterator[tuple[str, Any]]:
     """Every dict, list and tuple once, with the keys that lead to it; those nearer to the top come first."""
-    queue, seen = deque([("", 0, tree)]), set()
+    queue, seen = deque([("", 0, tree)] if isinstance(tree, dict | list | tuple) else []), set()
     while queue:
         place, depth, value = queue.popleft()
-        if not isinstance(value, dict | list | tuple) or id(value) in seen or depth > _DEEPEST:
+        if id(value) in seen or depth > _DEEPEST:
             continue
         seen.add(id(value))
         yield place, value
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        queue.extend((f"{place}.{str(key)[:80]}".lstrip("."), depth + 1, inner) for key, inner in items)
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(inner, dict | list | tuple):
+                queue.append((f"{place}.{str(key)[:80]}".lstrip("."), depth + 1, inner))
 
 
 # ---------------------------------------------------------------- files
@@ -171,7 +175,10 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
 def _read_zip(path: Path) -> Any:
     """What torch.save writes since PyTorch 1.6: a zip archive of a pickle and one record for each storage."""
     archive, size = zipfile.ZipFile(path), path.stat().st_size
-    root = next(name[: -len("data.pkl")] for name in archive.namelist() if name.split("/")[-1] == "data.pkl")
+    pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
+    if not pickles:
+        raise _no_checkpoint(path)
+    root = pickles[0].removesuffix("data.pkl")
 
     @lru_cache(maxsize=1)  # several tensors may lie in one storage
     def record(name: str) -> bytes:

@@ -88,7 +88,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     _check(fit, names, net, f"{checkpoint.name} as {net}{fit.where}", labels.name)
     state = read_tensors(fit.tensors, expected, f"{checkpoint.name}{fit.where}")
     if len(fits) > 1:
-        log.info("The weights are those under %r; those under %r would fit too.", fit.place, fits[1].place)
+        log.info("%s: the weights%s are taken; those%s fit too.", checkpoint.name, fit.where, fits[1].where)
     arch, published = fit.layout
     model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
     stored = {key: _stored_name(key, attention, published) for key in model.state_dict()}

@@ -20,6 +20,7 @@ _WRAPPERS = re.compile(
     r"\.(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|model|backbone|network)(?=\.)"
     r"|(?<=\d\.conv1)\.net(?=\.)"
 )
+_MOST_WRAPPERS = 20  # networks in one dict that are looked at
 _AVERAGED = re.compile("ema|swa|averag|teacher", re.IGNORECASE)
 
 
@@ -97,9 +98,9 @@ def _fits(
         if group.setdefault(plain, name) != name:
             twice.setdefault(wrapper, []).append(plain)
     whole = {wrapper for wrapper, group in groups.items() if needed <= group.keys()}
-    for wrapper, names in groups.items():
-        if wrapper is None:
-            continue
+    wrappers = [wrapper for wrapper in groups if wrapper is not None]
+    for wrapper in sorted(wrappers, key=lambda wrapper: -len(groups[wrapper]))[:_MOST_WRAPPERS]:
+        names = groups[wrapper]
         before = f"{wrapper}." if wrapper else ""
         # What lies beside the wrapper belongs to something else: a loss, a counter, another network.
         others = [

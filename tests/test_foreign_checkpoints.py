@@ -10,9 +10,9 @@ import os
 import pathlib
 import pickle
 import pickletools
+import shutil
 import struct
 import sys
-import tarfile
 import tracemalloc
 import types
 import zipfile
@@ -248,12 +248,12 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("claim", DAMAGED)
-def test_claims_that_a_file_does_not_hold_are_refused(claim, legacy, tmp_path):
-    path = write(tmp_path / "ckpt.pth", mapping(w=DAMAGED[claim]), legacy, _0=VALUES)
-    with python_memory_below(50e6), pytest.raises((AIAError, ValueError, LookupError)):
-        read(path)
+def test_claims_that_a_file_does_not_hold_are_refused(claim, tmp_path):
+    for legacy in (False, True):
+        path = write(tmp_path / "ckpt.pth", mapping(w=DAMAGED[claim]), legacy, _0=VALUES)
+        with python_memory_below(50e6), pytest.raises((AIAError, ValueError, LookupError)):
+            read(path)
 
 
 def test_a_tensor_that_repeats_its_numbers_is_no_larger_than_its_file(tmp_path):
@@ -281,15 +281,15 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, legacy, tmp_path):
-    path = write(tmp_path / "ckpt.pth", mapping(w=tensor()) + BOMBS[bomb] + b"0", legacy, _0=VALUES)
-    with python_memory_below(200e6):
-        try:
-            assert read(path)["w"].shape == (2, 2)
-        except AIAError as error:
-            assert "ckpt.pth is no plain state dict" in str(error)
+def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
+    for legacy in (False, True):
+        path = write(tmp_path / "ckpt.pth", mapping(w=tensor()) + BOMBS[bomb] + b"0", legacy, _0=VALUES)
+        with python_memory_below(200e6):
+            try:
+                assert read(path)["w"].shape == (2, 2)
+            except AIAError as error:
+                assert "ckpt.pth is no plain state dict" in str(error)
 
 
 def test_keys_that_collide_and_pairs_that_are_named_again_take_no_time(tmp_path):
@@ -470,13 +470,13 @@ def test_a_file_without_named_tensors_is_refused_in_a_sentence(content, tmp_path
     assert ("Linear" in str(caught.value)) == (content in ("a whole network", "TorchScript"))
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_an_archive_around_a_checkpoint_is_named(mode, tmp_path):
-    torch.save({"w": torch.ones(2)}, tmp_path / "inside.pth")
-    with tarfile.open(tmp_path / "ckpt.pth.tar", mode) as archive:
-        archive.add(tmp_path / "inside.pth", "inside.pth")
+@pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
+def test_an_archive_around_a_checkpoint_is_named(kind, tmp_path):
+    (tmp_path / "inside").mkdir()
+    torch.save({"w": torch.ones(2)}, tmp_path / "inside" / "w.pth")
+    path = shutil.make_archive(str(tmp_path / "ckpt"), kind, tmp_path / "inside")
     with pytest.raises(AIAError, match="is an archive; unpack it"):
-        read_state_dicts(tmp_path / "ckpt.pth.tar")
+        read_state_dicts(Path(path))
 
 
 # ---------------------------------------------------------------- names
@@ -574,7 +574,7 @@ def test_weights_come_before_their_averages_wherever_both_fit(weights, tmp_path,
     content = {"state_dict_ema": published(average), "state_dict": published(weights)}
     with caplog.at_level("INFO"):
         status, out = convert(tmp_path, content)
-    assert status == 0 and "'state_dict_ema' would fit too" in caplog.text
+    assert status == 0 and "those (under 'state_dict_ema', names after 'module.') fit too" in caplog.text
     assert torch.equal(load(out, device="cpu").head.bias.detach(), weights["fc.bias"].float())
 
 
