@@ -13,7 +13,7 @@ from aia import export, limits
 from app import answers, api, handlers, learn, models, text, viewer, views, work
 from app.clip_box import ClipBox
 from app.english import English
-from app.guard import Guard
+from app.guard import Guard, is_from_elsewhere
 from app.page import Page
 
 STYLE = Path(__file__).with_name("style.css")
@@ -48,6 +48,11 @@ AFTER_RESULT = """() => {
     const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
     if (again) document.querySelector(again).click();  // what the tab showed was the old clip's
 }"""
+# Gradio's front end corrects the server's idea of the page's address for its requests, its video player takes it as it is.
+ROOT = """() => {
+    const root = new URL(gradio_config.root || "/", location.href);
+    if (root.hostname === location.hostname) gradio_config.root = location.origin + root.pathname.replace(/\\/$/, "");
+}"""
 CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close')) props.value = ''; });"
 # The last input is what the viewer shows, which only the browser knows.
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
@@ -58,7 +63,7 @@ def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
-        free: Whether a visitor may type the name of any other; see `models.any_may_be_named`.
+        free: Whether a visitor may type the name of any other, for whoever visits: `--allow-any-model`.
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
@@ -80,6 +85,7 @@ def _layout(names: list[str], free: bool) -> dict[str, gr.components.Component]:
         "header": gr.HTML(views.header()),
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "other": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
+        "own": gr.State([], time_to_live=limits.DELETE_AFTER_SECONDS),  # models that this visitor has brought in
         "view": gr.JSON(visible=False),
     }
     with gr.Row():
@@ -180,16 +186,17 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     def update(found: handlers.Shown) -> dict:
         return {parts[name]: value for name, value in found.items()}
 
-    def show(video, model, shown, progress=gr.Progress()):  # noqa: B008  gradio's way
-        return update(handlers.show(video, model, names, _told(progress), kept=shown is not None))
+    def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
+        return update(handlers.show(video, model, [*names, *own], _told(progress), kept=shown is not None))
 
-    def show_other_model(video, model, shown, progress=gr.Progress()):  # noqa: B008
+    def show_other_model(video, model, shown, own, progress=gr.Progress()):  # noqa: B008
         video = video or (shown and shown.video)  # the result stays when its clip is taken out of the box
-        return show(video, model, shown, progress) if video else {parts["problem"]: gr.skip()}
+        return show(video, model, shown, own, progress) if video else {parts["problem"]: gr.skip()}
 
-    def choose(model, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+    def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         progress(0, desc=text.STEP_MODEL)
-        return update(handlers.choose(model, names, free and models.from_here(request.headers)))
+        refusal = text.NOT_FROM_HERE if is_from_elsewhere(request.headers) else ""
+        return update(handlers.choose(model, names, own, refusal if free else text.UNKNOWN_MODEL))
 
     def welcome(request: gr.Request):
         return update(handlers.welcome(dict(request.query_params), names))
@@ -198,18 +205,18 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
         return update(handlers.arrive(dict(request.query_params), names))
 
     def what_if(shown, mode, where, units, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.what_if(shown, mode, where, units, names, _told(progress)))
+        return update(handlers.what_if(shown, mode, where, units, _told(progress)))
 
     def rank(shown, mode):
-        return update(handlers.rank(shown, mode, names))
+        return update(handlers.rank(shown, mode))
 
     def rank_once(shown, mode, ranking):
         if shown and not shown.seen.blocks:
             return {parts["ranking"]: views.quiet(text.NOTHING_TO_SWITCH)}
         return rank(shown, mode) if shown and not ranking else {parts["problem"]: gr.skip()}
 
-    def compare(shown, model, which, video, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.compare(shown, model, which, video, names, _told(progress)))
+    def compare(shown, model, which, video, own, progress=gr.Progress()):  # noqa: B008
+        return update(handlers.compare(shown, model, which, video, [*names, *own], _told(progress)))
 
     def lesson(shown, event: gr.EventData):
         chosen = event._data if isinstance(event._data, dict) else {}
@@ -228,14 +235,18 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     private = {"api_visibility": "private"}
     heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # whoever chooses quickly gets the last choice
     video, model, shown, problem, other = (parts[name] for name in ("video", "model", "shown", "problem", "other"))
+    own = parts["own"]
     on_summary = {"show_progress_on": [parts["summary"]]}
     for event in (video.upload, parts["run"].click, parts["examples"].load_input_event.then):
         event(None, js=TO_RESULT)
-        event(show, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
-    chosen = [parts["known"], parts["other_model"]]
-    ready = model.input(choose, model, chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple")
-    again = ready.success(show_other_model, [video, model, shown], result, **on_summary, **heavy)
+        event(show, [video, model, shown, own], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    chosen = [parts["known"], parts["other_model"], own]
+    ready = model.input(
+        choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
+    )
+    again = ready.success(show_other_model, [video, model, shown, own], result, **on_summary, **heavy)
     again.then(None, js=AFTER_RESULT)
+    page.load(None, js=ROOT)
     if names:
         first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
         page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
@@ -245,7 +256,7 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     side_b = [problem, other, viewer_, changed, compared]
     settings = [shown, parts["mode"], parts["where"], parts["units"]]
     parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
-    compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"]]
+    compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"], own]
     parts["compare"].click(compare, compare_with, side_b, show_progress_on=[compared], **heavy)
     made = [parts[name] for name in ("file", "python", "side")]
     viewer_.clear(lambda: update(handlers.drop()), None, [*side_b[1:], *made], **private)
@@ -283,7 +294,14 @@ def launch_options() -> dict:
         "state_session_capacity": limits.SESSIONS,
         "enable_monitoring": False,
         "mcp_server": True,
+        "root_path": _root_path(),
     }
+
+
+def _root_path() -> str:
+    """GRADIO_ROOT_PATH, a path or a whole address; of a path Gradio needs the first slash, and not the last one."""
+    root = os.environ.get("GRADIO_ROOT_PATH", "").strip("/")
+    return root if not root or root.startswith(("http://", "https://")) else f"/{root}"
 
 
 def _privacy_words() -> str:

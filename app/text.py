@@ -31,9 +31,21 @@ PRIVACY = (
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; take one of its menu, as list_models names them to programs."
+NOT_FROM_HERE = (
+    "There is no model {name!r} on this page. Models that are not in the menu can be named only where the page is opened "
+    "directly, at localhost or a numeric address, without a proxy."
+)
+NOT_ON_A_SPACE = (
+    "--allow-any-model is not for a Space, which anybody can visit; offer models with the variable AIA_MODELS."
+)
+ANY_MODEL_IS_ALLOWED = (
+    "--allow-any-model: everybody who can reach this page may load any model folder that this user can read and any Hub "
+    "repository that HF_TOKEN opens."
+)
 BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of the page says what each endpoint takes."
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
+FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
