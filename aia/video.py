@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
 # The sound formats are here so that the answer to a song is "no video stream".
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
-FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV"  # what people are told of it
+FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV"  # what people are told of it
 DECLARES_DURATION = ("mov,", "matroska", "avi", "flv")  # their headers state it, so that a missing end shows
 MISSING_END_SECONDS = 0.5  # by which a header may overstate it before the end counts as missing
 TS_PACKET_BYTES, TS_MARK = (188, 192, 204), b"G"  # MPEG-TS is made of packets of one of these lengths, marked so
@@ -103,7 +103,7 @@ def read_clip(
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
-        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV).
+        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV).
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.
