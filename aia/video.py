@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 # Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
 # The sound formats are here so that the answer to a song is "no video stream".
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,apng,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
-FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV"  # what people are told of it
+FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV"  # what people are told of it
 PICTURES = ("gif", "apng", "mjpeg")  # a file of one frame is a still picture, as PNG and JPEG are
 STATES_END = ("matroska", "flv", "asf", "ogg")  # the header may be the only one to tell how long the last frame lasts
 SHORTEST = 1e-3  # seconds; what is said to last less has no length that is worth believing
@@ -118,7 +118,7 @@ def read_clip(
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
-        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, FLV, OGV or WMV).
+        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV).
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.

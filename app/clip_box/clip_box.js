@@ -30,12 +30,12 @@ class ClipBox {
 
   /** Shows what belongs to "empty", "busy", "clip" or "camera", and a sentence if something went wrong. */
   show(view, problem = "") {
-    const inside = this.root.contains(document.activeElement);
+    const focused = document.activeElement;
     this.root.dataset.view = view;
     for (const node of this.root.querySelectorAll("[data-when]")) node.hidden = !node.dataset.when.split(" ").includes(view);
     this.part("problem").textContent = problem;
     this.part("problem").hidden = !problem;
-    if (inside && document.activeElement.closest("[hidden]")) this.root.querySelector(".row button:enabled:not([hidden])").focus();
+    if (this.root.contains(focused) && focused.closest("[hidden]")) this.root.querySelector(".row button:enabled:not([hidden])").focus();
   }
 
   /** Draws the value that the server has set; Gradio also calls for those that the box itself has set. */
