@@ -145,7 +145,7 @@ def test_training_and_evaluation_take_such_a_table(tmp_path, capsys):
         "rendered": 0,
         "rendered_pool": 0,
     }
-    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8-sig")
     out = tmp_path / "out"
     data = ["--data", str(tmp_path)]
     assert main(["train", str(tmp_path / "recipe.json"), *data, "--out", str(out)]) == 0

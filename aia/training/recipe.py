@@ -177,7 +177,7 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in above:
         raise AIAError(f"The recipe {above[-1].name} extends {path.name}, which extends it; one must stand by itself.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_bytes())  # with or without a byte order mark
     except OSError:
         named = f", which {above[-1].name} extends," if above else ""
         raise AIAError(f"The recipe {path.name}{named} cannot be read; give the path of a JSON file.") from None
