@@ -109,7 +109,8 @@ def _from_table(table: Path) -> list[Sample]:
         split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
         if not row["label"]:
             unused.setdefault("without a label", []).append(line)
-        elif split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
+            continue
+        if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
             unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
         samples.append(Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split))
     for what, lines in unused.items():
