@@ -1,8 +1,8 @@
-"""PyTorch's checkpoint files, read as data: whatever a file names or calls, no code in it is run.
+"""Reads PyTorch's checkpoint files as data: no code in them runs, whatever they name or call.
 
 A pickle is a program for a small stack machine. `_unpickle` follows it, but imports nothing, calls nothing and sets no
-attribute: a class or a function is only its name, and a call becomes a description of a tensor, a dict or a stub.
-Of a tensor nothing is read until somebody has looked at its name and shape.
+attribute. A class or a function is only a name, and a call becomes the description of a tensor, a dict or a stub.
+The numbers of a tensor are read last, after its name and shape are known to fit.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """A tensor in a file; `read` may find that the file is damaged, and then raises any exception."""
+    """A tensor in a file. `read` raises any exception if the file is damaged."""
 
     shape: tuple[int, ...]
     read: Callable[[], Tensor]
 
 
 class Stub(dict):
-    """Stands for an object of any other class. Items that the file puts into it are kept, its state is not."""
+    """Stands for an object of any other class. Items are kept, since it may be a kind of dict; its state is not."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -77,12 +77,12 @@ class _Storage:
     load: Callable[[int, int], bytes]  # the bytes from one place to another
 
     def tensor(self, offset: int, shape: tuple, stride: tuple) -> StoredTensor:
-        """A tensor that lies in it, as `torch.Tensor.as_strided` takes it."""
+        """A tensor within it; arguments as of `torch.Tensor.as_strided`."""
         if len(shape) > _MOST_AXES or len(shape) != len(stride):
             raise ValueError
         if not all(type(n) is int and 0 <= n < 2**60 for n in (self.first, offset, *shape, *stride)):
             raise ValueError
-        # One past the last element, in elements; nothing is read of an empty tensor.
+        # From the first to the last element; an empty tensor has none.
         length = 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True)) if all(shape) else 0
 
         def read() -> Tensor:
@@ -103,8 +103,8 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Any]]:
         path: Holds a dict of tensors, at the top or anywhere within other containers.
 
     Returns:
-        The keys that lead to a dict, joined by dots -> name -> `StoredTensor`, or what else lies there. Dicts nearer to the
-        top come first.
+        The keys that lead to a dict, joined by dots -> the dict: name -> `StoredTensor`, or another value. Dicts nearer to
+        the top come first.
 
     Raises:
         AIAError: Missing, damaged, or without a named tensor.
@@ -173,18 +173,18 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def _read_zip(path: Path) -> Any:
-    """What torch.save writes since PyTorch 1.6: a zip archive of a pickle and one record for each storage."""
+    """The format since PyTorch 1.6: a zip archive of a pickle and one record for each storage."""
     archive, size = zipfile.ZipFile(path), path.stat().st_size
     pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
     if not pickles:
         raise _no_checkpoint(path)
     root = pickles[0].removesuffix("data.pkl")
 
-    @lru_cache(maxsize=1)  # several tensors may lie in one storage
+    @lru_cache(maxsize=1)  # several tensors may share a storage
     def record(name: str) -> bytes:
         entry = archive.getinfo(root + name)
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
-            raise ValueError  # torch compresses nothing; so no small file grows large
+            raise ValueError  # torch never compresses, and a small file must not become a large one
         return archive.read(entry)
 
     def storage(dtype: torch.dtype, key: str, view: Any) -> _Storage:
@@ -196,7 +196,7 @@ def _read_zip(path: Path) -> Any:
 
 
 def _read_legacy(path: Path) -> Any:
-    """What torch.save wrote before: pickles in a row, then the storages, each after its number of elements."""
+    """The format before: several pickles, then the storages, each after its number of elements."""
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     dtypes: dict[str, torch.dtype] = {}
@@ -230,11 +230,11 @@ def _read_legacy(path: Path) -> Any:
 def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | None = None) -> Any:
     """Follows a pickle to its end.
 
-    Only names become keys of dicts: the hash of a tuple of tuples can take for ever, and so can keys that collide.
+    Only text becomes a key of a dict: hashing nested tuples may never end, nor may inserting numbers that collide.
 
     Args:
         file: Has read, readline and tell, and stands at the pickle's start.
-        storage: Makes a storage of its type, its key and, in the legacy format, the part of it that is meant.
+        storage: Makes a storage from its type, its key and, in the legacy format, the part of it that is meant.
 
     Returns:
         Plain values and containers, `StoredTensor`, and a `Stub` for every object of another class.
@@ -329,7 +329,7 @@ def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | 
                 function, *args = since_mark()
                 stack.append(_called(function, tuple(args)))
             case "BUILD":
-                stack.pop()  # the state of the object below it
+                stack.pop()  # the state of an object, which is not set
             case "PERSID":
                 stack.append(Stub("persistent"))
             case "BINPERSID":
@@ -357,7 +357,7 @@ def _called(function: Any, args: Any) -> Any:
     if not isinstance(args, tuple) or len(args) > _MOST_ARGS:
         return Stub(name)
     match name, args:
-        # After the stride come requires_grad, hooks, and bits that change the values of a few complex tensors.
+        # The arguments after the stride: requires_grad, hooks, and whether the values are negated or conjugated.
         case (
             "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
             (_Storage() as stored, offset, tuple() as shape, tuple() as stride, *more),
@@ -375,15 +375,15 @@ def _called(function: Any, args: Any) -> Any:
             return _called(function, args)
         case "collections.OrderedDict" | "collections.defaultdict", _:
             made = {}
-            if args and isinstance(args[0], list):  # Python 2 gave pairs
+            if args and isinstance(args[0], list):  # pairs, from Python 2
                 _put(made, [part for pair in args[0] for part in pair])
-                args[0].clear()  # a list that is named again and again is read once
+                args[0].clear()  # so that a list which is used again and again is read once
             return made
     return Stub(name)
 
 
 def _stored(key: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | None) -> Any:
-    """What a persistent id stands for: a storage; or the class of a module, which has its source code beside it."""
+    """What a persistent id stands for: a storage, or the class of a module (with its source code, which is dropped)."""
     match key:
         case ("storage", _Global(name=name), str() as number, *more) if storage and len(key) <= _MOST_ARGS:
             kind = _STORAGE.fullmatch(name)

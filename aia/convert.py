@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from aia.checkpoint import read_state_dicts
-from aia.config import AIAConfig
+from aia.config import ARCHS, STAGES, AIAConfig
 from aia.errors import AIAError
 from aia.fit import Fit, best_fits, read_tensors
 from aia.network import AIANet
@@ -41,7 +41,7 @@ NETS = {
     for prefix, temporal in (("C2D", "tsn"), ("TSM", "tsm"))
     for variant, attention in _VARIANTS.items()
 }
-_ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101")
+_PUBLISHED, _TORCHVISION, _OWN = "published", "torchvision", "own"  # ways of naming tensors
 _SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own code, whose shift wraps a convolution
 
 
@@ -52,8 +52,8 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     follows from the names.
 
     Args:
-        checkpoint: A file of torch.save with the weights by name, anywhere in it and with anything before the names; read
-            without running any code in it. TSM's own checkpoints and torchvision's names are taken too.
+        checkpoint: A file of torch.save (or safetensors) with named weights, in any place and with anything before the
+            names; no code in it runs. TSM's own checkpoints, torchvision's names and ours are taken too.
         out: Gets config.json, model.safetensors and README.md.
         net: A name in `NETS`, such as "TSM_CinST_BN".
         labels: Text file with one label a line, in the order of the classes; see `read_labels`.
@@ -75,11 +75,11 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     names = read_labels(labels)
     states = read_state_dicts(checkpoint)
     layouts = {}
-    for arch in _ARCHS:
-        with torch.device("meta"):  # names and shapes, no numbers
+    for arch in ARCHS:
+        with torch.device("meta"):  # names and shapes without numbers
             own = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention)).state_dict()
-        for published in (True, False):
-            layouts[arch, published] = {_stored_name(key, attention, published): own[key] for key in own}
+        for naming in (_PUBLISHED, _TORCHVISION, _OWN) if arch in STAGES else (_OWN,):
+            layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
     fits = best_fits(states, layouts)
     if not fits:
         name = next(iter(next(iter(states.values()))))
@@ -89,9 +89,9 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     state = read_tensors(fit.tensors, expected, f"{checkpoint.name}{fit.where}")
     if len(fits) > 1:
         log.info("%s: the weights%s are taken; those%s fit too.", checkpoint.name, fit.where, fits[1].where)
-    arch, published = fit.layout
+    arch, naming = fit.layout
     model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
-    stored = {key: _stored_name(key, attention, published) for key in model.state_dict()}
+    stored = {key: _stored_name(key, attention, naming) for key in model.state_dict()}
     model.load_state_dict({key: state[name] for key, name in stored.items() if name in state}, strict=False)
     model.eval()
     _write(model, out, checkpoint.name, net)
@@ -100,11 +100,11 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
 
 def _check(fit: Fit, labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
     """Refuses weights of another network than the net."""
-    (temporal, attention), (arch, published) = NETS[net], fit.layout
+    (temporal, attention), (arch, naming) = NETS[net], fit.layout
     shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(name))}
     if shifted and temporal != "tsm":
-        raise AIAError(f"{where} is of a network with TSM's shift (names with conv1.net); give --net TSM{net[3:]}.")
-    bias = fit.tensors.get(_stored_name("head.bias", attention, published))
+        raise AIAError(f"{where} has the wrapper conv1.net of TSM's shift; give --net TSM{net[3:]}.")
+    bias = fit.tensors.get(_stored_name("head.bias", attention, naming))
     if bias and len(bias.shape) == 1 and bias.shape[0] != len(labels):
         raise AIAError(
             f"{where} has {bias.shape[0]} classes and {labels_file} has {len(labels)} labels; they must be equal."
@@ -114,13 +114,18 @@ def _check(fit: Fit, labels: tuple[str, ...], net: str, where: str, labels_file:
     blocks = set(AIAConfig(labels, arch=arch).blocks)
     if shifted and shifted != blocks:
         odd = min(shifted ^ blocks)
-        raise AIAError(f"{where} shifts other blocks than ours ({odd} among them); that {arch} is not supported.")
+        raise AIAError(
+            f"{where} shifts other blocks than this project's {arch}, such as {odd}; it cannot be converted."
+        )
 
 
-def _stored_name(key: str, attention: str, published: bool) -> str:
-    """Our name of a tensor -> its name in a checkpoint: the published one, or torchvision's, as without dropout."""
+def _stored_name(key: str, attention: str, naming: str) -> str:
+    """Our name of a tensor -> its name in a checkpoint."""
+    if naming == _OWN:
+        return key
     single = "->" not in attention and "+" not in attention
-    backbone, head = ("base_model.", "new_fc.") if published else ("", "fc.")
+    # The published head has torchvision's name if the network was trained without dropout.
+    backbone, head = ("base_model.", "new_fc.") if naming == _PUBLISHED else ("", "fc.")
     key = re.sub(r"^backbone\.", backbone, re.sub(r"^head\.", head, key))
     key = key.replace(".attention.first.", ".eft." if single else ".eft1.").replace(".attention.second.", ".eft2.")
     return re.sub(r"(\.eft[12]?\.[CTHW])\.", r"\1_", key)

@@ -1,4 +1,4 @@
-"""Which tensors of a checkpoint are a network's, whatever wraps their names."""
+"""Finds a network's tensors in a checkpoint, whatever its names are wrapped in."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from aia.errors import AIAError
 from aia.hub import difference
 
 COUNTER = "num_batches_tracked"  # of a batch norm: older than PyTorch 0.4.1, a checkpoint has none
-# What wrappers put between the parts of a name. `net` around a block's conv1 is TSM's shift.
+# Parts that wrappers add within a name. TSM's shift adds `net` after a block's conv1.
 _WRAPPERS = re.compile(
     r"\.(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|model|backbone|network)(?=\.)"
     r"|(?<=\d\.conv1)\.net(?=\.)"
 )
-_MOST_WRAPPERS = 20  # networks in one dict that are looked at
+_MOST_WRAPPERS = 20  # the largest groups of names in one dict that are compared with the network
 _AVERAGED = re.compile("ema|swa|averag|teacher", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Tensors of a checkpoint beside those that a network expects.
+    """Tensors of a checkpoint compared with those that a network expects.
 
     Attributes:
-        layout: Which of the expected names they are.
-        place: The keys that lead to them in the file, such as "state_dict".
-        wrapper: What stands before all names, such as "module".
+        layout: The key of the expected tensors.
+        place: The keys that lead to the tensors in the file, such as "state_dict".
+        wrapper: The part before all names, such as "module".
         names: Expected name -> name in the file.
         tensors: Expected name -> tensor.
-        difference: How they differ from the expected ones, as in "lacks conv1.weight and 3 more"; empty if they fit.
+        difference: How both differ, such as "lacks conv1.weight and 3 more"; empty if they fit.
         rank: Sorts fits, the best first.
     """
 
@@ -48,7 +48,7 @@ class Fit:
 
     @property
     def where(self) -> str:
-        """Where they lie in the file, in words that follow its name; empty if nothing wraps them."""
+        """The place and the wrapper in words that follow a file's name; empty if there are none."""
         parts = [f"under {self.place[:80]!r}"] if self.place else []
         parts += [f"names after {self.wrapper[:80] + '.'!r}"] if self.wrapper else []
         return f" ({', '.join(parts)})" if parts else ""
@@ -63,11 +63,11 @@ def best_fits(
 
     Args:
         states: As `read_state_dicts` gives them.
-        layouts: The network's tensors by name, for each way in which they may be named.
+        layouts: The expected tensors by name, for each network and each way of naming that is possible.
         ignore: Beginnings of names that do not count.
 
     Returns:
-        All that fit, averages of weights after weights; or else the one that comes nearest; or nothing if no name is known.
+        All that fit, averaged weights last; else the nearest one; nothing if no name is known.
     """
     fits = sorted(
         (
@@ -84,7 +84,7 @@ def best_fits(
 def _fits(
     layout: Hashable, expected: Mapping[str, Tensor], place: str, state: Mapping[str, Any], ignore: tuple[str, ...]
 ) -> Iterator[Fit]:
-    """One for each wrapper around names that begin like the network's."""
+    """Compares every group of names that share a wrapper."""
     anchors = {name.partition(".")[0] for name in expected}
     needed = {name for name in expected if not name.endswith(COUNTER)}
     groups: dict[str | None, dict[str, str]] = {}  # wrapper, None if no part is known -> plain name -> name in the file
@@ -102,7 +102,7 @@ def _fits(
     for wrapper in sorted(wrappers, key=lambda wrapper: -len(groups[wrapper]))[:_MOST_WRAPPERS]:
         names = groups[wrapper]
         before = f"{wrapper}." if wrapper else ""
-        # What lies beside the wrapper belongs to something else: a loss, a counter, another network.
+        # Names outside the wrapper belong to something else: a loss, a counter, another network.
         others = [
             name
             for other, group in groups.items()
@@ -141,7 +141,7 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
             tensor = stored.read()
         except Exception:  # as of `StoredTensor`
             raise AIAError(f"{where} is damaged: {name} cannot be read; download or save it again.") from None
-        # Weights as integers lack their scale. Converted first: a float64 may be too large for a float32.
+        # Integer weights would need a scale. The conversion comes first: a float64 may be too large for a float32.
         fits = tensor.is_floating_point() or not (want.is_floating_point or tensor.is_complex())
         state[name] = tensor.to(want) if fits else tensor
         if not fits or not torch.isfinite(state[name]).all():

@@ -1,4 +1,4 @@
-"""Text that people made with other programs: label files and tables, in the encodings and forms they come in."""
+"""Label files and tables of other programs, in the encodings and forms that they use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADER = re.compile(r"(?:(?:class|label)?[ _]?(?:id|index|number|name|label|cla
 
 
 def read_text(path: Path) -> str:
-    """Reads UTF-8 or UTF-16 with or without a byte order mark, or else Windows-1252, as Excel may write it.
+    """Reads UTF-8 or UTF-16, with or without a byte order mark, or else Windows-1252.
 
     Returns:
         The text; only a line feed ends a line.
@@ -39,7 +39,7 @@ def read_text(path: Path) -> str:
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if mark:
         encodings = [_MARKS[mark]]
-    elif b"\0" in data:  # UTF-16 without a mark; Western letters have a zero in the byte that is always high
+    elif b"\0" in data:  # UTF-16 without a mark: the high byte of a Western letter is zero
         encodings = ["utf-16-be" if data[::2].count(0) > data[1::2].count(0) else "utf-16-le"]
     else:
         encodings = ["utf-8", "cp1252"]
@@ -67,8 +67,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Reads the names of classes, in the order of the classes.
 
     Args:
-        path: One label a line; or each with its number before or after it, counted from 0 or 1 in any order, as in
-            "1 ApplyEyeMakeup"; or a JSON list, or an object of labels and numbers.
+        path: One label a line. Each may have a number before or after it, from 0 or 1 in any order, as in
+            "1 ApplyEyeMakeup". JSON is read too: a list, or an object of labels and numbers.
 
     Raises:
         AIAError: It cannot be read, or is JSON of another kind.
@@ -89,7 +89,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _unnumbered(lines: Sequence[str]) -> list[str]:
-    """Sorts labels by the numbers beside them and leaves the numbers out; labels that are not numbered stay as they are."""
+    """Sorts numbered labels and drops the numbers; other labels stay as they are."""
     for candidates in (lines, lines[1:] if lines and _HEADER.fullmatch(lines[0]) else ()):
         for pattern in _NUMBERED:
             found = [pattern.fullmatch(line) for line in candidates]
@@ -101,7 +101,7 @@ def _unnumbered(lines: Sequence[str]) -> list[str]:
 
 
 def _by_number(pairs: list[tuple[int, str]]) -> list[str]:
-    """Labels in the order of their numbers; none if the numbers do not count the labels or a label comes twice."""
+    """Labels in the order of their numbers; none if a number is missing or a label is repeated."""
     pairs = sorted(pairs)
     counted = [number for number, _ in pairs] in ([*range(len(pairs))], [*range(1, len(pairs) + 1)])
     labels = [label for _, label in pairs]
@@ -129,11 +129,11 @@ def read_table(
 
     Args:
         path: Its first line names the columns, in any order and case.
-        columns: Columns that must be there; others are left out.
-        optional: Columns that may be there.
+        columns: Columns that it must have; others are left out.
+        optional: Columns that it may have.
 
     Yields:
-        The number of a row's last line, and its values by column without the space around them. Empty rows are left out.
+        The number of a row's last line, and its values by column, stripped of spaces. Empty rows are left out.
 
     Raises:
         AIAError: It cannot be read, lacks a column or has one twice, or a row has more cells than there are columns.

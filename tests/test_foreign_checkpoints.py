@@ -560,6 +560,15 @@ def test_the_weights_are_found_whatever_wraps_them(wrap, weights, tmp_path):
     assert torch.equal(state["backbone.layer4.1.bn2.running_var"], weights["layer4.1.bn2.running_var"].float())
 
 
+def test_our_own_names_are_taken_as_an_error_about_pickled_weights_promises(tmp_path):
+    net = small_net(arch="mobilenet_v2", temporal="tsn", attention="c")
+    status, out = convert(tmp_path, {"model": {f"module.{n}": t for n, t in net.state_dict().items()}}, "C2D_C_BN")
+    assert status == 0
+    found = load(out, device="cpu", optimize=False)
+    assert found.config.arch == "mobilenet_v2"
+    assert all(torch.equal(t, net.state_dict()[name]) for name, t in found.state_dict().items())
+
+
 def test_safetensors_are_taken_too(weights, tmp_path):
     safetensors.torch.save_file(published(weights), tmp_path / "w.safetensors")
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))

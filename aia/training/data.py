@@ -55,7 +55,7 @@ VIDEOS = (
 )
 TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
 SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
-UNUSED_SPLITS = ("exclude", "unknown")  # of a table, left out on purpose
+UNUSED_SPLITS = ("exclude", "unknown")  # in a table: left out on purpose
 OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits in a table
 
 
@@ -93,7 +93,7 @@ def read_manifest(folder: Path) -> list[Sample]:
     Raises:
         AIAError: Neither, several csv files, a table that cannot be read or a missing video.
     """
-    # Spreadsheets keep files of their own beside a table that is open.
+    # Hidden files are locks and notes of a spreadsheet program or of macOS.
     tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
     if len(tables) > 1:
         raise AIAError(f"{folder.name} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
@@ -110,7 +110,8 @@ def _from_table(table: Path) -> list[Sample]:
         split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
         if not row["label"]:
             unused.setdefault("without a label", []).append(line)
-        elif split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
+            continue
+        if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
             unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
         samples.append(Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split))
     for what, lines in unused.items():
@@ -119,7 +120,7 @@ def _from_table(table: Path) -> list[Sample]:
 
 
 def _video(folder: Path, name: str, table: Path, line: int) -> Path:
-    """The file that a table names, with the separators of any system and accents of one or two letters."""
+    """The file that a table names, with any system's separators and accents composed or not."""
     spellings = [spelling for path in (name, name.replace("\\", "/")) for spelling in _spellings(path)]
     found = next((folder / path for path in spellings if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
     if found is None:
