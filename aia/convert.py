@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import torch
@@ -65,9 +63,9 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     Raises:
         AIAError: Something does not fit; the sentence names the difference, and nothing is written.
     """
-    checkpoint, out, labels = Path(checkpoint), Path(out), Path(labels)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise AIAError(f"{out.name} exists already; give a new folder, so that nothing is lost.")
+    checkpoint, folder, labels = Path(checkpoint), Path(out), Path(labels)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise AIAError(f"{out} exists already; give a new folder, so that nothing is lost.")
     if net not in NETS:
         near = difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
         raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
@@ -131,14 +129,6 @@ def _stored_name(key: str, attention: str, naming: str) -> str:
     return re.sub(r"(\.eft[12]?\.[CTHW])\.", r"\1_", key)
 
 
-def _write(model: AIANet, out: Path, source: str, net: str) -> None:
-    """Writes the folder as a whole or not at all."""
+def _write(model: AIANet, out: str | Path, source: str, net: str) -> None:
     card = {"origin": f"Converted from `{source}` (published format, net `{net}`) with `python -m aia convert`."}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent) as part:
-            folder = Path(part) / "model"
-            model.save_pretrained(folder, model_card_kwargs=card)
-            os.replace(folder, out)  # noqa: PTH105  also over an empty folder
-    except OSError as error:
-        raise AIAError(f"{out} cannot be written ({error.strerror}); give another folder.") from None
+    model.save_pretrained(out, model_card_kwargs=card)

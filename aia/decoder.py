@@ -56,7 +56,7 @@ def read_clip(path: str | Path, num_segments: int = 8, *, max_side: int | None =
     Raises:
         AIAError: As in `aia.read_clip`, or the file broke the decoder.
     """
-    source = video._Source(Path(path), shown=Path(path).name)  # sentences tell no visitor where a file is on the server
+    source = video._Source(Path(path))
     source.check_file()
     child = _children.get()
     try:
@@ -222,8 +222,7 @@ def _limit_cpu() -> None:
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview | bytes]:
     try:
-        path, count, side = request["path"], request["num_segments"], request["max_side"]
-        clip = video.read_clip(path, count, max_side=side, shown=Path(path).name)
+        clip = video.read_clip(request["path"], request["num_segments"], max_side=request["max_side"])
     except AIAError as error:
         return {"refused": str(error)}, b""
     except Exception:

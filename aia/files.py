@@ -35,7 +35,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     Raises:
         NotWritten: The place cannot be written; the sentence names the path as it was given.
     """
-    with _named(path):
+    with _named(path, "file"):
         if _is_device(path):
             yield Path(path)
             return
@@ -58,7 +58,7 @@ def writing_into(folder: str | Path) -> Iterator[Path]:
         NotWritten: The place cannot be written; the sentence names the folder as it was given.
     """
     target = Path(folder)
-    with _named(folder):
+    with _named(folder, "folder"):
         missing = [one for one in (target, *target.parents) if not one.exists()]
         try:
             if not missing and not target.is_dir():
@@ -120,7 +120,7 @@ def _error(number: int) -> OSError:
 
 
 @contextmanager
-def _named(path: str | Path) -> Iterator[None]:
+def _named(path: str | Path, kind: str) -> Iterator[None]:
     """Turns an error of the system into one sentence about `path`."""
     try:
         yield
@@ -128,5 +128,5 @@ def _named(path: str | Path) -> Iterator[None]:
         # NumPy's error for a short write has no number and no words of the system.
         reason = error.reason if isinstance(error, NotWritten) else error.strerror or "the disk may be full"
         raise NotWritten(
-            f"{path} cannot be written ({reason}): check the disk and the permissions, or give another place.", reason
+            f"{path} cannot be written ({reason}): check the disk and the permissions, or give another {kind}.", reason
         ) from None

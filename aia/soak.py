@@ -48,6 +48,7 @@ MIX = {
     **{"odd clip": 3, "hostile clip": 4, "hostile request": 3, "leaves": 4},
 }
 LOUD = 10  # findings that are printed whole
+MAX_CLIENTS = 1000
 
 Answer = tuple[str, str]  # "answer", "refused" or "full", and what came back
 
@@ -415,8 +416,8 @@ def soak(
     Raises:
         AIAError: The page does not start, or a number is out of range.
     """
-    if minutes <= 0 or clients < 1 or keep < 1:
-        raise AIAError("A soak needs more than 0 minutes, and one client or more.")
+    if not 0 < minutes < math.inf or not 1 <= clients <= MAX_CLIENTS or keep < 1:
+        raise AIAError(f"A soak needs more than 0 minutes, and 1 to {MAX_CLIENTS} clients.")
     report = Report()
     with tempfile.TemporaryDirectory(prefix="aia-soak-") as name:
         folder, drawn = Path(name), Path(name) / "clips"

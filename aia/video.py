@@ -113,7 +113,7 @@ def read_clip(
     *,
     max_side: int | None = None,
     given_up: threading.Event | None = None,
-    shown: str | None = None,
+    shown: str = "",
 ) -> Clip:
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
@@ -122,25 +122,24 @@ def read_clip(
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.
-        shown: What a sentence about the file calls it; the path as it is given by default.
+        shown: What a sentence calls the file; its name without the folder by default.
 
     Raises:
         AIAError: The file is missing, not a video, damaged beyond use or over a limit, or an argument is out of range.
     """
     if not isinstance(num_segments, (int, np.integer)) or not 1 <= num_segments <= limits.MAX_SEGMENTS:
         raise AIAError(f"A clip has 1 to {limits.MAX_SEGMENTS} frames, not {num_segments}: choose a number in between.")
-    shown = str(path) if shown is None else shown
     source = _Source(Path(path), given_up=given_up or threading.Event(), shown=shown)
     return _read(source, lambda count: sample_indices(count, num_segments), max_side)
 
 
-def read_frames(path: str | Path, *, max_side: int | None = None) -> Clip:
+def read_frames(path: str | Path, *, max_side: int | None = None, shown: str = "") -> Clip:
     """Read every frame of a video, in order; arguments and errors as in `read_clip`.
 
     Raises:
         AIAError: As in `read_clip`, or the pictures need more than `limits.MAX_PICTURE_BYTES`.
     """
-    return _read(_Source(Path(path), shown=str(path)), range, max_side)
+    return _read(_Source(Path(path), shown=shown), range, max_side)
 
 
 def _read(source: _Source, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:
@@ -162,18 +161,16 @@ def _read(source: _Source, choose: Callable[[int], Sequence[int]], max_side: int
 
 @dataclass(frozen=True)
 class _Source:
-    """One file, what sentences call it, by when it must be read, and whether anybody still waits for it."""
+    """One file, with the time by which it must be read, and whether anybody still waits for it."""
 
     path: Path
     deadline: float = field(default_factory=lambda: time.monotonic() + limits.MAX_DECODE_SECONDS)
     given_up: threading.Event = field(default_factory=threading.Event)
-    shown: str | None = None
+    shown: str = ""
 
     @property
     def name(self) -> str:
-        return (
-            (str(self.path) if self.shown is None else self.shown).encode("utf-8", "replace").decode()
-        )  # a name need not be text
+        return (self.shown or self.path.name).encode("utf-8", "replace").decode()  # a name need not be text
 
     def error(self, sentence: str) -> AIAError:
         return AIAError(f"“{self.name}” {sentence}")

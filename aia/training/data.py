@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import unicodedata
@@ -96,10 +97,10 @@ def read_manifest(folder: Path) -> list[Sample]:
     # Hidden files are locks and notes of a spreadsheet program or of macOS.
     tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
     if len(tables) > 1:
-        raise AIAError(f"{folder.name} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
+        raise AIAError(f"{folder} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
     samples = _from_table(tables[0]) if tables else _from_folders(folder)
     if not samples:
-        raise AIAError(f"{folder.name} holds neither a csv (file, label, split) nor videos in a folder for each class.")
+        raise AIAError(f"{folder} holds neither a csv (file, label, split) nor videos in a folder for each class.")
     return samples
 
 
@@ -208,8 +209,10 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
     path = cache / f"{hashlib.sha1(f'{key}-{size}-{most}'.encode()).hexdigest()}.npy"
     if not path.is_file():
         frames = _pictures(sample, recipe)
+        content = io.BytesIO()  # NumPy would not notice that the end of a file found no space
+        np.save(content, frames)
         with files.writing_into(cache) as part:
-            np.save(part / path.name, frames)
+            (part / path.name).write_bytes(content.getbuffer())
     return np.load(path, mmap_mode="r")
 
 
@@ -275,7 +278,7 @@ def recorded_paths(data: Path) -> dict[str, np.ndarray]:
         return {str(kind): xy[labels == kind] for kind in np.unique(labels)}
     except (IndexError, KeyError, OSError, ValueError):
         raise AIAError(
-            f"{data.name} holds no readable *_trajectories.npz of recorded paths; set the recipe's recorded to 0."
+            f"{data} holds no readable *_trajectories.npz of recorded paths; set the recipe's recorded to 0."
         ) from None
 
 

@@ -20,7 +20,7 @@ _CHOICES = {
     "precision": ("float32", "bfloat16", "float16"),
 }
 _AT_LEAST = {"epochs": 1, "batch_size": 1, "cache_side": 32}
-_AT_MOST = {"momentum": 1, "recorded": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
+_AT_MOST = {"seed": 2**32 - 1, "momentum": 1, "recorded": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
 
 
 @dataclass(frozen=True)
