@@ -88,7 +88,9 @@ def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, bro
     link = page.locator("#file a[download]").first
     assert link.evaluate("async (link) => (await (await fetch(link.href)).blob()).size") > 1000
     elsewhere = [url for url in visit.asked if not url.startswith((f"{proxy.address}/", "data:", "blob:"))]
-    assert [url for url in elsewhere if not url.endswith("/manifest.json")] == [], "Gradio asks for that one at the root"
+    assert [url for url in elsewhere if not url.endswith("/manifest.json")] == [], (
+        "Gradio asks for that one at the root"
+    )
     assert [url for url in visit.failed if not url.endswith("/manifest.json")] == []
     page.close()
 
