@@ -249,8 +249,10 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     page.load(None, js=ROOT)
     if names:
         first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
-        page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
-        page.load(arrive, None, [*result, parts["header"]], show_progress="hidden", **heavy).then(None, js=AFTER_RESULT)
+        # One after the other: what is prepared would take the place of the whole answer.
+        prepared = page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
+        whole = prepared.then(arrive, None, [*result, parts["header"]], show_progress="hidden", **heavy)
+        whole.then(None, js=AFTER_RESULT)
 
     viewer_, changed, compared = parts["viewer"], parts["what_if"], parts["compared"]
     side_b = [problem, other, viewer_, changed, compared]

@@ -69,7 +69,7 @@ def test_a_file_of_every_format_is_taken_and_answered_without_an_error(page, tmp
     for place, name in enumerate(NAMES):
         count = 20 + place
         give(page, written(tmp_path, name, count))
-        expect(page.locator("#summary")).to_contain_text(re.compile(rf"of {count} frames"), timeout=60_000)
+        expect(page.locator("#summary")).to_contain_text(re.compile(rf"of {count} frames"))
         page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].channelBytes?.length")
         last = page.evaluate("document.querySelector('.viewer').viewer.answers[0].times.length") - 1
         assert last == 7, name
@@ -136,7 +136,7 @@ def test_the_box_of_the_other_clip_is_the_same(browser, server, tmp_path):
             page.locator(".viewer [data-do=drop]").click()
         page.locator("#other-clip [data-do=camera]").click()
         page.locator("#other-clip [data-do=record]").click()
-        expect(page.locator("#other-clip video:not(.source)")).to_be_visible(timeout=60_000)
+        expect(page.locator("#other-clip video:not(.source)")).to_be_visible()
         page.locator("#run-compare").click()
         page.wait_for_function(f"{sides}.length === 2 && {sides}[1].link.example === ''")
         assert page.locator("#problem .problem").count() == 0

@@ -98,7 +98,7 @@ class Viewer {
     const marks = Object.entries(focused.dataset).map(([name, value]) => `[data-${name}="${CSS.escape(value)}"]`);
     change();
     if (focused.isConnected && !focused.closest("[hidden]")) return;
-    const again = marks.length && this.root.querySelector(`${focused.localName}${marks.join("")}:enabled`);
+    const again = marks.length && this.root.querySelector(`${focused.localName}${marks.join("")}:not(:disabled, [hidden] *)`);
     (again || this.root.querySelector('[data-do="play"]')).focus({ preventScroll: true });
   }
 
