@@ -40,6 +40,7 @@ ASKS = re.compile(rf"{API}(queue/join|(call/(v2/)?|(?P<direct>run/))(?P<name>[^/
 TOOLS = re.compile(rf"{API}mcp(/http)?/?")
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 OPENED = re.compile(r"https?://[\w.:\[\]-]+")  # the start of a page's address
+ANSWER = re.compile(rf"{API}call/(v2/)?[^/]*/(?P<event>[^/]*)/?")  # a GET there fetches one
 SESSION = re.compile(r"[\w-]{1,64}")
 MULTIPART_BYTES = 2**16  # of an upload, around the file
 MAX_QUERY_BYTES = 4096
@@ -96,6 +97,8 @@ class Guard:
         if len(scope["query_string"]) > MAX_QUERY_BYTES:
             raise HTTPException(414, text.TOO_LONG)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
+            if answer := ANSWER.fullmatch(path):
+                self.check_answer(answer["event"], scope["app"].get_blocks()._queue)
             return receive
         if path == API + "upload":
             await self.make_room(Path(scope["app"].uploaded_file_dir), scope["app"].get_blocks())
@@ -128,6 +131,17 @@ class Guard:
             raise HTTPException(404, text.NO_ENDPOINT)
         if session is not None and not (isinstance(session, str) and SESSION.fullmatch(session)):
             raise HTTPException(400, text.BAD_INPUT)
+
+    @staticmethod
+    def check_answer(event: str, queue: gr.queueing.Queue) -> None:
+        """Refuses to fetch an answer that is not there, or no longer.
+
+        Raises:
+            HTTPException: The sentence that says so.
+        """
+        waiting = (queue.event_ids_to_events, *queue.pending_event_ids_session.values())
+        if not any(event in some for some in waiting):
+            raise HTTPException(404, text.ANSWER_GONE)
 
     async def check_queue(self, queue: gr.queueing.Queue) -> None:
         """Drops what nobody came to fetch: Gradio keeps the results of two thousand visitors, some MB each.

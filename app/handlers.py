@@ -47,6 +47,16 @@ def sentence(error: Exception) -> str:
     return text.CRASH.format(id=number)
 
 
+def _problem(said: str) -> Shown:
+    """A sentence above the result, which stays."""
+    return {"problem": gr.update(value=views.error(said), visible=True)}
+
+
+def gone() -> Shown:
+    """The server has no result, though the page may show one: it was deleted, or the server was started again."""
+    return _problem(text.RESULT_GONE)
+
+
 def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
     """An error becomes a sentence above the result, which stays."""
 
@@ -55,7 +65,7 @@ def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
         try:
             return {"problem": NOTHING_SAID} | handler(*args, **kwargs)
         except Exception as error:
-            return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
+            return _problem(sentence(error))
 
     return safe
 
@@ -65,8 +75,8 @@ def show(video: str | None, model: str, offered: Sequence[str], step: work.Step,
     try:
         return {"problem": NOTHING_SAID} | _shown(work.look(video, model, offered, step=step))
     except Exception as error:
-        said = sentence(error) + (text.KEPT if kept else "")
-        return {"problem": gr.update(value=views.error(said), visible=True)}
+        said = _problem(sentence(error) + (text.KEPT if kept else ""))
+        return said | {"video": None} if isinstance(error, work.Gone) else said  # the box asks for a clip again
 
 
 def choose(model: str, offered: Sequence[str], own: list[str], refusal: str) -> Shown:
@@ -108,7 +118,7 @@ def arrive(query: dict[str, str], offered: Sequence[str]) -> Shown:
         side = answers.of_example(example, model)
         return _shown(side) | {"header": views.header(text.device_words(side.seen.device))}
     except Exception as error:
-        return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
+        return _problem(sentence(error))
 
 
 def _asked(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
@@ -149,10 +159,10 @@ def _kept(side: Side | None) -> Side:
     """A result that is asked about again.
 
     Raises:
-        AIAError: It, or its clip, has been deleted meanwhile.
+        AIAError: It has been deleted meanwhile.
     """
-    if side is None or not Path(side.video).is_file():
-        raise aia.AIAError(text.EXPIRED)
+    if side is None:
+        raise aia.AIAError(text.RESULT_GONE)
     return side
 
 
@@ -187,15 +197,14 @@ def rank(side: Side | None, mode: str) -> Shown:
 def compare(side: Side | None, model: str, which: str, video: str | None, offered, step: work.Step) -> Shown:
     """Another model or another clip beside the result."""
     side = _kept(side)
-    if which == text.ANOTHER_CLIP and not video:
+    another = which == text.ANOTHER_CLIP
+    if another and not video:
         raise aia.AIAError(text.NO_OTHER_VIDEO)
-    other = work.look(
-        video if which == text.ANOTHER_CLIP else side.video,
-        model,
-        offered,
-        backwards=which == text.BACKWARDS,
-        step=step,
-    )
+    try:
+        backwards = which == text.BACKWARDS
+        other = work.look(video if another else side.video, model, offered, backwards=backwards, step=step)
+    except work.Gone as error:
+        return _problem(sentence(error)) | ({"other_video": None} if another else {})
     return {
         "other": other,
         "viewer": gr.update(other=viewer.value(*work.answer(other))),
@@ -225,7 +234,7 @@ def make_file(shown: Side | None, other: Side | None, letter: str, state: Any, f
 def python(shown: Side | None, other: Side | None, letter: str, state: Any) -> Shown:
     """A program that makes the view again."""
     side, view = _view_of_side(shown, other, letter, state)
-    return {"python": gr.update(value=program(_kept(side), view), visible=True)}
+    return {"python": gr.update(value=program(side, view), visible=True)}
 
 
 def _view_of_side(shown: Side | None, other: Side | None, letter: str, state: Any) -> tuple[Side, View]:
@@ -234,9 +243,9 @@ def _view_of_side(shown: Side | None, other: Side | None, letter: str, state: An
     Raises:
         AIAError: There is no such side.
     """
-    side = shown if letter == "A" else other
+    side = _kept(shown) if letter == "A" or shown is None else other
     if side is None:
-        raise aia.AIAError(text.EXPIRED if letter == "A" else text.NO_SIDE_B)
+        raise aia.AIAError(text.NO_SIDE_B)
     sides = [one.seen for one in (shown, other) if one]
     view, longest = View.from_state(state or {}), max(len(seen.clip.frames) for seen in sides)
     view = replace(view, frame=int((view.frame + 0.5) * len(side.seen.clip.frames) / longest)).fitted(side.seen)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
-from gradio.utils import get_function_description
+from gradio.utils import get_function_description, get_upload_folder, is_in_or_equal
+from gradio_client.utils import is_file_obj_with_meta
 
 from aia import AIAError
 from app import handlers, text
@@ -20,9 +22,22 @@ class Page(gr.Blocks):
     """Blocks that fetch nothing, and whose every error is one sentence for whoever asked."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args, **kwargs) -> list[Any]:
-        """Values as they were sent -> arguments of a handler; Gradio would download what has an address."""
+        """Values as they were sent -> arguments of a handler; Gradio would download what has an address.
+
+        For a clip that is no upload, or no longer, the handler gets a path where there is nothing, and says so.
+        """
         try:
-            return await super().preprocess_data(block_fn, uploaded(inputs), *args, **kwargs)
+            inputs = uploaded(inputs)
+            gone = [
+                i
+                for i, (block, value) in enumerate(zip(block_fn.inputs, inputs, strict=False))
+                if _is_gone(block, value)
+            ]
+            there = [None if i in gone else value for i, value in enumerate(inputs)]
+            found = await super().preprocess_data(block_fn, there, *args, **kwargs)
+            for i in gone:
+                found[i] = str(Path(get_upload_folder(), "gone"))
+            return found
         except AIAError:
             raise
         except Exception as error:  # of Gradio's checks; its words may hold paths
@@ -71,6 +86,13 @@ def uploaded(value: Any) -> Any:
             raise AIAError(text.NO_ADDRESS)
         value |= {"path": path, "url": None}
     return value
+
+
+def _is_gone(block: Any, value: Any) -> bool:
+    """Whether a clip was sent that is not among the uploads; files elsewhere on this server are treated alike."""
+    if not isinstance(block, gr.Video) or not is_file_obj_with_meta(value):
+        return False
+    return not (is_in_or_equal(value["path"], get_upload_folder()) and Path(value["path"]).is_file())
 
 
 def _is_address(path: Any) -> bool:

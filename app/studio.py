@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,9 +54,33 @@ ROOT = """() => {
     const root = new URL(gradio_config.root || "/", location.href);
     if (root.hostname === location.hostname) gradio_config.root = location.origin + root.pathname.replace(/\\/$/, "");
 }"""
-CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close')) props.value = ''; });"
+OF_PROBLEM = """
+element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
+const bring = () => { if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({block: "nearest"}); };
+bring();  // who pressed a button below sees it
+watch("value", bring);
+"""
+ON_LOAD = """() => {
+    document.addEventListener("click", async (event) => {  // a file of an hour ago is made again, or a sentence says why not
+        const link = event.target.closest("#file a[download]");
+        const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
+        if (!there) document.querySelector("#make").click();
+    });
+    const toasts = document.querySelector(".toast-wrap");
+    const upload = () => {  // of one that failed for want of a server Gradio tells only that, and the browser's words
+        for (const said of toasts.querySelectorAll("[data-testid=toast-text]"))
+            if (said.textContent.startsWith("Connection errored out")) said.textContent = NO_SERVER;
+    };
+    if (toasts) new MutationObserver(upload).observe(toasts, {childList: true, subtree: true});
+}""".replace("NO_SERVER", json.dumps(text.NO_SERVER))
 # The last input is what the viewer shows, which only the browser knows.
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
+
+# Its last input is whether the browser shows a result and no sentence: only then is there something new to be told.
+WHETHER_SHOWN = """(...inputs) => {
+    const shows = document.querySelector(".viewer")?.viewer?.answers.some((answer) => !answer.prepared);
+    return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
+}"""
 
 
 def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
@@ -92,7 +117,7 @@ def _layout(names: list[str], free: bool) -> dict[str, gr.components.Component]:
         with gr.Column(scale=4, min_width=320, elem_classes="controls"):
             parts |= _controls(names, first, free)
         with gr.Column(scale=9, min_width=320):
-            parts["problem"] = gr.HTML(visible=False, js_on_load=CLOSE, elem_id="problem")
+            parts["problem"] = gr.HTML(visible=False, js_on_load=OF_PROBLEM, elem_id="problem")
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
             with gr.Tabs():
                 with gr.Tab(text.TABS["look"], elem_id="tab-look"):
@@ -189,9 +214,11 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
         return update(handlers.show(video, model, [*names, *own], _told(progress), kept=shown is not None))
 
-    def show_other_model(video, model, shown, own, progress=gr.Progress()):  # noqa: B008
+    def show_other_model(video, model, shown, own, told, progress=gr.Progress()):  # noqa: B008
         video = video or (shown and shown.video)  # the result stays when its clip is taken out of the box
-        return show(video, model, shown, own, progress) if video else {parts["problem"]: gr.skip()}
+        if video:
+            return show(video, model, shown, own, progress)
+        return update(handlers.gone()) if told else {parts["problem"]: gr.skip()}
 
     def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         progress(0, desc=text.STEP_MODEL)
@@ -210,10 +237,10 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     def rank(shown, mode):
         return update(handlers.rank(shown, mode))
 
-    def rank_once(shown, mode, ranking):
+    def rank_once(shown, mode, ranking, told):
         if shown and not shown.seen.blocks:
             return {parts["ranking"]: views.quiet(text.NOTHING_TO_SWITCH)}
-        return rank(shown, mode) if shown and not ranking else {parts["problem"]: gr.skip()}
+        return rank(shown, mode) if (shown or told) and not ranking else {parts["problem"]: gr.skip()}
 
     def compare(shown, model, which, video, own, progress=gr.Progress()):  # noqa: B008
         return update(handlers.compare(shown, model, which, video, [*names, *own], _told(progress)))
@@ -222,8 +249,8 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
         chosen = event._data if isinstance(event._data, dict) else {}
         return update(handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
 
-    def first_lesson(shown):
-        return update(handlers.lesson(shown, "", "")) if shown else {parts["problem"]: gr.skip()}
+    def first_lesson(shown, told):
+        return update(handlers.lesson(shown, "", "")) if shown or told else {parts["problem"]: gr.skip()}
 
     def make_file(shown, other, side, format, view):
         return update(handlers.make_file(shown, other, side, view, format))
@@ -239,14 +266,16 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     on_summary = {"show_progress_on": [parts["summary"]]}
     for event in (video.upload, parts["run"].click, parts["examples"].load_input_event.then):
         event(None, js=TO_RESULT)
-        event(show, [video, model, shown, own], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+        event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy).then(None, js=AFTER_RESULT)
     chosen = [parts["known"], parts["other_model"], own]
     ready = model.input(
         choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
     )
-    again = ready.success(show_other_model, [video, model, shown, own], result, **on_summary, **heavy)
+    by_model = {"inputs": [video, model, shown, own, parts["view"]], "outputs": [*result, video], "js": WHETHER_SHOWN}
+    again = ready.success(show_other_model, **by_model, **on_summary, **heavy)
     again.then(None, js=AFTER_RESULT)
     page.load(None, js=ROOT)
+    page.load(None, js=ON_LOAD)
     if names:
         first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
         # One after the other: what is prepared would take the place of the whole answer.
@@ -259,18 +288,25 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     settings = [shown, parts["mode"], parts["where"], parts["units"]]
     parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
     compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"], own]
-    parts["compare"].click(compare, compare_with, side_b, show_progress_on=[compared], **heavy)
+    parts["compare"].click(compare, compare_with, [*side_b, parts["other_video"]], show_progress_on=[compared], **heavy)
     made = [parts[name] for name in ("file", "python", "side")]
     viewer_.clear(lambda: update(handlers.drop()), None, [*side_b[1:], *made], **private)
     ranking = parts["ranking"]
     ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
     parts["rank"].click(rank, [shown, parts["mode"]], **ranked)
-    gr.on([parts["what_if_tab"].select, parts["rerank"].click], rank_once, [shown, parts["mode"], ranking], **ranked)
+    tab = {"js": WHETHER_SHOWN, **heavy}
+    gr.on(
+        [parts["what_if_tab"].select, parts["rerank"].click],
+        rank_once,
+        [shown, parts["mode"], ranking, parts["view"]],
+        **{**ranked, **tab},
+    )
     parts["which"].change(
         lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **private
     )
-    gr.on([parts["learn_tab"].select, parts["relearn"].click], first_lesson, shown, [problem, parts["lesson"]], **heavy)
-    parts["lesson"].select(lesson, shown, [problem, parts["lesson"]], show_progress="hidden", **heavy)
+    taught = [problem, parts["lesson"]]
+    gr.on([parts["learn_tab"].select, parts["relearn"].click], first_lesson, [shown, parts["view"]], taught, **tab)
+    parts["lesson"].select(lesson, shown, taught, show_progress="hidden", **heavy)
     seen = [shown, other, parts["side"]]
     take = {"js": WITH_VIEW, **private}
     parts["make"].click(make_file, [*seen, parts["format"], parts["view"]], [problem, parts["file"]], **take)
@@ -307,6 +343,5 @@ def _root_path() -> str:
 
 
 def _privacy_words() -> str:
-    minutes = max(1, limits.DELETE_AFTER_SECONDS // 60)
-    after = "an hour" if minutes == 60 else f"{minutes} minutes"
-    return text.PRIVACY.format(after=after, seconds=limits.MAX_SECONDS, megabytes=limits.MAX_UPLOAD_BYTES >> 20)
+    megabytes = limits.MAX_UPLOAD_BYTES >> 20
+    return text.PRIVACY.format(time=text.KEPT_FOR, seconds=limits.MAX_SECONDS, megabytes=megabytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aia import limits
 from aia.inspection import FLAT_SPREAD
 from aia.training.paths import NO_GESTURE
 from aia.video import FORMAT_NAMES
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from aia.whatif import Ranking
     from app.work import Side
 
+
+def how_long(seconds: int) -> str:
+    """A time in words."""
+    if seconds < 60:
+        return f"{seconds} seconds"
+    return {1: "a minute", 60: "an hour"}.get(seconds // 60, f"{seconds // 60} minutes")
+
+
+KEPT_FOR = how_long(limits.DELETE_AFTER_SECONDS)
 TITLE = "AIA Studio"
 TAGLINE = "See what attention lets through in a video network."
 INTRO = (
@@ -25,7 +35,7 @@ EXAMPLES = "Or try an example (drawn by this project)"
 MODEL, ANY_MODEL = "Model", "Model, or a folder or user/repo of your own"
 RUN = "Show the gates"
 PRIVACY = (
-    "Your clip is read on this server, shown to nobody else and deleted about {after} later. "
+    "Your clip is read on this server, shown to nobody else and deleted about {time} later. "
     "It may have up to {seconds} s and {megabytes} MB."
 )
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
@@ -46,6 +56,8 @@ BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of t
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
+NO_SERVER = "The server does not answer: wait a moment, then upload your clip again."
+ANSWER_GONE = "There is no such answer, or no longer: an answer is fetched once, within minutes; ask for it again."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
@@ -67,10 +79,16 @@ CRASH = "Something went wrong on our side (report number {id}); your clip is fin
 CLOSE = "Close"
 OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."
 OF_MODEL, OF_EXAMPLE = "the model {name!r}", "the example {name!r}"
-CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; give your clip once more."
+CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; upload your clip again."
 KEPT = " Below you still see the result before."
 NO_BLOCK = "This model has no block {name!r}; its blocks are {names}."
-EXPIRED = "There is no result to work with, or it has expired: choose a clip and press “Show the gates”."
+CLIP_GONE = (
+    f"Your clip is no longer on the server: it is kept for {KEPT_FOR} at most. Upload it again, or choose an example."
+)
+RESULT_GONE = (
+    f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. Press “Show the gates”, "
+    "upload your clip again or choose an example."
+)
 TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Take away"}
 WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
 UNITS = "Which gates"

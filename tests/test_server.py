@@ -382,7 +382,9 @@ def test_tools_are_told_how_to_give_a_clip_and_their_own_uploads_are_taken(serve
     taken, fetched, stolen = finish(gathered())
     assert not taken.isError and ast.literal_eval(taken.content[0].text)["label"] in ("left", "right", "still")
     assert fetched.isError and "post the file to /gradio_api/upload" in fetched.content[0].text
-    assert stolen.isError and "does not fit here" in stolen.content[0].text and outside not in stolen.content[0].text
+    assert (
+        stolen.isError and "no longer on the server" in stolen.content[0].text and outside not in stolen.content[0].text
+    )
     assert asked == []
 
 
