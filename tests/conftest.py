@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import FLAGS, find_chromium
+from browser import FLAGS, find_chromium, patient
 from gradio_client import Client
 from playwright.sync_api import sync_playwright
 from process_state import process_state_kept
@@ -40,13 +40,17 @@ ODD_LABELS = ("<img src=x onerror=alert(1)>", "${7*7} {{7*7}} $\\frac{1}{2}$", '
 
 
 def pytest_collection_modifyitems(items):
-    """Marks what needs a browser or a running page, for `make check`, which does without both."""
+    """Marks what needs a browser or a running page, which `make check` does without, and lets the longest files begin."""
+    long = set()
     for item in items:
         module, used = vars(item.module), set(item.fixturenames)
         if "browser" in used:
             item.add_marker("browser")
         if "serving" in module or (used - set(module)) & {"server", "shipped_page"}:
             item.add_marker("server")
+        if any(item.get_closest_marker(name) for name in ("browser", "server", "slow")):
+            long.add(item.path)
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -119,7 +123,7 @@ def browser():
         pytest.skip(f"BROWSER TESTS LEFT OUT: {reason}")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
+        yield patient(started)
         started.close()
 
 

@@ -454,7 +454,6 @@ def test_a_full_queue_says_so_and_who_leaves_frees_the_place(space, browser, tmp
     address, _, home = space
     slow, quick = uploaded(address, slow_clip(tmp_path / "slow.mp4")), uploaded(address, EXAMPLE)
     visitor = browser.new_page()
-    visitor.set_default_timeout(60_000)
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     expect(visitor.locator("#summary")).to_contain_text("on the CPU")  # it has its answer and asks for nothing more
@@ -542,7 +541,6 @@ def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, b
     hub.faults[WEIGHTS] = Fault(wait=delivers, methods=("GET",))
     clip = uploaded(address, EXAMPLE)
     visitor = browser.new_page()
-    visitor.set_default_timeout(60_000)
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     visitor.locator("#model input").click()
@@ -635,7 +633,6 @@ def test_on_ones_own_machine_any_model_may_be_typed(server, browser, tmp_path):
     assert kind == "error" and "There is no model" in said["error"], "programs have the library"
 
     visitor = browser.new_page()
-    visitor.set_default_timeout(60_000)
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     field = visitor.locator("#model input")

@@ -61,7 +61,7 @@ def test_the_page_is_built_before_torch_is_loaded():
 def test_the_page_then_loads_its_model_unasked_and_says_where_it_runs(browser, shipped_page):
     page = browser.new_page()
     page.goto(shipped_page)
-    expect(page.locator(".aia-head .chip")).to_have_text(re.compile("Runs on the (CPU|GPU|Apple GPU)"), timeout=90_000)
+    expect(page.locator(".aia-head .chip")).to_have_text(re.compile("Runs on the (CPU|GPU|Apple GPU)"))
     expect(page.locator("#summary")).to_contain_text("ms on the")
     page.close()
 
@@ -89,6 +89,7 @@ def test_the_colours_are_matplotlibs(name):
     np.testing.assert_array_equal(render.colour_table(name), (wanted * 255).round().astype(np.uint8))
 
 
+@pytest.mark.server
 def test_the_page_forgets_visitors_beyond_its_limit(monkeypatch, tmp_path):
     """How much memory that saves, some 8 MB a visitor, is measured by `python -m aia bench memory`."""
     monkeypatch.setattr(limits, "SESSIONS", 2)
