@@ -76,7 +76,7 @@ class _Prepared:
 
 def _prepare(path: str | Path, config: AIAConfig, given_up: threading.Event) -> _Prepared | AIAError:
     try:
-        clip = read_clip(path, config.num_segments, given_up=given_up)
+        clip = read_clip(path, config.num_segments, given_up=given_up, shown=str(path))
         return _Prepared(preprocess(clip.frames, config), clip.indices, clip.warnings)
     except AIAError as error:
         return error

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aia import console
 from aia.errors import AIAError
 
 DEFAULT_MODEL = "tsm-mobilenetv2-cinst"
+BATCH, MAX_BATCH = 4, 256  # clips; see aia/batch.py
 BENCH_PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "batch")
 
 
@@ -20,17 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        The exit status: 0, 1 if something could not be done (said on standard error), 2 for wrong usage.
+        The exit status: 0, 1 if something could not be done (said on standard error), 2 for wrong usage; else see
+        `console.run`.
     """
+    return console.run(lambda: _main(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except AIAError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    options = _parser().parse_args(_with_batch(arguments))
+    return options.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,17 +47,17 @@ def _parser() -> argparse.ArgumentParser:
         "--batch",
         type=int,
         nargs="?",
-        const=4,
+        const=BATCH,
         default=1,
         metavar="N",
-        help="clips that go through the network at a time (4 where N is left out, else 1)",
+        help=f"clips that go through the network at a time ({BATCH} where N is left out, else 1)",
     )
     _model_options(command)
     command.set_defaults(run=_classify)
 
     command = commands.add_parser("inspect", help="label one video and write its gates as npz, json, csv, png and mp4")
     command.add_argument("video", metavar="VIDEO")
-    command.add_argument("--out", required=True, type=Path, metavar="DIR")
+    command.add_argument("--out", required=True, metavar="DIR")
     command.add_argument("--block", help="the block to draw; by default the model's own, else the liveliest")
     _model_options(command)
     command.set_defaults(run=_inspect)
@@ -78,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="videos and a csv (file, label, split, scene), or CLASS/*.mp4, or SPLIT/CLASS/*.mp4",
     )
-    command.add_argument("--out", required=True, type=Path, metavar="DIR")
+    command.add_argument("--out", required=True, metavar="DIR")
     command.add_argument(
         "--init",
         default="none",
@@ -96,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_train)
 
     command = commands.add_parser("push", help="upload a model folder and its card to the Hub; needs HF_TOKEN")
-    command.add_argument("folder", type=Path, metavar="FOLDER")
+    command.add_argument("folder", metavar="FOLDER")
     command.add_argument("repo", metavar="USER/REPO")
     command.add_argument("--private", action="store_true", help="if the repository has to be made")
     command.set_defaults(run=_push)
@@ -106,12 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
     command.add_argument("--recipe", metavar="CONFIG", help="where the model's folder has no recipe.json")
     command.add_argument("--split", default="held-out", help="test, background, unknown or (default) held-out")
-    command.add_argument(
-        "--write", type=Path, metavar="FILE", help="keep the logits of all splits but test in this file"
-    )
+    command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
     command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
     command.add_argument("--ship", metavar="NAME", help="copy the run into the shipped models, in half precision")
-    command.add_argument("--results", type=Path, metavar="FILE", help="what the tables are made of; shipped by default")
+    command.add_argument("--results", metavar="FILE", help="what the tables are made of; shipped by default")
     command.add_argument("--calibrate", action="store_true", help="write temperature and threshold of shipped models")
     command.add_argument("--update", action="store_true", help="write the tables and the cards instead of printing")
     command.set_defaults(run=_evaluate)
@@ -127,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(BENCH_PARTS)}; all by default")
     command.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own; otherwise some are drawn")
     command.add_argument("--repeats", type=int, default=9)
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the tables to this file too")
+    command.add_argument("--json", metavar="FILE", help="write the tables to this file too")
     command.add_argument("--update", action="store_true", help="put the tables into the README")
     _model_options(command)
     command.set_defaults(run=_bench)
@@ -147,10 +148,51 @@ def _model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", choices=("float32", "bfloat16", "float16", "auto"), default="float32")
 
 
+def _with_batch(arguments: Sequence[str]) -> list[str]:
+    """Gives a bare --batch its number, as argparse would take the next file for it."""
+    known = list(arguments)
+    if known[:1] != ["classify"]:
+        return known
+    for place, word in enumerate(known):
+        if word == "--":
+            break
+        following = known[place + 1 : place + 2]
+        if len(word) > 2 and "--batch".startswith(word) and not (following and _is_number(following[0])):
+            known[place] = f"--batch={BATCH}"
+    return known
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _expanded(names: Sequence[str]) -> list[str]:
+    """Names with every pattern as its matches, since not every shell expands it; a file of that very name goes first."""
+    files = []
+    for name in names:
+        matches = [] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH207  keeps "./"
+        files += matches or [name]
+    return files
+
+
 def _load(options: argparse.Namespace) -> Any:
+    return _model(options.model, revision=options.revision, device=options.device, precision=options.precision)
+
+
+def _model(name: str, **how: Any) -> Any:
+    """Loads a model; an error in a folder names the folder as it was given."""
     from aia.hub import load  # torch takes seconds to import; --help should not
 
-    return load(options.model, revision=options.revision, device=options.device, precision=options.precision)
+    try:
+        return load(name, **how)
+    except AIAError as error:
+        if os.path.isdir(name) and name not in str(error):  # noqa: PTH112  any text is allowed
+            raise AIAError(f"{name}: {error}") from None
+        raise
 
 
 def _classify(options: argparse.Namespace) -> int:
@@ -158,8 +200,10 @@ def _classify(options: argparse.Namespace) -> int:
 
     if options.batch < 1:
         raise AIAError(f"A batch has one clip or more, not {options.batch}.")
-    failed = False
-    for video, seen in zip(options.videos, classify(_load(options), options.videos, batch=options.batch), strict=True):
+    if options.batch > MAX_BATCH:
+        raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
+    failed, videos = False, _expanded(options.videos)
+    for video, seen in zip(videos, classify(_load(options), videos, batch=options.batch), strict=True):
         if isinstance(seen, AIAError):
             failed = True
             print(seen, file=sys.stderr)
@@ -191,10 +235,13 @@ def _inspect(options: argparse.Namespace) -> int:
     from aia.inspection import inspect
     from aia.video import read_clip
 
+    videos = _expanded([options.video])
+    if len(videos) > 1:
+        raise AIAError(f"{options.video} matches {len(videos)} files; inspect takes one.")
     model = _load(options)
-    seen = inspect(model, read_clip(options.video, model.config.num_segments))
+    seen = inspect(model, read_clip(videos[0], model.config.num_segments, shown=videos[0]))
     files = seen.save(options.out, block=options.block)
-    print(f"{options.video}: {_answer(seen)}")
+    print(f"{videos[0]}: {_answer(seen)}")
     print(f"{options.out}: {', '.join(file.name for file in files)}")
     return 0
 
@@ -230,22 +277,25 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_models(options: argparse.Namespace) -> int:
-    from aia.hub import load
+    from aia import files
     from aia.training.evaluate import SPLITS, evaluate, measure, recipe_of, write_results
     from aia.training.ship import ship
 
     if options.data is None:
         raise AIAError("Evaluating a model needs clips; give their folder with --data.")
-    if options.ship and len(options.models) > 1:
+    models = _expanded(options.models)
+    if options.ship and len(models) > 1:
         raise AIAError("Only one run can be shipped under one name; give one.")
-    for name in options.models:
+    if options.write:
+        files.check(options.write)
+    for name in models:
         if options.ship:
-            gap = ship(Path(name), options.ship, options.data)
+            gap = ship(name, options.ship, options.data)
             half = "other answers in half precision, so stored in single"
             same = "" if gap is None else f"the same answers in half precision, probabilities within {gap:.4f}"
             print(f"{options.ship}: {same or half}")
             continue
-        model, recipe = load(name), recipe_of(name, options.recipe)
+        model, recipe = _model(name), recipe_of(name, options.recipe)
         if options.write:
             run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
             write_results([run], options.write)
@@ -272,16 +322,15 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _localise(options: argparse.Namespace) -> int:
-    from aia.hub import load
     from aia.training.localise import localise
 
-    result = localise(load(options.model), clips=options.clips, seed=options.seed)
+    result = localise(_model(options.model), clips=options.clips, seed=options.seed)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from aia import bench
+    from aia import bench, files
     from aia.bench.table import Options, machine
     from aia.document import put
 
@@ -289,6 +338,8 @@ def _bench(options: argparse.Namespace) -> int:
     if unknown:
         raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(BENCH_PARTS)}.")
     told = Options(options.model, options.revision, options.device, options.precision, options.video, options.repeats)
+    if options.json:
+        files.check(options.json)
     made, document = [], [f"On {machine()}; times are medians of rounds in which all rows took turns."]
     print(document[0])
     for part in options.parts or BENCH_PARTS:
@@ -297,7 +348,7 @@ def _bench(options: argparse.Namespace) -> int:
             made.append({"part": part, **table.to_dict()})
             document.append(table.to_markdown())
     if options.json:
-        options.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        files.write_text(options.json, json.dumps(made, indent=1) + "\n")
     if options.update:
         put("bench", "\n\n".join(document))
     return 0

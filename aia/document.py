@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aia import files
 from aia.errors import AIAError
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -20,4 +21,4 @@ def put(name: str, content: str, document: Path = README) -> None:
     _, closed, after = rest.partition(end)
     if not (found and closed):
         raise AIAError(f"{document.name} needs the lines {begin} and {end}; the tables come between them.")
-    document.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}", encoding="utf-8")
+    files.write_text(document, f"{before}{begin}\n\n{content}\n\n{end}{after}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aia import figure, render
+from aia import figure, files, render
 from aia.errors import AIAError
 from aia.inspection import BlockGates, Inspection
 from aia.view import View
@@ -43,13 +43,18 @@ def export_view(seen: Inspection, view: View, format: str, folder: str | Path) -
         The file.
 
     Raises:
-        AIAError: There is no such view or format, the network has no gates and the format is values.csv, or the folder
-            cannot be made.
+        AIAError: There is no such view or format, the network has no gates and the format is values.csv, or the file
+            cannot be written.
     """
     if not isinstance(format, str) or format not in FORMATS:
         raise AIAError(f"A view can be exported as {', '.join(FORMATS)}; choose one of them.")
     view = view.checked(seen)
-    path = _made(folder) / FORMATS[format][0]
+    with files.writing_into(folder) as part:
+        _export(seen, view, format, part / FORMATS[format][0])
+    return Path(folder) / FORMATS[format][0]
+
+
+def _export(seen: Inspection, view: View, format: str, path: Path) -> None:
     match format:
         case "frame.png":
             render.write_png(path, figure.frame_picture(seen, view))
@@ -68,10 +73,9 @@ def export_view(seen: Inspection, view: View, format: str, folder: str | Path) -
         case "inspection.json":
             shown = seen.block(view.block) if seen.blocks else None
             _write_json(path, {**summary(seen, shown), "view": dataclasses.asdict(view)})
-    return path
 
 
-def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Path]:
+def save(seen: Inspection, folder: str | Path, *, block: str | None = None) -> list[Path]:
     """Writes an inspection.
 
     Args:
@@ -84,28 +88,28 @@ def save(seen: Inspection, folder: Path, *, block: str | None = None) -> list[Pa
         The files.
 
     Raises:
-        AIAError: There is no such block, or the folder cannot be made.
+        AIAError: There is no such block, or the folder cannot be written: then none of the files is.
     """
     shown = seen.block(block or seen.first_block) if block or seen.blocks else None
-    folder = _made(folder)
     names = ("inspection.json", "gates.npz", "channels.csv", "frames.csv", "overlay.png", "overlay.mp4")
-    text, gates, channels, frames, png, mp4 = (folder / name for name in names)
-    _write_json(text, summary(seen, shown))
-    np.savez_compressed(gates, **arrays(seen))
-    _write_channels(channels, seen)
-    _write_csv(
-        frames,
-        ("block", "frame", "source_index", "seconds", "mean_gate"),
-        (
-            (b.name, t, seen.clip.indices[t], f"{seen.clip.times[t]:.4f}", f"{v:.6f}")
-            for b in seen.blocks
-            for t, v in enumerate(b.temporal_profile)
-        ),
-    )
-    pictures = draw(seen, shown)
-    render.write_png(png, render.strip(pictures))
-    render.write_mp4(mp4, pictures, render.playback_fps(len(pictures), seen.clip.duration))
-    return [text, gates, channels, frames, png, mp4]
+    with files.writing_into(folder) as part:
+        text, gates, channels, frames, png, mp4 = (part / name for name in names)
+        _write_json(text, summary(seen, shown))
+        np.savez_compressed(gates, **arrays(seen))
+        _write_channels(channels, seen)
+        _write_csv(
+            frames,
+            ("block", "frame", "source_index", "seconds", "mean_gate"),
+            (
+                (b.name, t, seen.clip.indices[t], f"{seen.clip.times[t]:.4f}", f"{v:.6f}")
+                for b in seen.blocks
+                for t, v in enumerate(b.temporal_profile)
+            ),
+        )
+        pictures = draw(seen, shown)
+        render.write_png(png, render.strip(pictures))
+        render.write_mp4(mp4, pictures, render.playback_fps(len(pictures), seen.clip.duration))
+    return [Path(folder) / name for name in names]
 
 
 def draw(
@@ -164,15 +168,6 @@ def arrays(seen: Inspection) -> dict[str, np.ndarray]:
         found |= {f"{block.name}/{unit}": gate for unit, gate in block.gates.items()}
         found[f"{block.name}/map"] = block.spatiotemporal_map
     return found
-
-
-def _made(folder: str | Path) -> Path:
-    """The folder, made if missing."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AIAError(f"{folder} cannot be written ({error.strerror}); give another folder.") from None
-    return Path(folder)
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

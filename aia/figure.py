@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aia import render
+from aia import files, render
 from aia.errors import AIAError
 from aia.inspection import Inspection
 from aia.view import View, limits, values
@@ -106,8 +107,11 @@ def paper_figure(seen: Inspection, view: View, path: str | Path, format: str) ->
     if format not in FIGURE_FORMATS:
         raise AIAError(f"A figure can be {', '.join(FIGURE_FORMATS)}; choose one of them.")
     view = view.checked(seen)
+    content = io.BytesIO()  # matplotlib's PDF writer hides why a file cannot be written
     with _style_lock, matplotlib.style.context(_STYLE, after_reset=True):
-        _figure(seen, view).savefig(path, format=format, **FIGURE_FORMATS[format])
+        _figure(seen, view).savefig(content, format=format, **FIGURE_FORMATS[format])
+    with files.writing(path) as part:
+        part.write_bytes(content.getbuffer())
 
 
 _ALL = slice(None)

@@ -324,7 +324,7 @@ class Inspection(Answer):
         """Writes gates.npz, inspection.json, channels.csv, frames.csv, overlay.png and overlay.mp4; see `aia.export`."""
         from aia.export import save  # export draws, and drawing is not needed to inspect
 
-        return save(self, Path(folder), block=block)
+        return save(self, folder, block=block)
 
 
 def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), features: bool = False) -> Inspection:

@@ -38,15 +38,15 @@ def library(name: str, *defines: str) -> ctypes.CDLL | None:
     if not compiler:
         return None
     source, flags = Path(__file__).with_name(name), [*FLAGS, *(f"-D{define}" for define in defines)]
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aia-studio"
     key = hashlib.sha256(source.read_bytes() + " ".join([compiler, *flags, _processor()]).encode()).hexdigest()[:16]
-    path = root / f"{source.stem}-{key}.so"
     try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aia-studio"
+        path = root / f"{source.stem}-{key}.so"
         if not path.is_file():
             root.mkdir(parents=True, exist_ok=True)
             _compile([compiler, *flags, str(source)], path)
         return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: there is no home
         log.info("The gates run without compiled passes: %s", error)
         return None
 

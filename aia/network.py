@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision.models import mobilenetv2, resnet
 
-from aia import fast, record
+from aia import fast, files, record
 from aia.card import model_card
 from aia.config import MIN_INPUT_SIZE, STAGES, AIAConfig
 from aia.errors import AIAError
@@ -222,6 +224,31 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
         from aia.hub import load  # hub builds networks, so it imports this module
 
         return load(pretrained_model_name_or_path, revision=revision, **kwargs)
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> str | None:
+        """Writes config.json, model.safetensors and, if there is none yet, README.md: all of them or, on an error, none.
+
+        Args:
+            save_directory: Made if missing.
+            **kwargs: As of the mixin: config, model_card_kwargs, push_to_hub, repo_id, ...
+
+        Returns:
+            The commit's address, if it was pushed.
+
+        Raises:
+            AIAError: The folder cannot be written, or the push failed.
+        """
+        if kwargs.get("push_to_hub") and kwargs.get("repo_id") is None:
+            kwargs["repo_id"] = Path(save_directory).name
+        with files.writing_into(save_directory) as part:
+            try:
+                address = super().save_pretrained(part, **kwargs)
+            except SafetensorError as error:  # holds the system's error as text
+                number = int((re.findall(r"os error (\d+)", str(error)) or [0])[0])
+                raise OSError(number, os.strerror(number)) from None
+            if (Path(save_directory) / "README.md").exists():
+                (part / "README.md").unlink()
+        return address
 
     def push_to_hub(self, repo_id: str, **kwargs) -> str:
         """Uploads config, weights and card to a Hub repository, with the token of the environment's HF_TOKEN only.

@@ -16,7 +16,7 @@ CARD = "README.md"
 FILES = (CONFIG, WEIGHTS, CARD, "recipe.json", "history.jsonl", "*.png", "*.jpg", "*.svg", "*.webp")
 
 
-def push(folder: Path, repo: str, *, private: bool = False) -> str:
+def push(folder: str | Path, repo: str, *, private: bool = False) -> str:
     """Uploads a model folder, with the token of the environment's HF_TOKEN only.
 
     Args:
@@ -34,11 +34,11 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
     token = os.environ.get("HF_TOKEN", "").strip()
     if not token:
         raise AIAError("Pushing to the Hub needs a token that may write; set HF_TOKEN in the environment.")
-    if not folder.is_dir():
-        raise AIAError(f"There is no folder {folder.name}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
+    if not Path(folder).is_dir():
+        raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
     load(folder, device="cpu")  # what could not be loaded again is not uploaded
-    if not (folder / CARD).is_file():
-        raise AIAError(f"{folder.name} has no {CARD}; write its card first, so that others know what the model is.")
+    if not Path(folder, CARD).is_file():
+        raise AIAError(f"{folder} has no {CARD}; write its card first, so that others know what the model is.")
     try:
         validate_repo_id(repo)
         if "/" not in repo:  # the Hub's rule, but not enough to push to

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from aia import files
 from aia.errors import AIAError
 
 COLOUR_MAPS = ("viridis", "cividis", "magma", "grey", "turbo")
@@ -146,7 +147,8 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> N
     """
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+    how = {"format": "mp4", "options": {"movflags": "faststart"}}
+    with files.writing(path) as part, av.open(str(part.absolute()), "w", **how) as container:
         rate = Fraction(fps).limit_denominator(1000)
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
@@ -157,7 +159,8 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> N
 
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes one RGB picture."""
-    Image.fromarray(picture).save(path)
+    with files.writing(path) as part:
+        Image.fromarray(picture).save(part)
 
 
 def data_url(picture: np.ndarray, width: int) -> str:

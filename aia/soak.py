@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ MIX = {
     **{"odd clip": 3, "hostile clip": 4, "hostile request": 3, "leaves": 4},
 }
 LOUD = 10  # findings that are printed whole
+MAX_CLIENTS = 1000
 
 Answer = tuple[str, str]  # "answer", "refused" or "full", and what came back
 
@@ -399,6 +401,7 @@ def soak(
     seed: int = 0,
     models: Sequence[str] | None = None,
     keep: int = KEEP_SECONDS,
+    requests: int | None = None,
 ) -> Report:
     """Lets clients ask a page for everything at once, and compares every answer with the one that is given alone.
 
@@ -408,12 +411,13 @@ def soak(
         seed: Of their choices.
         models: Of the shipped ones; all by default.
         keep: Seconds after which the page shall delete what it was sent.
+        requests: Of each client at most; without, as many as there is time for.
 
     Raises:
         AIAError: The page does not start, or a number is out of range.
     """
-    if minutes <= 0 or clients < 1 or keep < 1:
-        raise AIAError("A soak needs more than 0 minutes, and one client or more.")
+    if not 0 < minutes < math.inf or not 1 <= clients <= MAX_CLIENTS or keep < 1:
+        raise AIAError(f"A soak needs more than 0 minutes, and 1 to {MAX_CLIENTS} clients.")
     report = Report()
     with tempfile.TemporaryDirectory(prefix="aia-soak-") as name:
         folder, drawn = Path(name), Path(name) / "clips"
@@ -424,7 +428,7 @@ def soak(
             asked = jobs(drawn, list(models or available_models()))
             alone = _alone(server, asked, report)
             _note(report, server, "every answer once, alone")
-            _crowd(server, alone, report, minutes * 60, clients, seed)
+            _crowd(server, alone, report, minutes * 60, clients, seed, requests)
             _note(report, server, f"end, after {minutes:g} min with {clients} clients")
             _wait_until_clean(server, before, keep)
             _note(report, server, "once the files' time is over")
@@ -454,9 +458,15 @@ def _alone(server: Server, asked: Sequence[Job], report: Report) -> list[tuple[J
 
 
 def _crowd(
-    server: Server, alone: Sequence[tuple[Job, Answer]], report: Report, seconds: float, clients: int, seed: int
+    server: Server,
+    alone: Sequence[tuple[Job, Answer]],
+    report: Report,
+    seconds: float,
+    clients: int,
+    seed: int,
+    requests: int | None,
 ) -> None:
-    """All clients at once, until the time is over."""
+    """All clients at once, until the time is over or each has asked its requests."""
     of_kind = defaultdict(list)
     for job, answer in alone:
         of_kind[job.kind].append((job, answer))
@@ -464,7 +474,9 @@ def _crowd(
 
     def client(number: int) -> None:
         chance, visitor = random.Random(f"{seed} {number}"), Client(server)
-        while time.monotonic() < end:
+        for asked in count():
+            if asked == requests or time.monotonic() >= end:
+                break
             (kind,) = chance.choices(list(MIX), MIX.values())
             job, expected = chance.choice(of_kind["classify" if kind == "leaves" else kind])
             begun, said = time.monotonic(), ""
@@ -486,14 +498,20 @@ def _crowd(
     threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(clients)]
     for thread in threads:
         thread.start()
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 60))
-        if len(report.state) == 2 and left > 60:
-            _note(report, server, "after the first minute")
+    _join(threads, min(60, seconds))
+    if seconds > 60 and any(thread.is_alive() for thread in threads):
+        _note(report, server, "after the first minute")
+    _join(threads, end + 150 - time.monotonic())
     for thread in threads:
-        thread.join(150)
         if thread.is_alive():
             report.findings.append("unexplained: a client still waits for its answer")
+
+
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    """Waits for all of them, or so long."""
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()))
 
 
 def _compared(got: Answer, expected: Answer) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aia import limits
+from aia import console, files, limits
 from aia.cli import DEFAULT_MODEL
 from app import text, viewer, views, work
 
@@ -47,11 +47,11 @@ def prepare(example: str) -> dict[str, Any]:
 
 def main() -> None:
     """Writes the file of every example."""
-    FOLDER.mkdir(exist_ok=True)
-    for example in work.EXAMPLES:
-        content = json.dumps(prepare(example), ensure_ascii=False)
-        (FOLDER / f"{example}.json").write_text(content + "\n", encoding="utf-8")
+    with files.writing_into(FOLDER) as part:
+        for example in work.EXAMPLES:
+            content = json.dumps(prepare(example), ensure_ascii=False)
+            (part / f"{example}.json").write_text(content + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(console.run(main))

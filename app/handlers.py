@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import tempfile
@@ -16,6 +17,7 @@ import gradio as gr
 
 import aia
 from aia import export, snippet
+from aia.files import NotWritten
 from aia.view import View, limits
 from app import answers, learn, models, text, viewer, views, work
 from app.work import Side
@@ -35,6 +37,9 @@ NOTHING_SAID = gr.update(value="", visible=False)
 
 def sentence(error: Exception) -> str:
     """What a visitor is told about an error: our own sentences as they are, of a bug only a number to report."""
+    if isinstance(error, NotWritten) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        log.error("%s", error)
+        return text.DISK
     if isinstance(error, aia.AIAError):
         return str(error)
     number = secrets.token_hex(4)
@@ -74,19 +79,26 @@ def show(video: str | None, model: str, offered: Sequence[str], step: work.Step,
         return said | {"video": None} if isinstance(error, work.Gone) else said  # the box asks for a clip again
 
 
-def choose(model: str, offered: list[str], free: bool) -> Shown:
-    """What a model knows, once it lies on this machine; `free`: this visitor may bring in one that is not offered yet.
+def choose(model: str, offered: Sequence[str], own: list[str], refusal: str) -> Shown:
+    """What a model knows, once it is on this machine.
+
+    Args:
+        model: Any name.
+        offered: What the page offers to everybody.
+        own: What this visitor has brought in; a new name is added.
+        refusal: What a new name is answered with; "" where this visitor may bring it in.
 
     Raises:
         AIAError: It cannot be had. Then the result before stays as it is.
     """
-    if model not in offered and not (free and isinstance(model, str)):
-        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(model)[:100]))
+    if model not in (*offered, *own) and (refusal or not isinstance(model, str)):
+        raise aia.AIAError((refusal or text.UNKNOWN_MODEL).format(name=str(model)[:100]))
     models.bring(model)
-    known = text.knows(models.get(model).config.labels)
-    if model not in offered:
-        offered.append(model)
-    return {"known": views.quiet(known), "other_model": gr.update(choices=models.choices(offered))}
+    labels = models.get(model).config.labels
+    if model not in (*offered, *own):
+        own.append(model)
+    choices = models.choices([*offered, *own])
+    return {"known": views.quiet(text.knows(labels)), "other_model": gr.update(choices=choices), "own": own}
 
 
 def welcome(query: dict[str, str], offered: Sequence[str]) -> Shown:
@@ -155,11 +167,11 @@ def _kept(side: Side | None) -> Side:
 
 
 @_or_problem
-def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], offered, step: work.Step) -> Shown:
+def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], step: work.Step) -> Shown:
     """The same clip with gates switched."""
     side = _kept(side)
     switches = work.switches_for(side.seen, mode, where, units)
-    other = work.look(side.video, side.model, offered, backwards=side.backwards, switches=switches, step=step)
+    other = work.look(side.video, side.model, [side.model], backwards=side.backwards, switches=switches, step=step)
     return {
         "other": other,
         "viewer": gr.update(other=viewer.value(*work.answer(other))),
@@ -175,10 +187,10 @@ def drop() -> Shown:
 
 
 @_or_problem
-def rank(side: Side | None, mode: str, offered) -> Shown:
+def rank(side: Side | None, mode: str) -> Shown:
     """Which block's gates matter most for this prediction."""
     side = _kept(side)
-    return {"ranking": views.ranking(work.rank(side.video, side.model, offered, mode, backwards=side.backwards))}
+    return {"ranking": views.ranking(work.rank(side.video, side.model, [side.model], mode, backwards=side.backwards))}
 
 
 @_or_problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import gradio as gr
 from gradio.utils import get_function_description, get_upload_folder, is_in_or_equal
@@ -52,10 +52,16 @@ class Page(gr.Blocks):
                 one["python_type"]["description"] = get_function_description(fn.fn)[1][one["parameter_name"]]
         return told
 
-    async def process_api(self, *args, **kwargs) -> dict[str, Any]:
-        """One request, whoever sent it: the page, a program or a tool."""
+    async def process_api(self, block_fn: Any, *args, root_path: str | None = None, **kwargs) -> dict[str, Any]:
+        """One request, whoever sent it: the page, a program or a tool.
+
+        The files of an answer get their address from `root_path`, which Gradio makes of the request's headers. Behind a proxy
+        these may lack the port or https. For the page only the path is kept: a browser knows the rest.
+        """
+        if root_path and block_fn.api_visibility != "public":
+            root_path = urlsplit(root_path).path
         try:
-            return await super().process_api(*args, **kwargs)
+            return await super().process_api(block_fn, *args, root_path=root_path, **kwargs)
         except Exception as error:
             sentence = handlers.sentence(error)
             raise gr.Error(sentence, duration=None, print_exception=False) from None  # it stays until it is closed

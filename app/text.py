@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aia import limits
 from aia.inspection import FLAT_SPREAD
 from aia.training.paths import NO_GESTURE
+from aia.video import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from aia import Inspection
@@ -29,7 +30,7 @@ INTRO = (
     "Attention in Attention puts tiny gates into every block of a video classifier. Give it a short clip: you get the "
     "label, and where, when and in which channels the gates opened."
 )
-UPLOAD = "Clip: drop or record your own"
+UPLOAD = "Your clip"
 EXAMPLES = "Or try an example (drawn by this project)"
 MODEL, ANY_MODEL = "Model", "Model, or a folder or user/repo of your own"
 RUN = "Show the gates"
@@ -40,9 +41,21 @@ PRIVACY = (
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; take one of its menu, as list_models names them to programs."
+NOT_FROM_HERE = (
+    "There is no model {name!r} on this page. Models that are not in the menu can be named only where the page is opened "
+    "directly, at localhost or a numeric address, without a proxy."
+)
+NOT_ON_A_SPACE = (
+    "--allow-any-model is not for a Space, which anybody can visit; offer models with the variable AIA_MODELS."
+)
+ANY_MODEL_IS_ALLOWED = (
+    "--allow-any-model: everybody who can reach this page may load any model folder that this user can read and any Hub "
+    "repository that HF_TOKEN opens."
+)
 BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of the page says what each endpoint takes."
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
+FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
 NO_SERVER = "The server does not answer: wait a moment, then upload your clip again."
 ANSWER_GONE = "There is no such answer, or no longer: an answer is fetched once, within minutes; ask for it again."
 NO_ADDRESS = (
@@ -61,6 +74,7 @@ DOWNLOADING = "The model {name} is being downloaded from the Hub; ask for it aga
 NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the others are there."
 STEP_MODEL = "Getting the model"
 NO_MEMORY = "There is not enough memory for this model and clip; try a smaller model or later."
+DISK = "The disk of this server is full or cannot be written; please try again later."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
 CLOSE = "Close"
 OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."
@@ -167,6 +181,36 @@ VIEWER = {  # what the viewer says by itself
     "copied_without": "Copied, without your clip",
     "drop": "Take side B away",
     "copy_yourself": "Copy this address:",
+}
+RECORD_SECONDS = 3
+CLIP_BOX = {  # what the box of a clip says by itself
+    "drop": "Upload a video, drop one here, or record a gesture with your camera.",
+    "formats": f"{FORMAT_NAMES}.",
+    "choose": "Upload",
+    "camera": "Camera",
+    "clear": "Clear the clip",
+    "uploading": "Uploading {name}",
+    "progress": "How much is uploaded",
+    "cancel": "Cancel",
+    "failed": "The upload failed: check your connection and try again.",
+    "too_large": TOO_LARGE_CLIP,
+    "unplayable": "Your browser cannot play {name}. The viewer shows its frames.",
+    "preview": "Picture of the camera",
+    "mirrored": "Mirrored, so that your left is on the left. The network gets what you see here.",
+    "straight": "Not mirrored. The network gets what you see here.",
+    "rear": "Rear camera",
+    "record": f"Record {RECORD_SECONDS} s",
+    "stop": "Stop",
+    "off": "Close",
+    "waiting": "Waiting for the camera: your browser may ask you to allow it.",
+    "recording": "Recording",
+    "refused": "The camera is blocked: allow it for this page in your browser, or upload a clip.",
+    "missing": "No camera was found: connect one, or upload a clip.",
+    "in_use": "The camera could not be started: close other programs that use it, or upload a clip.",
+    "insecure": "The camera works only on secure pages: open this page by https or on its own machine, or upload a clip.",
+    "unsupported": "This browser cannot record a camera: use a current one, or upload a clip.",
+    "ended": "The camera stopped by itself: connect or allow it again, or upload a clip.",
+    "hidden": "The camera was turned off while this page was hidden: press Camera to go on.",
 }
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
 

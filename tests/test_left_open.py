@@ -38,7 +38,7 @@ class Visitor:
         """Waits for a result, more than the prepared one that the page opens with."""
         expect(self.page.locator("#label")).to_have_text(re.compile(label), timeout=WAIT)
         self.page.wait_for_function(
-            "() => { const [shown] = document.querySelector('.viewer')?.viewer?.answers ?? []; return shown && !shown.prepared; }"
+            "() => document.querySelector('.viewer')?.viewer?.answers.some((answer) => !answer.prepared)"
         )
 
     def give(self, clip: Path) -> None:

@@ -29,7 +29,7 @@ class Options:
         repeats: Rounds that count; one more warms up.
 
     Raises:
-        AIAError: No round is asked for.
+        AIAError: No round is asked for, or the video is no file.
     """
 
     model: str
@@ -42,6 +42,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise AIAError(f"A benchmark needs one round or more, not {self.repeats}.")
+        if self.video is not None and not self.video.is_file():
+            raise AIAError(f"{self.video} is no file; give a video file.")
 
     def load(self) -> Any:
         """The network, as the page loads it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from aia import files
+
 
 def draw_curves(history: Path, picture: Path) -> None:
     """Draws loss, held-out loss and held-out top-1 over the epochs.
@@ -33,4 +35,5 @@ def draw_curves(history: Path, picture: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
-    figure.savefig(picture)
+    with files.writing(picture) as part:
+        figure.savefig(part)

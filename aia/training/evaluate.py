@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from aia import files
 from aia.config import AIAConfig
 from aia.errors import AIAError
 from aia.hub import CHECKPOINTS
@@ -169,7 +170,7 @@ def evaluate(model: AIANet, data: Path, recipe: Recipe, split: str) -> dict[str,
     """
     found = predictions(model, data, recipe, [split]).get(split)
     if found is None:
-        raise AIAError(f"{data.name} has no clip in the split {split!r}.")
+        raise AIAError(f"{data} has no clip in the split {split!r}.")
     answers, labels = found.logits.argmax(1), model.config.labels
     return {
         "split": split,
@@ -191,32 +192,33 @@ def recipe_of(model: str | Path, given: str | Path | None = None) -> Recipe:
     for folder in (Path(model), CHECKPOINTS / model):
         if (folder / "recipe.json").is_file():
             return Recipe.from_file(folder / "recipe.json")
-    raise AIAError(f"{Path(model).name} has no recipe.json; give the recipe it was trained by with --recipe.")
+    raise AIAError(f"{model} has no recipe.json; give the recipe it was trained by with --recipe.")
 
 
-def read_results(path: Path = RESULTS) -> dict[str, Run]:
+def read_results(path: str | Path = RESULTS) -> dict[str, Run]:
     """The results file: run -> what it said.
 
     Raises:
         AIAError: It cannot be read or holds something else.
     """
     try:
-        return {name: _run_from(data) for name, data in json.loads(path.read_text(encoding="utf-8")).items()}
+        text = Path(path).read_text(encoding="utf-8")
+        return {name: _run_from(data) for name, data in json.loads(text).items()}
     except OSError:
-        raise AIAError(f"{path.name} cannot be read; make it with `python -m aia evaluate RUN --write FILE`.") from None
+        raise AIAError(f"{path} cannot be read; make it with `python -m aia evaluate RUN --write FILE`.") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise AIAError(f"{path.name} is no results file of `python -m aia evaluate`.") from None
+        raise AIAError(f"{path} is no results file of `python -m aia evaluate`.") from None
 
 
-def write_results(runs: Iterable[Run], path: Path = RESULTS) -> None:
+def write_results(runs: Iterable[Run], path: str | Path = RESULTS) -> None:
     """Adds runs to a results file, or replaces those of the same name whole: no logits of older weights stay.
 
     JSON, a line for each run: any program can read it, and a change shows which run changed.
     """
-    every = read_results(path) if path.is_file() else {}
+    every = read_results(path) if Path(path).is_file() else {}
     every |= {run.name: run for run in runs}
     lines = [f"{json.dumps(name)}: {json.dumps(_run_to(every[name]), separators=(',', ':'))}" for name in sorted(every)]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    files.write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _run_to(run: Run) -> dict[str, Any]:

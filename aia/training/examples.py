@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aia import console, files
 from aia.render import write_mp4
 from aia.training import scenes
 from aia.training.paths import NO_GESTURE, idle_path
@@ -27,7 +28,6 @@ class Example:
 
 def write_examples(folder: Path, fps: int = 20) -> list[Path]:
     """Write the example clips of the public page: an H.264 MP4, 320x240, for each of `EXAMPLES`; give their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, example in EXAMPLES.items():
         rng = np.random.default_rng(example.seed)
@@ -35,8 +35,9 @@ def write_examples(folder: Path, fps: int = 20) -> list[Path]:
         clip = render_gesture(
             example.label, example.seed, fps=fps, duration=example.seconds, look=example.look, path=path
         )
+        with files.writing_into(folder) as part:
+            write_mp4(part / f"{name}.mp4", clip.frames, fps, crf=24)
         written.append(folder / f"{name}.mp4")
-        write_mp4(written[-1], clip.frames, fps, crf=24)
     return written
 
 
@@ -77,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(console.run(main))

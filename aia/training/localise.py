@@ -174,8 +174,10 @@ def localise(model: AIANet, *, clips: int = 300, seed: int = 0) -> Localisation:
         seed: Another one gives other clips.
 
     Raises:
-        AIAError: Too few clips for two halves.
+        AIAError: Too few clips for two halves, or no such seed.
     """
+    if not 0 <= seed < 2**32:
+        raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
     if clips < FEWEST_CLIPS:
         raise AIAError(
             f"Blocks are chosen on one half of the clips and scored on the other: ask for {FEWEST_CLIPS} or more."

@@ -20,7 +20,7 @@ _CHOICES = {
     "precision": ("float32", "bfloat16", "float16"),
 }
 _AT_LEAST = {"epochs": 1, "batch_size": 1, "cache_side": 32}
-_AT_MOST = {"momentum": 1, "recorded": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
+_AT_MOST = {"seed": 2**32 - 1, "momentum": 1, "recorded": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ class Recipe:
         Raises:
             AIAError: Missing, not JSON, extending itself, an unknown field, or a network that cannot be.
         """
-        data, known = _read(Path(path)), [spec.name for spec in dataclasses.fields(cls)]
+        data, known = _read(path), [spec.name for spec in dataclasses.fields(cls)]
         for change in changes:
             _change(data, change)
         unknown = next((name for name in data if name not in known), None)
         if unknown is not None:
-            raise AIAError(f"The recipe {Path(path).name} has the unknown field {unknown[:60]!r}.")
+            raise AIAError(f"The recipe {path} has the unknown field {unknown[:60]!r}.")
         if "network" not in data:
-            raise AIAError(f"The recipe {Path(path).name} needs the field network.")
+            raise AIAError(f"The recipe {path} needs the field network.")
         return cls(**data)
 
     def resolve(self, found: Sequence[str] = ()) -> Recipe:
@@ -172,22 +172,22 @@ class Recipe:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
 
-def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+def _read(path: str | Path, above: tuple[str | Path, ...] = ()) -> dict[str, Any]:
     """The fields of a recipe over those of the one it extends; `above` are the files that extend this one."""
-    if path.resolve() in above:
-        raise AIAError(f"The recipe {above[-1].name} extends {path.name}, which extends it; one must stand by itself.")
+    if Path(path).resolve() in [Path(file).resolve() for file in above]:
+        raise AIAError(f"The recipe {above[-1]} extends {path}, which extends it; one must stand by itself.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_bytes())  # with or without a byte order mark
     except OSError:
-        named = f", which {above[-1].name} extends," if above else ""
-        raise AIAError(f"The recipe {path.name}{named} cannot be read; give the path of a JSON file.") from None
+        named = f", which {above[-1]} extends," if above else ""
+        raise AIAError(f"The recipe {path}{named} cannot be read; give the path of a JSON file.") from None
     except (ValueError, RecursionError) as error:
-        raise AIAError(f"The recipe {path.name} is not valid JSON: {error}.") from None
+        raise AIAError(f"The recipe {path} is not valid JSON: {error}.") from None
     if not isinstance(data, dict) or not isinstance(data.get("extends", ""), str):
-        raise AIAError(f"The recipe {path.name} must be a JSON object; its field extends, if any, is another file.")
+        raise AIAError(f"The recipe {path} must be a JSON object; its field extends, if any, is another file.")
     if "extends" not in data:
         return data
-    base = _read(path.parent / data.pop("extends"), (*above, path.resolve()))
+    base = _read(Path(path).parent / data.pop("extends"), (*above, path))
     both = base.get("network"), data.get("network")
     if all(isinstance(network, dict) for network in both):
         data["network"] = {**both[0], **both[1]}

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult
 from matplotlib.figure import Figure
 from safetensors import safe_open
 
-from aia import document
+from aia import document, files
 from aia.card import model_card
 from aia.config import ATTENTIONS, AIAConfig
 from aia.errors import AIAError
@@ -97,13 +97,13 @@ def update(runs: Mapping[str, Run], readme: Path = document.README, checkpoints:
     document.put("results", tables(runs, checkpoints), readme)
     written = [readme]
     for name, content in cards.items():
-        files = [checkpoints / name / "README.md"]
-        files[0].write_text(content, encoding="utf-8")
+        made = [checkpoints / name / "README.md"]
+        files.write_text(made[0], content)
         found = folds(runs, runs[shipped(checkpoints)[name]].setting)
         if found:
-            files.append(checkpoints / name / "reliability.png")
-            reliability_figure(cross_fit(found), files[1])
-        written += files
+            made.append(checkpoints / name / "reliability.png")
+            reliability_figure(cross_fit(found), made[1])
+        written += made
     return written
 
 
@@ -188,7 +188,8 @@ def reliability_figure(fit: CrossFit, path: Path) -> None:
     axes.set(xlabel="probability of the answer", ylabel="share of right answers")
     axes.set_title(f"{len(fit.targets)} held-out clips", fontsize="medium")
     figure.legend(fontsize="small", loc="outside lower center")
-    figure.savefig(path, metadata={"Software": None})
+    with files.writing(path) as part:
+        figure.savefig(part, metadata={"Software": None})
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

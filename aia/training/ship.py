@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 
+from aia import files
 from aia.config import AIAConfig
 from aia.errors import AIAError
-from aia.hub import CHECKPOINTS, CONFIG, WEIGHTS, load
+from aia.hub import CHECKPOINTS, CONFIG, load
 from aia.network import AIANet
 from aia.training.calibration import calibrate
 from aia.training.evaluate import SPLITS, Run, differences, measure, predictions, recipe_of, run_name
@@ -24,7 +23,7 @@ from aia.training.recipe import Recipe
 MAX_GAP = 0.01  # of a probability, between the weights as trained and as shipped
 
 
-def ship(run: Path, name: str, data: Path, *, checkpoints: Path = CHECKPOINTS) -> float | None:
+def ship(run: str | Path, name: str, data: Path, *, checkpoints: Path = CHECKPOINTS) -> float | None:
     """Copies a run's config, recipe and weights into the shipped models, mostly as float16 where that changes no answer.
 
     The network still computes in float32: `load` widens what it reads.
@@ -40,24 +39,21 @@ def ship(run: Path, name: str, data: Path, *, checkpoints: Path = CHECKPOINTS) -
         move by more than `MAX_GAP`, so that the weights stay float32.
 
     Raises:
-        AIAError: The recipe holds no clip out, or a file is missing.
+        AIAError: The recipe holds no clip out, a file is missing, or the folder cannot be written.
     """
     recipe, model = recipe_of(run), load(run, device="cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        half = Path(folder)
-        _halved(model).save_pretrained(half)
-        (half / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
-        found = [predictions(net, data, recipe, ["held-out"]) for net in (model, load(half, device="cpu"))]
+    with files.writing_into(checkpoints / name) as part:
+        _halved(model).save_pretrained(part)
+        (part / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
+        found = [predictions(net, data, recipe, ["held-out"]) for net in (model, load(part, device="cpu"))]
         if "held-out" not in found[0]:
-            raise AIAError(f"The recipe of {run.name} holds no clip out, so half precision cannot be checked.")
+            raise AIAError(f"The recipe of {run} holds no clip out, so half precision cannot be checked.")
         before, after = (split["held-out"].logits for split in found)
         gap = float(np.abs(softmax(before) - softmax(after)).max())
         if (before.argmax(1) != after.argmax(1)).any() or gap > MAX_GAP:
             gap = None
-            model.save_pretrained(half)
-        (checkpoints / name).mkdir(parents=True, exist_ok=True)
-        for file in (CONFIG, WEIGHTS, "recipe.json"):
-            shutil.copyfile(half / file, checkpoints / name / file)
+            model.save_pretrained(part)
+        (part / "README.md").unlink()  # `report.update` writes the card
     return gap
 
 
@@ -122,7 +118,7 @@ def calibrate_shipped(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) 
             continue
         found, path = calibrate(held), checkpoints / name / CONFIG
         config = AIAConfig.from_file(path).to_dict() | dataclasses.asdict(found)
-        path.write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")  # as the Hub's client writes it
+        files.write_text(path, json.dumps(config, sort_keys=True, indent=2))  # as the Hub's client writes it
         vague = "" if low < found.temperature < high else " (an end of the range: the held-out clips do not settle it)"
         said.append(f"{name}: temperature {found.temperature:g}{vague}, threshold {found.threshold:g}")
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
@@ -19,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from tqdm import tqdm
 
+from aia import files
 from aia.errors import AIAError
 from aia.gates import Attention
 from aia.network import AIANet
@@ -40,9 +42,10 @@ from aia.training.start import load_start
 log = logging.getLogger(__name__)
 
 EVAL_BATCH = 8  # clips
+HISTORY, STATE = "history.jsonl", "state.pt"
 
 
-def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: Path | None = None) -> AIANet:
+def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", cache: Path | None = None) -> AIANet:
     """Trains a network; call it again with the same arguments after a kill and it goes on with the last whole epoch.
 
     Started by `accelerate launch`, several processes share each batch; the first of them writes.
@@ -58,7 +61,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
         The averaged network, in eval mode.
 
     Raises:
-        AIAError: The data folder, the recipe's classes or the start weights cannot be used.
+        AIAError: The data folder, the recipe's classes or the start weights cannot be used, or `out` cannot be written.
     """
     team = Processes.join()
     if recipe.precision == "float16" and team.device.type != "cuda":
@@ -67,11 +70,15 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
         raise AIAError(f"A batch of {recipe.batch_size} clips cannot be shared equally by {team.count} processes.")
     samples, given = read_manifest(data), recipe
     recipe = recipe.resolve(class_order(data, samples))
-    cache = cache or out / "cache"
+    cache = cache or Path(out, "cache")
     torch.manual_seed(recipe.seed)
     real, held = split_samples(samples, recipe)
     if not real:
-        raise AIAError(f"{data.name} holds no training clip of the recipe's classes.")
+        splits = ", ".join(sorted({repr(sample.split[:40]) for sample in samples})[:6])
+        raise AIAError(
+            f"{data} holds no training clip of the recipe's classes: its splits are {splits}, and those named "
+            "train or background are trained on."
+        )
     pool = rendered_pool(recipe, data)
     per_epoch = len(_epoch_samples(real, pool, recipe, 0))
     steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out
@@ -80,7 +87,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
             f"There are {per_epoch} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
         )
     identity = {"recipe": recipe.to_json(), "init": init}
-    state = _read_state(out / "state.pt", identity) if team.first else None
+    state = _read_state(out, identity) if team.first else None
     model = AIANet(recipe.config, dropout=recipe.dropout)
     load_start(model, init)
 
@@ -102,13 +109,13 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
 
     first = _resume(team.from_first(state), parts)
-    history = out / "history.jsonl"
+    history = Path(out, HISTORY)
     if team.first:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
         lines = history.read_text(encoding="utf-8").splitlines(keepends=True) if history.is_file() else []
-        # A kill may have come between a line and its state.
-        history.write_text("".join(lines[:first]), encoding="utf-8")
+        lines = lines[:first]  # a kill may have come between a line and its state
+        with files.writing_into(out) as part:
+            (part / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
+            (part / HISTORY).write_text("".join(lines), encoding="utf-8")
     shared = team.share(model)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
@@ -121,10 +128,11 @@ def train(recipe: Recipe, data: Path, out: Path, *, init: str = "none", cache: P
         line = {"epoch": epoch + 1, "loss": round(loss, 4), "seconds": round(time.perf_counter() - start, 1)}
         if held:
             line |= {f"held_out_{key}": value for key, value in _score(averaged.module, held_set).items()}
-        with history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        draw_curves(history, out / "curves.svg")
-        _save_state(out / "state.pt", parts, identity, epoch + 1)
+        lines.append(json.dumps(line) + "\n")
+        with files.writing_into(out) as part:
+            (part / HISTORY).write_text("".join(lines), encoding="utf-8")
+            draw_curves(part / HISTORY, part / "curves.svg")
+            _save_state(part / STATE, parts, identity, epoch + 1)
         log.info("%s", line)
     result = deepcopy(averaged.module).eval().to("cpu", memory_format=torch.contiguous_format)
     if team.first:
@@ -195,7 +203,7 @@ def _batches(loader: Iterable) -> Iterator:
     try:
         yield from loader
     except AIAError as error:
-        raise AIAError(str(error).strip().splitlines()[-1].removeprefix("aia.errors.AIAError: ")) from None
+        raise AIAError(re.sub(r"^aia\.[\w.]+: ", "", str(error).strip().splitlines()[-1])) from None
 
 
 def _optimizer(model: AIANet, recipe: Recipe) -> torch.optim.Optimizer:
@@ -246,25 +254,28 @@ def _card(recipe: Recipe, init: str, real: int, history: Path) -> dict[str, str]
 
 
 def _save_state(path: Path, parts: dict, identity: dict[str, str], epoch: int) -> None:
-    part = path.with_suffix(".part")
     whole = {"epoch": epoch, "random": torch.get_rng_state(), **identity}
-    torch.save(whole | {name: thing.state_dict() for name, thing in parts.items()}, part)
-    part.replace(path)
+    try:
+        torch.save(whole | {name: thing.state_dict() for name, thing in parts.items()}, path)
+    except RuntimeError:  # of a file that cannot be written; torch does not say why
+        raise OSError from None
 
 
-def _read_state(path: Path, identity: dict[str, str]) -> dict | None:
+def _read_state(out: str | Path, identity: dict[str, str]) -> dict | None:
     """The last whole epoch, or None before the first.
 
     Raises:
-        AIAError: The folder holds another run.
+        AIAError: The folder holds another run, or the state is damaged.
     """
+    path = Path(out, STATE)
     if not path.is_file():
         return None
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # the unpickler fails in a dozen ways
+        raise AIAError(f"{path} is damaged; delete it to start the run again.") from None
     if any(state.get(key) != value for key, value in identity.items()):
-        raise AIAError(
-            f"{path.parent.name} holds a run with another recipe or other start weights; give another folder."
-        )
+        raise AIAError(f"{out} holds a run with another recipe or other start weights; give another folder.")
     log.info("going on after epoch %d", state["epoch"])
     return state
 

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from aia import render
+from aia import files, render
 from app import text
 
 _HERE = Path(__file__).parent
@@ -56,8 +56,8 @@ def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
     file = None
     if channels:
         path = Path(get_upload_folder(), f"{secrets.token_hex(16)}.bin")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(channels)
+        with files.writing_into(path.parent) as part:
+            (part / path.name).write_bytes(channels)
         file = gr.FileData(path=str(path)).model_dump()
     return {"answer": json.dumps(answer, separators=(",", ":")), "channels": file}
 
