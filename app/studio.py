@@ -57,17 +57,17 @@ ROOT = """() => {
 OF_PROBLEM = """
 element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
 const bring = () => { if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({block: "nearest"}); };
-bring();  // who pressed a button below sees it
+bring();  // a visitor who pressed a button further down sees it
 watch("value", bring);
 """
 ON_LOAD = """() => {
-    document.addEventListener("click", async (event) => {  // a file of an hour ago is made again, or a sentence says why not
+    document.addEventListener("click", async (event) => {  // a file that was deleted is made again, or a sentence says why not
         const link = event.target.closest("#file a[download]");
         const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
         if (!there) document.querySelector("#make").click();
     });
     const toasts = document.querySelector(".toast-wrap");
-    const upload = () => {  // of one that failed for want of a server Gradio tells only that, and the browser's words
+    const upload = () => {  // Gradio shows the browser's own words when the server does not answer an upload
         for (const said of toasts.querySelectorAll("[data-testid=toast-text]"))
             if (said.textContent.startsWith("Connection errored out")) said.textContent = NO_SERVER;
     };
@@ -76,7 +76,7 @@ ON_LOAD = """() => {
 # The last input is what the viewer shows, which only the browser knows.
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
 
-# Its last input is whether the browser shows a result and no sentence: only then is there something new to be told.
+# The last input is whether the browser shows a result and no sentence: only then a lost result is told.
 WHETHER_SHOWN = """(...inputs) => {
     const shows = document.querySelector(".viewer")?.viewer?.answers.some((answer) => !answer.prepared);
     return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];

@@ -57,7 +57,7 @@ NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
 NO_SERVER = "The server does not answer: wait a moment, then upload your clip again."
-ANSWER_GONE = "There is no such answer, or no longer: an answer is fetched once, within minutes; ask for it again."
+ANSWER_GONE = "There is no such answer, or no longer: each can be fetched once, within a few minutes. Ask for it again."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
