@@ -202,7 +202,9 @@ def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
         ).frames
     else:  # no larger than it takes: twice the longer side is enough for any usual aspect
         frames = read_frames(
-            sample.file, max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config)))
+            sample.file,
+            max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config))),
+            shown=str(sample.file),
         ).frames
         frames = frames[np.unique(sample_indices(len(frames), most))] if most else frames
     height, width = (side, side) if warp else resized_size(*frames.shape[1:3], config)
@@ -300,5 +302,5 @@ class PlainDataset(Dataset):
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         """Reads the clip at `place`."""
         sample = self.samples[place]
-        frames = read_clip(sample.file, self.config.num_segments).frames
+        frames = read_clip(sample.file, self.config.num_segments, shown=str(sample.file)).frames
         return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)
