@@ -12,12 +12,15 @@ OUT := runs/$(basename $(notdir $(RECIPE)))
 INIT := torchvision
 # One of the family: temporal and attention of its network, such as tsn-none, tsm-stinc or "tsm-c->st".
 MEMBER := tsm-cinst
+# Two processes fill two cores: what runs the tests, the pages and the browser takes turns. WORKERS=0: one process.
+WORKERS := 2
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help app test lint format bench examples answers model models need-data clean
+.PHONY: help app test check lint format bench examples answers model models need-data clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +29,10 @@ app: .venv/.app ## the page; options: make app ARGS="--port 8000 --model user/re
 	$(PY) app.py $(ARGS)
 
 test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/test_video.py -x"
-	$(PY) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+check: lint ## ruff and the tests that need no browser, no running page and no training: a minute
+	$(PYTEST) -m "not browser and not server and not slow" $(ARGS)
 
 lint: .venv/.dev ## ruff's checks and the format, nothing is changed
 	$(PY) -m ruff check .

@@ -18,6 +18,12 @@ def main() -> None:
     parser.add_argument(
         "--model", action="append", default=[], help="a folder or user/repo to offer as well (repeatable)"
     )
+    parser.add_argument(
+        "--allow-any-model",
+        action="store_true",
+        help="let everybody who can reach the page type any model: any folder that this user can read and any Hub repository "
+        "that HF_TOKEN opens; not for a page that strangers can reach, directly or through a proxy; off by default",
+    )
     parser.add_argument("--host", help="address to listen on; this machine only by default")
     parser.add_argument("--port", type=int, help="7860 or the next free one by default")
     options = parser.parse_args()
@@ -25,6 +31,12 @@ def main() -> None:
     memory.prepare()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    if options.allow_any_model:
+        from app import text  # here, so that memory is prepared
+
+        if os.environ.get("SPACE_ID"):
+            parser.error(text.NOT_ON_A_SPACE)
+        logging.warning(text.ANY_MODEL_IS_ALLOWED)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service's stop ends it as Ctrl-C does: files go too
     with temporary.folder() as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
@@ -35,7 +47,7 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
     from app import models  # here, so that --help does without, and memory is prepared
     from app.studio import build, launch_options
 
-    page = build(options.model, free=models.any_may_be_named(options.host))
+    page = build(options.model, free=options.allow_any_model)
     try:
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
     except OSError as error:

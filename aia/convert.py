@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from aia.config import AIAConfig
+from aia.checkpoint import read_state_dicts
+from aia.config import ARCHS, STAGES, AIAConfig
 from aia.errors import AIAError
-from aia.hub import check_tensors
+from aia.fit import Fit, best_fits, read_tensors
 from aia.network import AIANet
+from aia.text_files import read_labels
+
+log = logging.getLogger(__name__)
 
 _VARIANTS = {
     "": "none",
@@ -35,7 +39,8 @@ NETS = {
     for prefix, temporal in (("C2D", "tsn"), ("TSM", "tsm"))
     for variant, attention in _VARIANTS.items()
 }
-_LAYER3_BLOCKS = {"resnet18": 2, "resnet34": 6, "resnet50": 6, "resnet101": 23}
+_PUBLISHED, _TORCHVISION, _OWN = "published", "torchvision", "own"  # ways of naming tensors
+_SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own code, whose shift wraps a convolution
 
 
 def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
@@ -45,10 +50,11 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     follows from the names.
 
     Args:
-        checkpoint: `{"state_dict": ...}` with names under `module.`, read without running any code in it.
+        checkpoint: A file of torch.save (or safetensors) with named weights, in any place and with anything before the
+            names; no code in it runs. TSM's own checkpoints, torchvision's names and ours are taken too.
         out: Gets config.json, model.safetensors and README.md.
         net: A name in `NETS`, such as "TSM_CinST_BN".
-        labels: Text file with one label a line, in the order of the classes.
+        labels: Text file with one label a line, in the order of the classes; see `read_labels`.
         segments: Frames per clip the network was trained with.
 
     Returns:
@@ -57,88 +63,68 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     Raises:
         AIAError: Something does not fit; the sentence names the difference, and nothing is written.
     """
-    checkpoint, folder, labels = Path(checkpoint), Path(out), Path(labels)
+    folder = Path(out)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise AIAError(f"{out} exists already; give a new folder, so that nothing is lost.")
     if net not in NETS:
         near = difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
         raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
     temporal, attention = NETS[net]
-    names = _read_labels(labels)
-    state = read_state_dict(checkpoint)
-    arch = _arch(state, checkpoint.name)
+    names = read_labels(labels)
+    states = read_state_dicts(checkpoint)
+    layouts = {}
+    for arch in ARCHS:
+        with torch.device("meta"):  # names and shapes without numbers
+            own = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention)).state_dict()
+        for naming in (_PUBLISHED, _TORCHVISION, _OWN) if arch in STAGES else (_OWN,):
+            layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
+    fits = best_fits(states, layouts)
+    if not fits:
+        name = next(iter(next(iter(states.values()))))
+        raise AIAError(f"{checkpoint} holds no ResNet: its names are like {name[:80]!r}.")
+    fit, expected = fits[0], layouts[fits[0].layout]
+    _check(fit, names, net, f"{checkpoint} as {net}{fit.where}", str(labels))
+    state = read_tensors(fit.tensors, expected, f"{checkpoint}{fit.where}")
+    if len(fits) > 1:
+        log.info("%s: the weights%s are taken; those%s fit too.", checkpoint, fit.where, fits[1].where)
+    arch, naming = fit.layout
     model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
-    head = "new_fc" if any(key.startswith("new_fc.") for key in state) else "base_model.fc"
-    published = {_published_name(key, attention, head): key for key in model.state_dict()}
-    rows = state[f"{head}.bias"].shape[0] if f"{head}.bias" in state and state[f"{head}.bias"].ndim == 1 else len(names)
-    if rows != len(names):
-        raise AIAError(
-            f"{checkpoint.name} has {rows} classes and {labels.name} has {len(names)} labels; they must be equal."
-        )
-    expected = {name: model.state_dict()[key] for name, key in published.items()}
-    check_tensors({key: tuple(tensor.shape) for key, tensor in state.items()}, expected, f"{checkpoint.name} as {net}")
-    bad = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), None)
-    if bad:
-        raise AIAError(
-            f"{checkpoint.name} holds values in {bad} that are no finite numbers; the network could not work."
-        )
-    model.load_state_dict({published[name]: tensor for name, tensor in state.items()})
+    stored = {key: _stored_name(key, attention, naming) for key in model.state_dict()}
+    model.load_state_dict({key: state[name] for key, name in stored.items() if name in state}, strict=False)
     model.eval()
-    _write(model, out, checkpoint.name, net)
+    _write(model, out, Path(checkpoint).name, net)
     return model
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise AIAError(f"The labels {path.name} cannot be read; give a text file with one label a line.") from None
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Reads a PyTorch checkpoint without running any code in it: only plain tensors, numbers and text are unpickled.
-
-    Args:
-        path: A state dict, or a dict that holds one under "state_dict".
-
-    Returns:
-        The tensors by name, without the prefix `module.`.
-
-    Raises:
-        AIAError: Missing, damaged or anything else.
-    """
-    try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise AIAError(f"{path.name} cannot be read; check the path.") from None
-    except Exception:  # a file of any bytes makes the unpickler fail in a dozen ways
+def _check(fit: Fit, labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
+    """Refuses weights of another network than the net."""
+    (temporal, attention), (arch, naming) = NETS[net], fit.layout
+    shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(name))}
+    if shifted and temporal != "tsm":
+        raise AIAError(f"{where} has the wrapper conv1.net of TSM's shift; give --net TSM{net[3:]}.")
+    bias = fit.tensors.get(_stored_name("head.bias", attention, naming))
+    if bias and len(bias.shape) == 1 and bias.shape[0] != len(labels):
         raise AIAError(
-            f"{path.name} is no plain state dict: it is damaged or holds objects, which are not loaded."
-        ) from None
-    state = data.get("state_dict", data) if isinstance(data, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
-        raise AIAError(f"{path.name} is no plain state dict: it must hold tensors by name, or them under 'state_dict'.")
-    plain = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
-    if len(plain) < len(state):
-        raise AIAError(f"{path.name} has names both with and without 'module.'; it must have each tensor once.")
-    return plain
+            f"{where} has {bias.shape[0]} classes and {labels_file} has {len(labels)} labels; they must be equal."
+        )
+    if fit.difference:
+        raise AIAError(f"{where} does not fit the network: it {fit.difference}.")
+    blocks = set(AIAConfig(labels, arch=arch).blocks)
+    if shifted and shifted != blocks:
+        odd = min(shifted ^ blocks)
+        raise AIAError(
+            f"{where} shifts other blocks than this project's {arch}, such as {odd}; it cannot be converted."
+        )
 
 
-def _arch(state: dict[str, Tensor], where: str) -> str:
-    """The ResNet whose third stage is nearest in length, so that a missing block is named as a difference."""
-    indices = {int(m[1]) for name in state if (m := re.match(r"base_model\.layer3\.(\d{1,4})\.", name))}
-    if not indices:
-        raise AIAError(f"{where} holds no ResNet under module.base_model; is it a published checkpoint?")
-    deep = any(".conv3." in name for name in state)
-    archs = ("resnet50", "resnet101") if deep else ("resnet18", "resnet34")
-    return min(archs, key=lambda arch: abs(_LAYER3_BLOCKS[arch] - len(indices)))
-
-
-def _published_name(key: str, attention: str, head: str) -> str:
-    """Our name of a tensor -> the published one, without `module.`."""
+def _stored_name(key: str, attention: str, naming: str) -> str:
+    """Our name of a tensor -> its name in a checkpoint."""
+    if naming == _OWN:
+        return key
     single = "->" not in attention and "+" not in attention
-    key = re.sub(r"^backbone\.", "base_model.", re.sub(r"^head\.", f"{head}.", key))
+    # The published head has torchvision's name if the network was trained without dropout.
+    backbone, head = ("base_model.", "new_fc.") if naming == _PUBLISHED else ("", "fc.")
+    key = re.sub(r"^backbone\.", backbone, re.sub(r"^head\.", head, key))
     key = key.replace(".attention.first.", ".eft." if single else ".eft1.").replace(".attention.second.", ".eft2.")
     return re.sub(r"(\.eft[12]?\.[CTHW])\.", r"\1_", key)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,17 +148,25 @@ def check_tensors(found: dict[str, tuple[int, ...]], expected: dict[str, torch.T
     """Compares names and shapes.
 
     Raises:
-        AIAError: They differ; the sentence names the first difference and how many more there are.
+        AIAError: They differ; the sentence names the first difference of each kind and how many more there are.
     """
+    if differences := difference(found, expected)[0]:
+        raise AIAError(f"{where} does not fit the network: it {differences}.")
+
+
+def difference(found: Mapping[str, Sequence[int]], expected: Mapping[str, torch.Tensor]) -> tuple[str, int]:
+    """How names and shapes differ: in words, such as "lacks a.weight and 3 more", and the number of names."""
     missing = [key for key in expected if key not in found]
     extra = [key for key in found if key not in expected]
-    wrong = [key for key in expected if key in found and found[key] != tuple(expected[key].shape)]
+    wrong = [key for key in expected if key in found and tuple(found[key]) != tuple(expected[key].shape)]
+    words = []
     for keys, what in ((missing, "lacks"), (extra, "has the unexpected"), (wrong, "has another shape for")):
         if keys:
             key = repr(keys[0][:80]) if keys is extra else keys[0]  # the file's own words may be of any kind
             shapes = f" ({str(list(found[key]))[:80]}, not {list(expected[key].shape)})" if keys is wrong else ""
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            raise AIAError(f"{where} does not fit the network: it {what} {key}{shapes}{more}.")
+            words.append(f"{what} {key}{shapes}{more}")
+    return ", and ".join(words), len(missing) + len(extra) + len(wrong)
 
 
 def _check_size(size: int, where: str) -> None:

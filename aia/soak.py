@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -400,6 +401,7 @@ def soak(
     seed: int = 0,
     models: Sequence[str] | None = None,
     keep: int = KEEP_SECONDS,
+    requests: int | None = None,
 ) -> Report:
     """Lets clients ask a page for everything at once, and compares every answer with the one that is given alone.
 
@@ -409,6 +411,7 @@ def soak(
         seed: Of their choices.
         models: Of the shipped ones; all by default.
         keep: Seconds after which the page shall delete what it was sent.
+        requests: Of each client at most; without, as many as there is time for.
 
     Raises:
         AIAError: The page does not start, or a number is out of range.
@@ -425,7 +428,7 @@ def soak(
             asked = jobs(drawn, list(models or available_models()))
             alone = _alone(server, asked, report)
             _note(report, server, "every answer once, alone")
-            _crowd(server, alone, report, minutes * 60, clients, seed)
+            _crowd(server, alone, report, minutes * 60, clients, seed, requests)
             _note(report, server, f"end, after {minutes:g} min with {clients} clients")
             _wait_until_clean(server, before, keep)
             _note(report, server, "once the files' time is over")
@@ -455,9 +458,15 @@ def _alone(server: Server, asked: Sequence[Job], report: Report) -> list[tuple[J
 
 
 def _crowd(
-    server: Server, alone: Sequence[tuple[Job, Answer]], report: Report, seconds: float, clients: int, seed: int
+    server: Server,
+    alone: Sequence[tuple[Job, Answer]],
+    report: Report,
+    seconds: float,
+    clients: int,
+    seed: int,
+    requests: int | None,
 ) -> None:
-    """All clients at once, until the time is over."""
+    """All clients at once, until the time is over or each has asked its requests."""
     of_kind = defaultdict(list)
     for job, answer in alone:
         of_kind[job.kind].append((job, answer))
@@ -465,7 +474,9 @@ def _crowd(
 
     def client(number: int) -> None:
         chance, visitor = random.Random(f"{seed} {number}"), Client(server)
-        while time.monotonic() < end:
+        for asked in count():
+            if asked == requests or time.monotonic() >= end:
+                break
             (kind,) = chance.choices(list(MIX), MIX.values())
             job, expected = chance.choice(of_kind["classify" if kind == "leaves" else kind])
             begun, said = time.monotonic(), ""
@@ -487,14 +498,20 @@ def _crowd(
     threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(clients)]
     for thread in threads:
         thread.start()
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 60))
-        if len(report.state) == 2 and left > 60:
-            _note(report, server, "after the first minute")
+    _join(threads, min(60, seconds))
+    if seconds > 60 and any(thread.is_alive() for thread in threads):
+        _note(report, server, "after the first minute")
+    _join(threads, end + 150 - time.monotonic())
     for thread in threads:
-        thread.join(150)
         if thread.is_alive():
             report.findings.append("unexplained: a client still waits for its answer")
+
+
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    """Waits for all of them, or so long."""
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()))
 
 
 def _compared(got: Answer, expected: Answer) -> tuple[str, str]:

@@ -5,6 +5,8 @@ frames, their times and the key frames. The frames of a clip are chosen on that 
 frame before each of them, and every decoded frame is checked against the list. Where the list does not hold (no time
 stamps, damage, a container that lies) the file is decoded from the start, in order, and what comes out is the truth.
 Damage that no decoded frame depends on goes unseen: finding it would mean decoding every file whole.
+
+What a header claims (length, transparency, a missing end) is said only if packets, frames or the file's build agree.
 """
 
 from __future__ import annotations
@@ -25,17 +27,20 @@ import av
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
-from aia import hdr, limits
+from aia import containers, hdr, limits
 from aia.errors import AIAError
 
 log = logging.getLogger(__name__)
 
 # Plain containers only: no playlist, concat script or image sequence, which would open other files or the network.
 # The sound formats are here so that the answer to a song is "no video stream".
-FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
-DECLARES_DURATION = ("mov,", "matroska", "avi", "flv")  # their headers state it, so that a missing end shows
-MISSING_END_SECONDS = 0.5  # by which a header may overstate it before the end counts as missing
-TS_PACKET_BYTES, TS_MARK = (188, 192, 204), b"G"  # MPEG-TS is made of packets of one of these lengths, marked so
+FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,apng,flv,ogg,asf,h264,hevc,m4v,mjpeg,av1,obu,ivf,mp3,wav,flac,aac"
+FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV"  # what people are told of it
+PICTURES = ("gif", "apng", "mjpeg")  # a file of one frame is a still picture, as PNG and JPEG are
+STATES_END = ("matroska", "flv", "asf", "ogg")  # the header may be the only one to tell how long the last frame lasts
+SHORTEST = 1e-3  # seconds; what is said to last less has no length that is worth believing
+SLACK_SECONDS = 0.5  # by which the end of a sound may miss the end that the header states
+MAX_REORDER = 16  # frames; the most that H.264 and HEVC store out of order
 TAIL_PACKETS = 3  # damage that begins this close to the last packet is at the end of the file
 PROBE_BYTES = 1 << 18  # that FFmpeg reads ahead for what a header leaves out: at worst as many packets, of a byte each
 # Decoders that give one frame for one packet and start afresh at every key frame; the others decode in order.
@@ -48,9 +53,19 @@ MAX_PASSES = 3  # in order, until the count is the one the frames were chosen on
 RATES = 0.1, 1000  # frames a second; a header that tells less or more is not believed
 DEFAULT_RATE = 25.0  # frames a second, where neither the frames nor the header tell
 RESIZED = "The picture size changes within the file: all frames are shown at the size of the first."
+BLOCK_ADDITION, ALPHA_ID = "matroska_block_additional", bytes(7) + b"\1"  # how WebM stores opacity
+ALPHA_CODECS = ("vp8", "vp9")  # in a second stream of the same codec
+OPAQUE = 240  # of 255; scaling and lossy coding leave opaque pictures below 255, and nobody sees the difference
 TRANSPARENT = "Transparent parts of the picture are shown on white."
 HIDDEN_ALPHA = "The video has transparent parts: they are shown with the colours that are stored beneath."
-TONED = "The video has a high dynamic range: its brightest parts are pressed into the range of a screen."
+TONED = "The video is marked as high dynamic range: what is too bright for a screen is pressed into its range."
+STILL = "is a still picture and could not be opened as a video: choose a clip, or an animation of several pictures."
+WEBP = "is an animated WebP, which could not be opened as a video: save it as GIF or MP4."
+FAR_SHARES = 2  # of duration / frames; a longer stretch without a chosen frame counts as left out
+LEFT_OUT = (
+    "The frames of the video are spread unevenly over its time: those chosen leave out {:.1f} of {:.1f} s, "
+    "the longest stretch from {:.1f} to {:.1f} s."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +76,8 @@ class Clip:
         frames: Pictures, uint8 [T, H, W, 3], RGB, upright, at the source's size unless a `max_side` was given.
         indices: Which frames they are, int64 [T], 0-based in presentation order, within [0, num_frames).
         times: When they are shown, float64 [T], seconds from the file's first frame (which is 0.0).
-        fps: Mean frames a second of the whole file.
-        duration: Length of the whole file in seconds, the last frame's own time included.
+        fps: Mean frames a second of the whole file: `num_frames / duration`.
+        duration: Seconds from the file's first frame to the end of its last one; a longer sound does not count.
         num_frames: How many frames of the file can be decoded.
         warnings: Sentences for a person; empty when all is well.
     """
@@ -103,7 +118,7 @@ def read_clip(
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
-        path: A video file (MP4, MOV, WebM, MKV, AVI, MPEG-TS, GIF, ...).
+        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV).
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.
@@ -213,12 +228,17 @@ class _Source:
                 timeout=limits.MAX_SCAN_SECONDS,
             )
         except MemoryError:
+            if containers.is_heif(containers.head(self.path)):  # a large photo, in tiles
+                raise self.error(STILL) from None
             most = limits.MAX_STREAMS
             raise self.error(
                 f"has more than {most} streams, or too much in them: save it again as H.264 MP4."
             ) from None
         except (av.FFmpegError, ValueError, OSError):
-            raise self.error("could not be opened as a video: choose an intact MP4, MOV, WebM, MKV or AVI.") from None
+            head = containers.head(self.path)
+            if containers.is_still(head):
+                raise self.error(WEBP if containers.is_webp(head, animated=True) else STILL) from None
+            raise self.error(f"could not be opened as a video: choose an intact {FORMAT_NAMES}.") from None
 
     def video_stream(self, container: av.container.InputContainer) -> av.VideoStream:
         """Return the main moving picture: never cover art."""
@@ -248,10 +268,11 @@ class _Scan:
         pts: Presentation times of those frames, sorted, in `time_base`; empty where one is unknown.
         keys: (pts, position in `packets`) of the key frames; empty where a time is unknown.
         bad: Positions in `packets` that could not be read whole.
-        cut: Whether the header promised a longer file, or the file stops inside a packet.
+        cut: Whether the file stops in the middle, or lacks pictures that its index lists.
+        tail: (pts, duration) of what is shown last, a duration of 0 where none is known; None where no time is known.
+        stated_end: When the last frame ends by the header, in seconds; 0 where it is silent or something contradicts it.
         time_base: Seconds in one step of `pts`.
         rate: Frames a second by the header, or `DEFAULT_RATE`.
-        hidden_alpha: Whether there is transparency that the decoder leaves out, as WebM stores it.
     """
 
     stream: av.VideoStream
@@ -261,9 +282,10 @@ class _Scan:
     keys: list[tuple[int, int]]
     bad: list[int]
     cut: bool
+    tail: tuple[int, int] | None
+    stated_end: float
     time_base: float
     rate: float
-    hidden_alpha: bool
 
     @property
     def plannable(self) -> bool:
@@ -281,68 +303,119 @@ class _Scan:
 
 def _scan(source: _Source, container: av.container.InputContainer) -> _Scan:
     """Demux the whole file once without decoding."""
+    if containers.is_heif(containers.head(source.path)) and all(one.frames == 1 for one in container.streams.video):
+        raise source.error(STILL)
     stream = source.video_stream(container)
-    packets, whole, end = _demux(source, container, stream)
+    demuxed = _demux(source, container, stream)
+    packets = demuxed.packets
     if any(packet.has_sidedata("encryption_info") for packet in packets):
         raise source.error("is protected against copying: choose a video that is not.")
     full = [packet for packet in packets if packet.size]
+    if len(full) == 1 and container.format.name in PICTURES:
+        raise source.error(STILL)
     stamped = all(packet.pts is not None for packet in full)
     shown = [packet for packet in full if not packet.is_discard and not packet.is_corrupt]
-    declared = (container.duration or 0) / av.time_base if container.format.name.startswith(DECLARES_DURATION) else 0
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return _Scan(
+    cut = _is_cut(source, container, stream, demuxed)
+    scan = _Scan(
         stream=stream,
         packets=packets,
         count=len(shown),
         pts=sorted(packet.pts for packet in shown) if stamped else [],
         keys=[(packet.pts, i) for i, packet in enumerate(packets) if stamped and packet.size and packet.is_keyframe],
-        bad=[i for i, packet in enumerate(packets) if packet.is_corrupt] + [len(packets)] * (not whole),
-        cut=declared > end + MISSING_END_SECONDS or (container.format.name == "mpegts" and _ends_inside(source.path)),
+        bad=[i for i, packet in enumerate(packets) if packet.is_corrupt] + [len(packets)] * (not demuxed.whole),
+        cut=cut,
+        tail=demuxed.tail,
+        stated_end=0 if cut or not demuxed.whole else _stated_end(container, stream, demuxed),
         time_base=float(stream.time_base),
         rate=rate if RATES[0] <= rate <= RATES[1] else DEFAULT_RATE,
-        hidden_alpha=stream.metadata.get("alpha_mode") == "1",
     )
+    source.check_length(round(_length(scan, scan.pts) if scan.pts else scan.count / scan.rate, 3))
+    return scan
 
 
-def _ends_inside(path: Path) -> bool:
-    """Whether an MPEG-TS stops inside a packet; it may also begin inside one, so its size alone does not tell."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - max(TS_PACKET_BYTES)))
-        tail = file.read()
-    return all(size % length and tail[-length : 1 - length] != TS_MARK for length in TS_PACKET_BYTES)
+@dataclass(frozen=True)
+class _Demuxed:
+    """What the packets say one by one.
+
+    Attributes:
+        packets: Those of the video stream that hold anything, and the empty one that drains the decoder.
+        whole: Whether the file could be read to its end.
+        tail: As in `_Scan`.
+        sound_end: When the other streams end, in seconds.
+    """
+
+    packets: list[av.Packet]
+    whole: bool
+    tail: tuple[int, int] | None
+    sound_end: float
 
 
-def _demux(
-    source: _Source, container: av.container.InputContainer, stream: av.VideoStream
-) -> tuple[list[av.Packet], bool, float]:
-    """Return the stream's packets, whether the file could be read to its end, and where its streams end in seconds."""
+def _demux(source: _Source, container: av.container.InputContainer, stream: av.VideoStream) -> _Demuxed:
+    """Read all packets, of which only those of the video stream are kept."""
     packets: list[av.Packet] = []
     ticks: dict[int, float] = {}  # stream -> seconds; a fraction for every packet would take as long as reading it
-    first, end, held = math.inf, 0.0, 0
+    first, held, sound_end = math.inf, 0, 0.0
+    tail: tuple[int, int] | None = None
+    whole = False
     too_late = time.monotonic() + limits.MAX_SCAN_SECONDS
     try:
         for number, packet in enumerate(container.demux()):
             # One file can name the same bytes many times, so its size does not bound what is held.
             if number >= limits.MAX_PACKETS or held > limits.MAX_UPLOAD_BYTES or time.monotonic() > too_late:
                 raise source.error("has too many parts to read: save it again as a short MP4.")
-            index, pts = packet.stream.index, packet.pts
+            index, pts, size = packet.stream.index, packet.pts, packet.size
             if pts is not None:
                 tick = ticks.get(index) or ticks.setdefault(index, float(packet.time_base))
-                end = max(end, (pts + (packet.duration or 0)) * tick)
             if index != stream.index:
+                if pts is not None:
+                    sound_end = max(sound_end, (pts + (packet.duration or 0)) * tick)
                 continue
-            packets.append(packet)
-            held += packet.size
-            if pts is not None and not packet.is_discard:
+            if size or packet.dts is None:  # else nothing new is shown, and a decoder would take it for the end
+                packets.append(packet)
+                held += size
+            if pts is not None and not packet.is_discard and not packet.is_corrupt:
+                if tail is None or pts >= tail[0]:
+                    tail = pts, packet.duration or 0
                 shown = pts * tick
                 first = min(first, shown)
                 source.check_length(shown - first)
-    except av.FFmpegError:
-        return packets, False, end
+        whole = True
     except IndexError:
-        pass  # PyAV trips over a stream that turned up late, when all has been read
-    return packets, True, end
+        whole = True  # PyAV trips over a stream that turned up late, when all has been read
+    except av.FFmpegError:
+        pass
+    return _Demuxed(packets, whole, tail, sound_end)
+
+
+def _is_cut(source: _Source, container: av.container.InputContainer, stream: av.VideoStream, demuxed: _Demuxed) -> bool:
+    """Whether the end of the file is missing: by its build, never by the length that a header states alone."""
+    name = container.format.name
+    if name.startswith("mov,"):
+        index = stream.index_entries
+        listed = len(index) if len(index) < len(demuxed.packets) else sum(entry.size > 0 for entry in index)
+        if listed > sum(packet.size > 0 for packet in demuxed.packets):
+            return True
+    if name == "flv" and not _stated_end(container, stream, demuxed):
+        return False  # nothing is missing, and to go through its tags would take long
+    return containers.stops_inside(source.path, name)
+
+
+def _stated_end(container: av.container.InputContainer, stream: av.VideoStream, demuxed: _Demuxed) -> float:
+    """When the last frame ends by the header of a whole file, in seconds; 0 where there is no reason to ask it."""
+    if demuxed.tail is None:
+        return 0
+    name, tick = container.format.name, float(stream.time_base)
+    end = sum(demuxed.tail) * tick
+    if stream.duration:
+        stated = ((stream.start_time or 0) + stream.duration) * tick
+    else:
+        stated = (container.duration or 0) / av.time_base
+    if name.startswith("mov,"):  # each of its frames has a length, which only an edit list changes
+        return stated if stated < end or any(packet.is_discard for packet in demuxed.packets) else 0
+    longer = name.startswith(STATES_END) and stated > max(end, demuxed.sound_end + SLACK_SECONDS)
+    # Nothing else bears it out, so it never is the reason to refuse a file.
+    return stated if longer and stated <= limits.MAX_SECONDS else 0
 
 
 class _Pictures:
@@ -399,9 +472,11 @@ class _Pictures:
             return frame.to_ndarray(format="rgb24", height=height, width=width)
         image = frame.to_ndarray(format="rgba", height=height, width=width)
         colour, alpha = image[..., :3], image[..., 3:]
-        if alpha.min() == 255:
+        least = alpha.min()
+        if least == 255:
             return colour
-        self.notes.add(TRANSPARENT)
+        if least < OPAQUE:
+            self.notes.add(TRANSPARENT)
         return (colour * (alpha / np.float32(255)) + (255 - alpha)).round().astype(np.uint8)
 
 
@@ -487,8 +562,6 @@ def _decode_in_order(source: _Source, choose: Callable[[int], Sequence[int]], ma
     for _ in range(MAX_PASSES):
         with source.open() as container:
             scan = _scan(source, container)
-            if not scan.pts:
-                source.check_length(scan.count / scan.rate)
             count = count or max(scan.count, 1)
             pictures = _Pictures(source, choose(count), max_side)
             stamps, failed = _one_pass(source, scan, pictures)
@@ -524,11 +597,13 @@ def _one_pass(source: _Source, scan: _Scan, pictures: _Pictures) -> tuple[list[i
 def _clip(pictures: _Pictures, scan: _Scan, stamps: Sequence[int | None], failed: Sequence[int] = ()) -> Clip:
     """Put the answer together from the pictures and the presentation times of all frames."""
     count = len(stamps)
-    if None not in stamps and _increasing(stamps):
-        times = (np.array(stamps) - stamps[0]) * scan.time_base
+    shown = _in_order(stamps)
+    if shown:
+        times = (np.array(shown) - shown[0]) * scan.time_base
+        duration = _length(scan, shown)
     else:
         times = np.arange(count) / scan.rate
-    fps = (count - 1) / float(times[-1]) if count > 1 else scan.rate
+        duration = count / scan.rate
     warnings = []
     frames = "one frame" if count == 1 else f"{count} frames"
     bad = [*scan.bad, *failed]
@@ -536,16 +611,99 @@ def _clip(pictures: _Pictures, scan: _Scan, stamps: Sequence[int | None], failed
         warnings.append(f"Parts of the file are damaged: what could be decoded is used, {frames}.")
     elif bad or scan.cut:
         warnings.append(f"The end of the file is damaged or missing: what comes before it is used, {frames}.")
-    warnings += [HIDDEN_ALPHA] * scan.hidden_alpha + sorted(pictures.notes)
+    warnings += _left_out(times, duration, pictures.indices)
+    hidden = _hides_transparency(pictures.source, scan, {stamps[index] for index in pictures.indices})
+    warnings += [HIDDEN_ALPHA] * hidden + sorted(pictures.notes)
     return Clip(
         frames=pictures.frames,
         indices=np.array(pictures.indices),
         times=times[pictures.indices],
-        fps=fps,
-        duration=count / fps,
+        fps=count / duration,
+        duration=duration,
         num_frames=count,
         warnings=tuple(warnings),
     )
+
+
+def _in_order(stamps: Sequence[int | None]) -> Sequence[int]:
+    """Return the frames' times in presentation order, or none where they cannot be right.
+
+    AVI has no presentation times: FFmpeg gives some of them to a neighbour.
+    """
+    if None in stamps:
+        return []
+    if _increasing(stamps):
+        return stamps
+    order = np.argsort(stamps, kind="stable")
+    shown = [stamps[i] for i in order]
+    near = np.abs(order - np.arange(len(order))).max() <= MAX_REORDER
+    return shown if near and _increasing(shown) else []
+
+
+def _length(scan: _Scan, shown: Sequence[int]) -> float:
+    """Seconds from the first frame to the end of the last; `shown` are the frames' times in order.
+
+    The last frame lasts until the end that the header states, if there is reason to ask it; else as its packet says; else as
+    long as most frames.
+    """
+    first, last = shown[0] * scan.time_base, shown[-1] * scan.time_base
+    end = sum(scan.tail) * scan.time_base if scan.tail else -math.inf
+    if end < last + SHORTEST:
+        end = last + (float(np.median(np.diff(shown))) * scan.time_base if len(shown) > 1 else 1 / scan.rate)
+    if scan.stated_end > last + SHORTEST and abs(scan.stated_end - end) > SHORTEST:
+        end = scan.stated_end
+    return end - first
+
+
+def _left_out(times: np.ndarray, duration: float, indices: Sequence[int]) -> list[str]:
+    """Say so if the chosen frames leave out most of the video's time.
+
+    Chosen by number, frames stand for equal shares of the time only if they are spread evenly. A stretch in which none of
+    the chosen ones is shown counts if it is longer than `FAR_SHARES` of these shares; together they must be most of the time.
+    """
+    chosen = np.unique(indices)
+    begins = np.append(0, np.append(times, duration)[chosen + 1])
+    stretches = np.append(times[chosen], duration) - begins
+    lost = stretches[stretches > FAR_SHARES * duration / len(indices)].sum()
+    if lost <= duration / 2:
+        return []
+    longest = stretches.argmax()
+    return [LEFT_OUT.format(lost, duration, begins[longest], begins[longest] + stretches[longest])]
+
+
+def _hides_transparency(source: _Source, scan: _Scan, wanted: set[int | None]) -> bool:
+    """Whether a wanted frame has transparent parts in the second stream of WebM, which the decoder leaves aside.
+
+    The header's word is not enough: Chromium writes it for every recording.
+    """
+    context = None
+    left = set(wanted) if scan.stream.codec_context.name in ALPHA_CODECS else set()
+    for packet in scan.packets:
+        if not left:
+            return False
+        if not packet.has_sidedata(BLOCK_ADDITION):
+            continue
+        source.check_time()
+        addition = memoryview(packet.get_sidedata(BLOCK_ADDITION))
+        if addition[:8] != ALPHA_ID:
+            continue
+        if context is None:
+            context = av.CodecContext.create(scan.stream.codec_context.name, "r")
+            context.options = {"max_pixels": str(2 * limits.MAX_FRAME_PIXELS)}
+        opacity = av.Packet(addition[8:])
+        opacity.pts = packet.pts
+        try:
+            frames = context.decode(opacity)
+        except av.FFmpegError:
+            continue
+        for frame in frames:
+            if frame.pts in left:
+                left.discard(frame.pts)
+                plane = frame.planes[0]
+                rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+                if rows.min() < OPAQUE:
+                    return True
+    return False
 
 
 def _increasing(values: Sequence[int]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +16,60 @@ from aia.inspection import Inspection
 from aia.render import COLOUR_MAPS
 
 SCALES = ("absolute", "clip", "block")
-_GATE = re.compile(r"combined|([12]\.)?[CTHW]")
+_GATES = ("combined", *(f"{module}{unit}" for module in ("", "1.", "2.") for unit in "CTHW"))
 _MAX_NAME = 100  # characters of a block's name
 _MAX_NUMBER = 10**6  # beyond any frame or channel
 _NO_GATES = "This network has no AIA, so it has no gates to look at; choose one with AIA, such as CinST or STinC."
+_INDEX = {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}
+SCHEMA: dict[str, Any] = {  # of a view as a JSON object: what `View.from_state` takes, for programs that ask
+    "type": "object",
+    "properties": {
+        "block": {
+            "type": "string",
+            "maxLength": _MAX_NAME,
+            "default": "",
+            "description": "The block, such as features.12; empty for the one that the page shows first.",
+        },
+        "gate": {
+            "type": "string",
+            "enum": list(_GATES),
+            "default": "combined",
+            "description": "combined for the gate that multiplies the block's feature, or one of its units.",
+        },
+        "frame": {**_INDEX, "default": 0, "description": "The frame in the foreground, 0-based."},
+        "channel": {
+            "anyOf": [_INDEX, {"type": "null"}],
+            "default": None,
+            "description": "One channel's own gate, 0-based; null for the mean over channels.",
+        },
+        "scale": {
+            "anyOf": [
+                {"type": "string", "enum": list(SCALES)},
+                {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            ],
+            "default": "absolute",
+            "description": "The values of the first and last colour: 0 and 1, those of the clip or the block, or two numbers.",
+        },
+        "colours": {
+            "type": "string",
+            "enum": list(COLOUR_MAPS),
+            "default": "viridis",
+            "description": "The colour map.",
+        },
+        "opacity": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": 0.5,
+            "description": "Of the map over the frame.",
+        },
+        "cells": {
+            "type": "boolean",
+            "default": False,
+            "description": "Draws each value as a rectangle; else values in between are interpolated.",
+        },
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +103,7 @@ class View:
 
     def __post_init__(self) -> None:
         _require(isinstance(self.block, str) and len(self.block) <= _MAX_NAME, "block", "a block's name")
-        gate = isinstance(self.gate, str) and _GATE.fullmatch(self.gate)
-        _require(gate, "gate", "combined, C, T, H or W, or with a module's number, such as 1.C")
+        _require(self.gate in _GATES, "gate", "combined, C, T, H or W, or with a module's number, such as 1.C")
         _require(_is_index(self.frame), "frame", f"a whole number from 0 to {_MAX_NUMBER}")
         index = self.channel is None or _is_index(self.channel)
         _require(index, "channel", f"a whole number from 0 to {_MAX_NUMBER}, or empty for the mean")

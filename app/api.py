@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 import gradio as gr
 
-from aia import export
-from aia.view import View
+from aia import AIAError, export
+from aia.view import SCHEMA, View
 from app import handlers, models, text, work
+
+LIST = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}  # as text: separated by commas
+CLIP = {"path": "clip.mp4", "url": "clip.mp4", "meta": {"_type": "gradio.FileData"}}  # in the examples of "Use via API"
 
 
 def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
@@ -57,7 +63,11 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
         return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]
 
     def what_if(
-        video: str, model: str = first, mode: str = "mean", blocks: str = "*", units: str = "C,T,H,W"
+        video: str,
+        model: str = first,
+        mode: str = "mean",
+        blocks: list[str] | str = "*",
+        units: list[str] | str = "C,T,H,W",
     ) -> dict[str, Any]:
         """Switches attention gates and says how the prediction moves.
 
@@ -67,12 +77,12 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             video: The video file.
             model: A name from list_models, with gates.
             mode: "mean" (a gate's mean over the clip), "identity" (1) or "shuffle" (other frames' gates).
-            blocks: "*" for all, or names of blocks separated by commas.
-            units: Which of the gates C, T, H, W, separated by commas.
+            blocks: Names of blocks, as a list or separated by commas; "*" for all.
+            units: Which of the gates C, T, H, W, as a list or separated by commas.
         """
         before = work.look(video, model, names)
-        chosen = [unit.strip() for unit in (units or "").split(",")]
-        after = work.look(video, model, names, switches=work.switches_for(before.seen, mode, blocks, chosen))
+        chosen = [unit.strip() for unit in _listed(units).split(",")]
+        after = work.look(video, model, names, switches=work.switches_for(before.seen, mode, _listed(blocks), chosen))
         gains = after.seen.logits - before.seen.logits
         return {
             "before": _answer(before),
@@ -111,7 +121,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             backwards: Plays the clip of side B backwards.
         """
         a = work.look(video, model, names)
-        b = work.look(other_video or video, other_model or model, names, backwards=backwards)
+        b = work.look(other_video or video, other_model or model, names, backwards=_flag("backwards", backwards))
         return {"a": _answer(a), "b": _answer(b), "words": text.compared(a, b)}
 
     def lesson(video: str, model: str = first, block: str = "", unit: str = "") -> dict[str, Any]:
@@ -129,7 +139,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
         return json.loads(work.lesson(video, model, block, unit))
 
     def export_view(
-        video: str, model: str = first, format: str = "figure.png", view: dict[str, Any] | None = None
+        video: str, model: str = first, format: str = "figure.png", view: dict[str, Any] | str | None = None
     ) -> str:
         """Draws one view of the gates as a file: a picture, a figure for a paper, a film, or numbers.
 
@@ -140,9 +150,9 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
         """
         seen = work.look(video, model, names).seen
-        return str(export.export_view(seen, View.from_state(view or {}), format, handlers.export_folder()))
+        return str(export.export_view(seen, _view(view), format, handlers.export_folder()))
 
-    def as_python(video: str, model: str = first, view: dict[str, Any] | None = None) -> str:
+    def as_python(video: str, model: str = first, view: dict[str, Any] | str | None = None) -> str:
         """Writes a short Python program that makes one view of the gates again with the library.
 
         Args:
@@ -151,20 +161,27 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
         """
         side = work.look(video, model, names)
-        return handlers.program(side, View.from_state(view or {}).checked(side.seen))
+        return handlers.program(side, _view(view).checked(side.seen))
 
     with gr.Column(visible=False):
-        video, other_video = gr.Video(label="video"), gr.Video(label="other_video")
-        model, other_model = gr.Textbox(first, label="model"), gr.Textbox("", label="other_model")
-        block, unit = gr.Textbox("", label="block"), gr.Textbox("", label="unit")
-        mode, blocks = gr.Textbox("mean", label="mode"), gr.Textbox("*", label="blocks")
-        units, backwards = gr.Textbox("C,T,H,W", label="units"), gr.Checkbox(False, label="backwards")
-        format, view = gr.Textbox("figure.png", label="format"), gr.JSON(label="view")
-        answer, said = gr.JSON(label="answer"), gr.Textbox(label="program")
-        summary, npz, mp4 = gr.JSON(label="summary"), gr.File(label="gates_npz"), gr.File(label="overlay_mp4")
-        file = gr.File(label="file")
+        video, other_video = (_told(gr.Video(label=label), example=CLIP) for label in ("video", "other_video"))
+        model = _told(gr.Textbox(first, label="model"), {"type": "string", "default": first}, first)
+        other_model, block, unit = (
+            _told(gr.Textbox("", label=label), {"type": "string", "default": ""}, "")
+            for label in ("other_model", "block", "unit")
+        )
+        mode = _chosen("mode", [mode for _, mode in text.MODES], "mean")
+        format = _chosen("format", list(export.FORMATS), "figure.png")
+        blocks = _told(gr.JSON(["*"], label="blocks"), LIST | {"default": ["*"]}, ["*"])
+        units = _told(gr.JSON([*"CTHW"], label="units"), LIST | {"default": [*"CTHW"]}, ["C", "T"])
+        backwards = _told(gr.Checkbox(False, label="backwards"), {"type": "boolean", "default": False}, True)
+        view = _told(gr.JSON(label="view"), SCHEMA, {"gate": "T", "frame": 3, "scale": "clip"})
+        listed = _told(gr.JSON(label="models"), {"type": "array", "items": {"type": "object"}})
+        answer, summary = (_told(gr.JSON(label=label), {"type": "object"}) for label in ("answer", "summary"))
+        said, file = gr.Textbox(label="program"), gr.File(label="file")
+        npz, mp4 = gr.File(label="gates_npz"), gr.File(label="overlay_mp4")
         for function, inputs, outputs in (
-            (list_models, [], answer),
+            (list_models, [], listed),
             (classify, [video, model], answer),
             (inspect, [video, model, block], [summary, npz, mp4]),
             (what_if, [video, model, mode, blocks, units], answer),
@@ -175,13 +192,71 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             (as_python, [video, model, view], said),
         ):
             gr.Button().click(
-                function,
+                _with_defaults(function),
                 inputs,
                 outputs,
                 api_name=function.__name__,
-                api_description=_summary(function),
+                api_description=_summary(function) + (f" {text.CLIP_OF_A_TOOL}" if inputs else ""),
                 **(queue if inputs else {}),
             )
+
+
+def _told(component: gr.components.Component, schema: dict[str, Any] | None = None, example: Any = None) -> Any:
+    """The component, with what programs and tools are told of its value: a JSON Schema, and an example.
+
+    Set here, since Gradio writes a .pyi file beside every class of a component.
+    """
+    if schema:
+        vars(component)["api_info"] = lambda: schema
+    vars(component)["example_payload"] = lambda: example
+    return component
+
+
+def _chosen(label: str, names: Sequence[str], first: str) -> gr.Textbox:
+    """One of some names; another gets a sentence of our own, a menu's would be Gradio's."""
+    return _told(gr.Textbox(first, label=label), {"type": "string", "enum": list(names), "default": first}, first)
+
+
+def _with_defaults(function: Callable) -> Callable:
+    """The function with its defaults in the place of null, which some clients send for whatever is left out."""
+    given = inspect.signature(function).parameters.values()
+    defaults = [None if parameter.default is parameter.empty else parameter.default for parameter in given]
+
+    @wraps(function)
+    def filled(*values: Any) -> Any:
+        return function(*(one if value is None else value for value, one in zip(values, defaults, strict=True)))
+
+    return filled
+
+
+def _listed(names: Any) -> str:
+    """Names separated by commas, as they came or as a list."""
+    return ",".join(map(str, names)) if isinstance(names, list) else str(names)
+
+
+def _flag(name: str, value: Any) -> bool:
+    """True or false, which some clients send as text.
+
+    Raises:
+        AIAError: Neither.
+    """
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    if not isinstance(value, bool):
+        raise AIAError(text.NOT_A_FLAG.format(name=name))
+    return value
+
+
+def _view(value: Any) -> View:
+    """A view that was sent as an object, as text that holds one, or not at all.
+
+    Raises:
+        AIAError: It is none.
+    """
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):  # the view then says what it should be
+            value = json.loads(value or "{}")
+    return View.from_state({} if value is None else value)
 
 
 def _summary(function: Callable) -> str:

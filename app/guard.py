@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import re
 import shutil
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 from anyio.to_thread import run_sync
@@ -35,6 +37,10 @@ OPEN = re.compile(
 )
 # A POST there asks for work; directly, past the queue, only for the little that the page does without it.
 ASKS = re.compile(rf"{API}(queue/join|(call/(v2/)?|(?P<direct>run/))(?P<name>[^/]*)/?)")
+TOOLS = re.compile(rf"{API}mcp(/http)?/?")
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+OPENED = re.compile(r"https?://[\w.:\[\]-]+")  # the start of a page's address
+ANSWER = re.compile(rf"{API}call/(v2/)?[^/]*/(?P<event>[^/]*)/?")  # a GET there fetches one
 SESSION = re.compile(r"[\w-]{1,64}")
 MULTIPART_BYTES = 2**16  # of an upload, around the file
 MAX_QUERY_BYTES = 4096
@@ -54,6 +60,9 @@ class Guard:
         """Answers a request, or hands it on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        scope, path = rooted(scope)
+        if path.rstrip("/") == API + "info":
+            scope = described(scope)
         started = False
 
         async def answer(message: Message) -> None:
@@ -64,28 +73,32 @@ class Guard:
             await send(message)
 
         try:
-            receive = await self.checked(scope, receive)
+            receive = await self.checked(scope, receive, path)
             await self.app(scope, receive, answer)
         except Exception as error:
             if not started:
-                status, sentence = _said(error, scope["path"])
+                status, sentence = _said(error, path)
                 await JSONResponse({"detail": sentence}, status)(scope, receive, answer)
             else:  # of a stream the end is all that can still be said
                 log.info("a stream ended early: %.200r", error)
                 await send({"type": "http.response.body", "body": b""})
 
-    async def checked(self, scope: Scope, receive: Receive) -> Receive:
+    async def checked(self, scope: Scope, receive: Receive, path: str) -> Receive:
         """Where the body of a request that may pass is to be read from.
 
         Raises:
             HTTPException: It may not pass.
         """
-        path, headers = scope["path"], Headers(scope=scope)
+        headers = Headers(scope=scope)
         if not OPEN.fullmatch(path):
             raise HTTPException(404, "Not Found")
+        if TOOLS.fullmatch(path) and scope["method"] == "GET" and "text/event-stream" not in headers.get("accept", ""):
+            raise HTTPException(406, text.FOR_TOOLS)  # Gradio's page there would guess its own address from the headers
         if len(scope["query_string"]) > MAX_QUERY_BYTES:
             raise HTTPException(414, text.TOO_LONG)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
+            if answer := ANSWER.fullmatch(path):
+                self.check_answer(answer["event"], scope["app"].get_blocks()._queue)
             return receive
         if path == API + "upload":
             await self.make_room(Path(scope["app"].uploaded_file_dir), scope["app"].get_blocks())
@@ -118,6 +131,17 @@ class Guard:
             raise HTTPException(404, text.NO_ENDPOINT)
         if session is not None and not (isinstance(session, str) and SESSION.fullmatch(session)):
             raise HTTPException(400, text.BAD_INPUT)
+
+    @staticmethod
+    def check_answer(event: str, queue: gr.queueing.Queue) -> None:
+        """Refuses to fetch an answer that is not there, or no longer.
+
+        Raises:
+            HTTPException: The sentence that says so.
+        """
+        waiting = (queue.event_ids_to_events, *queue.pending_event_ids_session.values())
+        if not any(event in some for some in waiting):
+            raise HTTPException(404, text.ANSWER_GONE)
 
     async def check_queue(self, queue: gr.queueing.Queue) -> None:
         """Drops what nobody came to fetch: Gradio keeps the results of two thousand visitors, some MB each.
@@ -158,6 +182,49 @@ class Guard:
             await run_sync(sweep, folder, kept)
         if shutil.disk_usage(folder).free < 2 * MAX_UPLOAD_BYTES:
             raise HTTPException(507, text.NO_DISK)
+
+
+def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a request speaks of a proxy, of another site, or calls this machine by a name that another site may own.
+
+    This may only take a permission away: a request that says nothing of the kind proves nothing.
+    """
+    host = headers.get("host", "")
+    try:
+        name, origin = urlsplit(f"//{host}").hostname or "", urlsplit(headers.get("origin", f"//{host}")).netloc
+        if name != "localhost":
+            ipaddress.ip_address(name)  # another site's name can lead here, a number cannot
+    except ValueError:
+        return True
+    fetched = headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+    return origin != host or not fetched or any(header in headers for header in FORWARDED)
+
+
+def rooted(scope: Scope) -> tuple[Scope, str]:
+    """A request with the path of GRADIO_ROOT_PATH in front, which a proxy may have taken off, and its path without.
+
+    A router strips that path again wherever it is; what is mounted on the router (MCP) looks for it in front.
+    """
+    root = urlsplit(scope.get("root_path", "")).path.rstrip("/")
+    path = scope["path"]
+    if path.startswith(f"{root}/"):
+        path = path.removeprefix(root)
+    return {**scope, "root_path": root, "path": root + path}, path
+
+
+def described(scope: Scope) -> Scope:
+    """A request for the endpoints' descriptions, whose programs hold the page's whole address, answered for itself alone.
+
+    Gradio keeps what it answers without `page`, with the address of whoever asked first: any visitor could choose everybody's.
+    A browser says where it has opened the page, while a proxy may pass on a host without the port, or no https.
+    """
+    scope = {**scope, "query_string": scope["query_string"] + b"&page="}
+    opened = OPENED.match(Headers(scope=scope).get("referer", ""))
+    if opened:
+        said = (b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server")
+        kept = [(name, value) for name, value in scope["headers"] if name not in said]
+        scope["headers"] = [*kept, (b"x-gradio-server", opened[0].encode())]  # Gradio's own header for this
+    return scope
 
 
 def sweep(folder: Path, kept: Container[Path]) -> None:

@@ -47,6 +47,16 @@ def sentence(error: Exception) -> str:
     return text.CRASH.format(id=number)
 
 
+def _problem(said: str) -> Shown:
+    """A sentence above the result, which stays."""
+    return {"problem": gr.update(value=views.error(said), visible=True)}
+
+
+def gone() -> Shown:
+    """The server has no result, though the page may show one: it was deleted, or the server was started again."""
+    return _problem(text.RESULT_GONE)
+
+
 def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
     """An error becomes a sentence above the result, which stays."""
 
@@ -55,7 +65,7 @@ def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
         try:
             return {"problem": NOTHING_SAID} | handler(*args, **kwargs)
         except Exception as error:
-            return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
+            return _problem(sentence(error))
 
     return safe
 
@@ -65,23 +75,30 @@ def show(video: str | None, model: str, offered: Sequence[str], step: work.Step,
     try:
         return {"problem": NOTHING_SAID} | _shown(work.look(video, model, offered, step=step))
     except Exception as error:
-        said = sentence(error) + (text.KEPT if kept else "")
-        return {"problem": gr.update(value=views.error(said), visible=True)}
+        said = _problem(sentence(error) + (text.KEPT if kept else ""))
+        return said | {"video": None} if isinstance(error, work.Gone) else said  # the box asks for a clip again
 
 
-def choose(model: str, offered: list[str], free: bool) -> Shown:
-    """What a model knows, once it lies on this machine; `free`: this visitor may bring in one that is not offered yet.
+def choose(model: str, offered: Sequence[str], own: list[str], refusal: str) -> Shown:
+    """What a model knows, once it is on this machine.
+
+    Args:
+        model: Any name.
+        offered: What the page offers to everybody.
+        own: What this visitor has brought in; a new name is added.
+        refusal: What a new name is answered with; "" where this visitor may bring it in.
 
     Raises:
         AIAError: It cannot be had. Then the result before stays as it is.
     """
-    if model not in offered and not (free and isinstance(model, str)):
-        raise aia.AIAError(text.UNKNOWN_MODEL.format(name=str(model)[:100]))
+    if model not in (*offered, *own) and (refusal or not isinstance(model, str)):
+        raise aia.AIAError((refusal or text.UNKNOWN_MODEL).format(name=str(model)[:100]))
     models.bring(model)
-    known = text.knows(models.get(model).config.labels)
-    if model not in offered:
-        offered.append(model)
-    return {"known": views.quiet(known), "other_model": gr.update(choices=models.choices(offered))}
+    labels = models.get(model).config.labels
+    if model not in (*offered, *own):
+        own.append(model)
+    choices = models.choices([*offered, *own])
+    return {"known": views.quiet(text.knows(labels)), "other_model": gr.update(choices=choices), "own": own}
 
 
 def welcome(query: dict[str, str], offered: Sequence[str]) -> Shown:
@@ -101,7 +118,7 @@ def arrive(query: dict[str, str], offered: Sequence[str]) -> Shown:
         side = answers.of_example(example, model)
         return _shown(side) | {"header": views.header(text.device_words(side.seen.device))}
     except Exception as error:
-        return {"problem": gr.update(value=views.error(sentence(error)), visible=True)}
+        return _problem(sentence(error))
 
 
 def _asked(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
@@ -142,19 +159,19 @@ def _kept(side: Side | None) -> Side:
     """A result that is asked about again.
 
     Raises:
-        AIAError: It, or its clip, has been deleted meanwhile.
+        AIAError: It has been deleted meanwhile.
     """
-    if side is None or not Path(side.video).is_file():
-        raise aia.AIAError(text.EXPIRED)
+    if side is None:
+        raise aia.AIAError(text.RESULT_GONE)
     return side
 
 
 @_or_problem
-def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], offered, step: work.Step) -> Shown:
+def what_if(side: Side | None, mode: str, where: str, units: Sequence[str], step: work.Step) -> Shown:
     """The same clip with gates switched."""
     side = _kept(side)
     switches = work.switches_for(side.seen, mode, where, units)
-    other = work.look(side.video, side.model, offered, backwards=side.backwards, switches=switches, step=step)
+    other = work.look(side.video, side.model, [side.model], backwards=side.backwards, switches=switches, step=step)
     return {
         "other": other,
         "viewer": gr.update(other=viewer.value(*work.answer(other))),
@@ -170,25 +187,24 @@ def drop() -> Shown:
 
 
 @_or_problem
-def rank(side: Side | None, mode: str, offered) -> Shown:
+def rank(side: Side | None, mode: str) -> Shown:
     """Which block's gates matter most for this prediction."""
     side = _kept(side)
-    return {"ranking": views.ranking(work.rank(side.video, side.model, offered, mode, backwards=side.backwards))}
+    return {"ranking": views.ranking(work.rank(side.video, side.model, [side.model], mode, backwards=side.backwards))}
 
 
 @_or_problem
 def compare(side: Side | None, model: str, which: str, video: str | None, offered, step: work.Step) -> Shown:
     """Another model or another clip beside the result."""
     side = _kept(side)
-    if which == text.ANOTHER_CLIP and not video:
+    another = which == text.ANOTHER_CLIP
+    if another and not video:
         raise aia.AIAError(text.NO_OTHER_VIDEO)
-    other = work.look(
-        video if which == text.ANOTHER_CLIP else side.video,
-        model,
-        offered,
-        backwards=which == text.BACKWARDS,
-        step=step,
-    )
+    try:
+        backwards = which == text.BACKWARDS
+        other = work.look(video if another else side.video, model, offered, backwards=backwards, step=step)
+    except work.Gone as error:
+        return _problem(sentence(error)) | ({"other_video": None} if another else {})
     return {
         "other": other,
         "viewer": gr.update(other=viewer.value(*work.answer(other))),
@@ -218,7 +234,7 @@ def make_file(shown: Side | None, other: Side | None, letter: str, state: Any, f
 def python(shown: Side | None, other: Side | None, letter: str, state: Any) -> Shown:
     """A program that makes the view again."""
     side, view = _view_of_side(shown, other, letter, state)
-    return {"python": gr.update(value=program(_kept(side), view), visible=True)}
+    return {"python": gr.update(value=program(side, view), visible=True)}
 
 
 def _view_of_side(shown: Side | None, other: Side | None, letter: str, state: Any) -> tuple[Side, View]:
@@ -227,9 +243,9 @@ def _view_of_side(shown: Side | None, other: Side | None, letter: str, state: An
     Raises:
         AIAError: There is no such side.
     """
-    side = shown if letter == "A" else other
+    side = _kept(shown) if letter == "A" or shown is None else other
     if side is None:
-        raise aia.AIAError(text.EXPIRED if letter == "A" else text.NO_SIDE_B)
+        raise aia.AIAError(text.NO_SIDE_B)
     sides = [one.seen for one in (shown, other) if one]
     view, longest = View.from_state(state or {}), max(len(seen.clip.frames) for seen in sides)
     view = replace(view, frame=int((view.frame + 0.5) * len(side.seen.clip.frames) / longest)).fitted(side.seen)

@@ -6,13 +6,12 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Semaphore, Thread
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import aia
 from aia import decoder, hub, limits
@@ -21,7 +20,6 @@ from app import text, visitor
 
 WARM_UP_CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 log = logging.getLogger(__name__)
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RETRY_SECONDS = 30  # until a download that failed is tried again: a page that asks at once would only ask the same
 _loading, _asking = Lock(), Lock()
 _downloads = Semaphore(2)  # at a time; what else is asked for has to wait
@@ -39,21 +37,6 @@ def offered(extra: Sequence[str] = ()) -> list[str]:
     from_environment = [name for name in re.split(r"[,\s]+", os.environ.get("AIA_MODELS", "")) if name]
     shipped = sorted(aia.available_models(), key=_rank)
     return list(dict.fromkeys([*extra, *shipped, *from_environment]))
-
-
-def any_may_be_named(host: str | None) -> bool:
-    """Whether visitors may type any folder or repository: only a page that serves this machine alone lets them.
-
-    Args:
-        host: The address to listen on; None for Gradio's default.
-    """
-    host = host or os.environ.get("GRADIO_SERVER_NAME") or LOOPBACK[0]
-    return host in LOOPBACK and not os.environ.get("SPACE_ID")
-
-
-def from_here(headers: Mapping[str, str]) -> bool:
-    """Whether a request was made to this machine by its own name, and not through a proxy or another site's address."""
-    return urlsplit(f"//{headers.get('host', '')}").hostname in LOOPBACK and "x-forwarded-for" not in headers
 
 
 def _rank(name: str) -> tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from starlette.middleware import Middleware
 
 from aia import export, limits
 from app import answers, api, handlers, learn, models, text, viewer, views, work
-from app.guard import Guard
+from app.clip_box import ClipBox
+from app.english import English
+from app.guard import Guard, is_from_elsewhere
 from app.page import Page
 
 STYLE = Path(__file__).with_name("style.css")
-CLIP_HEIGHT = 370  # pixels; fixed, so that nothing jumps when the clip appears
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
 DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # who waits for the Hub waits apart
@@ -36,18 +38,49 @@ THEME = gr.themes.Base(
 )
 TO_RESULT = """() => {
     const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    if (innerWidth < 720) shown.scrollIntoView({behavior: "smooth"});
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    if (innerWidth < 720) shown.scrollIntoView({behavior});
 }"""
 AFTER_RESULT = """() => {
     const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior: "smooth"});
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior});
     const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
     const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
     if (again) document.querySelector(again).click();  // what the tab showed was the old clip's
 }"""
-CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close')) props.value = ''; });"
+# Gradio's front end corrects the server's idea of the page's address for its requests, its video player takes it as it is.
+ROOT = """() => {
+    const root = new URL(gradio_config.root || "/", location.href);
+    if (root.hostname === location.hostname) gradio_config.root = location.origin + root.pathname.replace(/\\/$/, "");
+}"""
+OF_PROBLEM = """
+element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
+const bring = () => { if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({block: "nearest"}); };
+bring();  // who pressed a button below sees it
+watch("value", bring);
+"""
+ON_LOAD = """() => {
+    document.addEventListener("click", async (event) => {  // a file of an hour ago is made again, or a sentence says why not
+        const link = event.target.closest("#file a[download]");
+        const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
+        if (!there) document.querySelector("#make").click();
+    });
+    const toasts = document.querySelector(".toast-wrap");
+    const upload = () => {  // of one that failed for want of a server Gradio tells only that, and the browser's words
+        for (const said of toasts.querySelectorAll("[data-testid=toast-text]"))
+            if (said.textContent.startsWith("Connection errored out")) said.textContent = NO_SERVER;
+    };
+    if (toasts) new MutationObserver(upload).observe(toasts, {childList: true, subtree: true});
+}""".replace("NO_SERVER", json.dumps(text.NO_SERVER))
 # The last input is what the viewer shows, which only the browser knows.
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
+
+# Its last input is whether the browser shows a result and no sentence: only then is there something new to be told.
+WHETHER_SHOWN = """(...inputs) => {
+    const shows = document.querySelector(".viewer")?.viewer?.answers.some((answer) => !answer.prepared);
+    return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
+}"""
 
 
 def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
@@ -55,7 +88,7 @@ def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
-        free: Whether a visitor may type the name of any other; see `models.any_may_be_named`.
+        free: Whether a visitor may type the name of any other, for whoever visits: `--allow-any-model`.
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
@@ -77,13 +110,14 @@ def _layout(names: list[str], free: bool) -> dict[str, gr.components.Component]:
         "header": gr.HTML(views.header()),
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "other": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
+        "own": gr.State([], time_to_live=limits.DELETE_AFTER_SECONDS),  # models that this visitor has brought in
         "view": gr.JSON(visible=False),
     }
     with gr.Row():
         with gr.Column(scale=4, min_width=320, elem_classes="controls"):
             parts |= _controls(names, first, free)
         with gr.Column(scale=9, min_width=320):
-            parts["problem"] = gr.HTML(visible=False, js_on_load=CLOSE, elem_id="problem")
+            parts["problem"] = gr.HTML(visible=False, js_on_load=OF_PROBLEM, elem_id="problem")
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
             with gr.Tabs():
                 with gr.Tab(text.TABS["look"], elem_id="tab-look"):
@@ -104,7 +138,7 @@ def _layout(names: list[str], free: bool) -> dict[str, gr.components.Component]:
 
 
 def _controls(names: list[str], first: str | None, free: bool) -> dict[str, gr.components.Component]:
-    video = gr.Video(label=text.UPLOAD, sources=["upload", "webcam"], height=CLIP_HEIGHT, elem_id="clip")
+    video = ClipBox(label=text.UPLOAD, elem_id="clip")
     examples = _examples(video, text.EXAMPLES)
     label = text.ANY_MODEL if free else text.MODEL
     model = gr.Dropdown(models.choices(names), value=first, label=label, elem_id="model", allow_custom_value=free)
@@ -114,7 +148,7 @@ def _controls(names: list[str], first: str | None, free: bool) -> dict[str, gr.c
     return {"video": video, "examples": examples, "model": model, "known": known, "run": run}
 
 
-def _examples(video: gr.Video, label: str) -> gr.Examples:
+def _examples(video: ClipBox, label: str) -> gr.Examples:
     files = [[str(work.EXAMPLES_FOLDER / f"{name}.mp4")] for name in work.EXAMPLES]
     return gr.Examples(files, video, label=label, example_labels=list(work.EXAMPLES.values()), examples_per_page=12)
 
@@ -148,7 +182,7 @@ def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Com
             min_width=240,
         )
     with gr.Column(visible=False) as another:
-        video = gr.Video(label=text.OTHER_VIDEO, sources=["upload"], height=240, elem_id="other-clip")
+        video = ClipBox(label=text.OTHER_VIDEO, elem_id="other-clip")
         _examples(video, text.EXAMPLES)
     compare = gr.Button(text.RUN_COMPARE, variant="primary", elem_id="run-compare")
     found = {"other_model": model, "which": which, "another": another, "other_video": video, "compare": compare}
@@ -177,16 +211,19 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     def update(found: handlers.Shown) -> dict:
         return {parts[name]: value for name, value in found.items()}
 
-    def show(video, model, shown, progress=gr.Progress()):  # noqa: B008  gradio's way
-        return update(handlers.show(video, model, names, _told(progress), kept=shown is not None))
+    def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
+        return update(handlers.show(video, model, [*names, *own], _told(progress), kept=shown is not None))
 
-    def show_other_model(video, model, shown, progress=gr.Progress()):  # noqa: B008
+    def show_other_model(video, model, shown, own, told, progress=gr.Progress()):  # noqa: B008
         video = video or (shown and shown.video)  # the result stays when its clip is taken out of the box
-        return show(video, model, shown, progress) if video else {parts["problem"]: gr.skip()}
+        if video:
+            return show(video, model, shown, own, progress)
+        return update(handlers.gone()) if told else {parts["problem"]: gr.skip()}
 
-    def choose(model, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+    def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         progress(0, desc=text.STEP_MODEL)
-        return update(handlers.choose(model, names, free and models.from_here(request.headers)))
+        refusal = text.NOT_FROM_HERE if is_from_elsewhere(request.headers) else ""
+        return update(handlers.choose(model, names, own, refusal if free else text.UNKNOWN_MODEL))
 
     def welcome(request: gr.Request):
         return update(handlers.welcome(dict(request.query_params), names))
@@ -195,25 +232,25 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
         return update(handlers.arrive(dict(request.query_params), names))
 
     def what_if(shown, mode, where, units, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.what_if(shown, mode, where, units, names, _told(progress)))
+        return update(handlers.what_if(shown, mode, where, units, _told(progress)))
 
     def rank(shown, mode):
-        return update(handlers.rank(shown, mode, names))
+        return update(handlers.rank(shown, mode))
 
-    def rank_once(shown, mode, ranking):
+    def rank_once(shown, mode, ranking, told):
         if shown and not shown.seen.blocks:
             return {parts["ranking"]: views.quiet(text.NOTHING_TO_SWITCH)}
-        return rank(shown, mode) if shown and not ranking else {parts["problem"]: gr.skip()}
+        return rank(shown, mode) if (shown or told) and not ranking else {parts["problem"]: gr.skip()}
 
-    def compare(shown, model, which, video, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.compare(shown, model, which, video, names, _told(progress)))
+    def compare(shown, model, which, video, own, progress=gr.Progress()):  # noqa: B008
+        return update(handlers.compare(shown, model, which, video, [*names, *own], _told(progress)))
 
     def lesson(shown, event: gr.EventData):
         chosen = event._data if isinstance(event._data, dict) else {}
         return update(handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
 
-    def first_lesson(shown):
-        return update(handlers.lesson(shown, "", "")) if shown else {parts["problem"]: gr.skip()}
+    def first_lesson(shown, told):
+        return update(handlers.lesson(shown, "", "")) if shown or told else {parts["problem"]: gr.skip()}
 
     def make_file(shown, other, side, format, view):
         return update(handlers.make_file(shown, other, side, view, format))
@@ -225,36 +262,51 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], free: bool) -> None:
     private = {"api_visibility": "private"}
     heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # whoever chooses quickly gets the last choice
     video, model, shown, problem, other = (parts[name] for name in ("video", "model", "shown", "problem", "other"))
+    own = parts["own"]
     on_summary = {"show_progress_on": [parts["summary"]]}
-    for event in (video.upload, video.stop_recording, parts["run"].click, parts["examples"].load_input_event.then):
+    for event in (video.upload, parts["run"].click, parts["examples"].load_input_event.then):
         event(None, js=TO_RESULT)
-        event(show, [video, model, shown], result, **on_summary, **heavy).then(None, js=AFTER_RESULT)
-    chosen = [parts["known"], parts["other_model"]]
-    ready = model.input(choose, model, chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple")
-    again = ready.success(show_other_model, [video, model, shown], result, **on_summary, **heavy)
+        event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    chosen = [parts["known"], parts["other_model"], own]
+    ready = model.input(
+        choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
+    )
+    by_model = {"inputs": [video, model, shown, own, parts["view"]], "outputs": [*result, video], "js": WHETHER_SHOWN}
+    again = ready.success(show_other_model, **by_model, **on_summary, **heavy)
     again.then(None, js=AFTER_RESULT)
+    page.load(None, js=ROOT)
+    page.load(None, js=ON_LOAD)
     if names:
         first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
-        page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
-        page.load(arrive, None, [*result, parts["header"]], show_progress="hidden", **heavy).then(None, js=AFTER_RESULT)
+        # One after the other: what is prepared would take the place of the whole answer.
+        prepared = page.load(welcome, None, first, show_progress="hidden", queue=False, **private)
+        whole = prepared.then(arrive, None, [*result, parts["header"]], show_progress="hidden", **heavy)
+        whole.then(None, js=AFTER_RESULT)
 
     viewer_, changed, compared = parts["viewer"], parts["what_if"], parts["compared"]
     side_b = [problem, other, viewer_, changed, compared]
     settings = [shown, parts["mode"], parts["where"], parts["units"]]
     parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
-    compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"]]
-    parts["compare"].click(compare, compare_with, side_b, show_progress_on=[compared], **heavy)
+    compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"], own]
+    parts["compare"].click(compare, compare_with, [*side_b, parts["other_video"]], show_progress_on=[compared], **heavy)
     made = [parts[name] for name in ("file", "python", "side")]
     viewer_.clear(lambda: update(handlers.drop()), None, [*side_b[1:], *made], **private)
     ranking = parts["ranking"]
     ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
     parts["rank"].click(rank, [shown, parts["mode"]], **ranked)
-    gr.on([parts["what_if_tab"].select, parts["rerank"].click], rank_once, [shown, parts["mode"], ranking], **ranked)
+    tab = {"js": WHETHER_SHOWN, **heavy}
+    gr.on(
+        [parts["what_if_tab"].select, parts["rerank"].click],
+        rank_once,
+        [shown, parts["mode"], ranking, parts["view"]],
+        **{**ranked, **tab},
+    )
     parts["which"].change(
         lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **private
     )
-    gr.on([parts["learn_tab"].select, parts["relearn"].click], first_lesson, shown, [problem, parts["lesson"]], **heavy)
-    parts["lesson"].select(lesson, shown, [problem, parts["lesson"]], show_progress="hidden", **heavy)
+    taught = [problem, parts["lesson"]]
+    gr.on([parts["learn_tab"].select, parts["relearn"].click], first_lesson, [shown, parts["view"]], taught, **tab)
+    parts["lesson"].select(lesson, shown, taught, show_progress="hidden", **heavy)
     seen = [shown, other, parts["side"]]
     take = {"js": WITH_VIEW, **private}
     parts["make"].click(make_file, [*seen, parts["format"], parts["view"]], [problem, parts["file"]], **take)
@@ -271,7 +323,7 @@ def launch_options() -> dict:
         "theme": THEME,
         "css_paths": STYLE,
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences still show; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,
@@ -280,10 +332,16 @@ def launch_options() -> dict:
         "state_session_capacity": limits.SESSIONS,
         "enable_monitoring": False,
         "mcp_server": True,
+        "root_path": _root_path(),
     }
 
 
+def _root_path() -> str:
+    """GRADIO_ROOT_PATH, a path or a whole address; of a path Gradio needs the first slash, and not the last one."""
+    root = os.environ.get("GRADIO_ROOT_PATH", "").strip("/")
+    return root if not root or root.startswith(("http://", "https://")) else f"/{root}"
+
+
 def _privacy_words() -> str:
-    minutes = max(1, limits.DELETE_AFTER_SECONDS // 60)
-    after = "an hour" if minutes == 60 else f"{minutes} minutes"
-    return text.PRIVACY.format(after=after, seconds=limits.MAX_SECONDS, megabytes=limits.MAX_UPLOAD_BYTES >> 20)
+    megabytes = limits.MAX_UPLOAD_BYTES >> 20
+    return text.PRIVACY.format(time=text.KEPT_FOR, seconds=limits.MAX_SECONDS, megabytes=megabytes)

@@ -5,36 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aia import limits
 from aia.inspection import FLAT_SPREAD
 from aia.training.paths import NO_GESTURE
+from aia.video import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.whatif import Ranking
     from app.work import Side
 
+
+def how_long(seconds: int) -> str:
+    """A time in words."""
+    if seconds < 60:
+        return f"{seconds} seconds"
+    return {1: "a minute", 60: "an hour"}.get(seconds // 60, f"{seconds // 60} minutes")
+
+
+KEPT_FOR = how_long(limits.DELETE_AFTER_SECONDS)
 TITLE = "AIA Studio"
 TAGLINE = "See what attention lets through in a video network."
 INTRO = (
     "Attention in Attention puts tiny gates into every block of a video classifier. Give it a short clip: you get the "
     "label, and where, when and in which channels the gates opened."
 )
-UPLOAD = "Clip: drop or record your own"
+UPLOAD = "Your clip"
 EXAMPLES = "Or try an example (drawn by this project)"
 MODEL, ANY_MODEL = "Model", "Model, or a folder or user/repo of your own"
 RUN = "Show the gates"
 PRIVACY = (
-    "Your clip is read on this server, shown to nobody else and deleted about {after} later. "
+    "Your clip is read on this server, shown to nobody else and deleted about {time} later. "
     "It may have up to {seconds} s and {megabytes} MB."
 )
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
 UNKNOWN_MODEL = "There is no model {name!r} on this page; take one of its menu, as list_models names them to programs."
+NOT_FROM_HERE = (
+    "There is no model {name!r} on this page. Models that are not in the menu can be named only where the page is opened "
+    "directly, at localhost or a numeric address, without a proxy."
+)
+NOT_ON_A_SPACE = (
+    "--allow-any-model is not for a Space, which anybody can visit; offer models with the variable AIA_MODELS."
+)
+ANY_MODEL_IS_ALLOWED = (
+    "--allow-any-model: everybody who can reach this page may load any model folder that this user can read and any Hub "
+    "repository that HF_TOKEN opens."
+)
 BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of the page says what each endpoint takes."
+NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
+FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
+NO_SERVER = "The server does not answer: wait a moment, then upload your clip again."
+ANSWER_GONE = "There is no such answer, or no longer: an answer is fetched once, within minutes; ask for it again."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
+)
+CLIP_OF_A_TOOL = (
+    "A tool (MCP) names a clip by this page's own address, /gradio_api/file= and the path that a post to /gradio_api/upload "
+    "returned."
 )
 TOO_LONG = "This request is too large; send clips to /gradio_api/upload."
 TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
@@ -49,10 +79,16 @@ CRASH = "Something went wrong on our side (report number {id}); your clip is fin
 CLOSE = "Close"
 OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."
 OF_MODEL, OF_EXAMPLE = "the model {name!r}", "the example {name!r}"
-CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; give your clip once more."
+CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; upload your clip again."
 KEPT = " Below you still see the result before."
 NO_BLOCK = "This model has no block {name!r}; its blocks are {names}."
-EXPIRED = "There is no result to work with, or it has expired: choose a clip and press “Show the gates”."
+CLIP_GONE = (
+    f"Your clip is no longer on the server: it is kept for {KEPT_FOR} at most. Upload it again, or choose an example."
+)
+RESULT_GONE = (
+    f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. Press “Show the gates”, "
+    "upload your clip again or choose an example."
+)
 TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Take away"}
 WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
 UNITS = "Which gates"
@@ -145,6 +181,36 @@ VIEWER = {  # what the viewer says by itself
     "copied_without": "Copied, without your clip",
     "drop": "Take side B away",
     "copy_yourself": "Copy this address:",
+}
+RECORD_SECONDS = 3
+CLIP_BOX = {  # what the box of a clip says by itself
+    "drop": "Upload a video, drop one here, or record a gesture with your camera.",
+    "formats": f"{FORMAT_NAMES}.",
+    "choose": "Upload",
+    "camera": "Camera",
+    "clear": "Clear the clip",
+    "uploading": "Uploading {name}",
+    "progress": "How much is uploaded",
+    "cancel": "Cancel",
+    "failed": "The upload failed: check your connection and try again.",
+    "too_large": TOO_LARGE_CLIP,
+    "unplayable": "Your browser cannot play {name}. The viewer shows its frames.",
+    "preview": "Picture of the camera",
+    "mirrored": "Mirrored, so that your left is on the left. The network gets what you see here.",
+    "straight": "Not mirrored. The network gets what you see here.",
+    "rear": "Rear camera",
+    "record": f"Record {RECORD_SECONDS} s",
+    "stop": "Stop",
+    "off": "Close",
+    "waiting": "Waiting for the camera: your browser may ask you to allow it.",
+    "recording": "Recording",
+    "refused": "The camera is blocked: allow it for this page in your browser, or upload a clip.",
+    "missing": "No camera was found: connect one, or upload a clip.",
+    "in_use": "The camera could not be started: close other programs that use it, or upload a clip.",
+    "insecure": "The camera works only on secure pages: open this page by https or on its own machine, or upload a clip.",
+    "unsupported": "This browser cannot record a camera: use a current one, or upload a clip.",
+    "ended": "The camera stopped by itself: connect or allow it again, or upload a clip.",
+    "hidden": "The camera was turned off while this page was hidden: press Camera to go on.",
 }
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
 

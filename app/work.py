@@ -44,6 +44,10 @@ KEPT_SIDE = 640  # pixels; the network sees the frames at full size, a result ke
 Step = Callable[[float, str], None]  # told how far the work is, 0 to 1, and what is being done
 
 
+class Gone(aia.AIAError):
+    """A clip that is no longer on the server."""
+
+
 @dataclass(frozen=True, eq=False)
 class Side:
     """One result, and what to run to get it again.
@@ -124,8 +128,15 @@ def check(video: str | None, model: str, offered: Sequence[str]) -> None:
 
 
 def read(video: str, model: str, backwards: bool = False) -> aia.Clip:
-    """The frames that a model takes of a video, read in a process apart: no file can take the page down."""
-    clip = decoder.read_clip(video, models.get(model).config.num_segments)
+    """The frames that a model takes of a video, read in a process apart: no file can take the page down.
+
+    Raises:
+        Gone: The video has been deleted meanwhile.
+    """
+    frames = models.get(model).config.num_segments
+    if not Path(video).is_file():
+        raise Gone(text.CLIP_GONE)
+    clip = decoder.read_clip(video, frames)
     return clip.backwards() if backwards else clip
 
 

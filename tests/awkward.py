@@ -411,7 +411,8 @@ FILES: dict[str, Awkward] = {
     "interlaced.mp4": _coded(made={"options": {"x264-params": "tff=1"}}),
     # few frames
     **{f"{count}-frames.mp4": _coded(made={"count": count}, count=count) for count in range(1, 8)},
-    "1-frame.gif": _coded(made=GIF | {"count": 1}, count=1),
+    "1-frame.gif": _coded(made=GIF | {"count": 1}, refused="still picture"),
+    "2-frames.gif": _coded(made=GIF | {"count": 2}, count=2),
     "1-frame.webm": _coded(made=VP9 | {"count": 1}, count=1),
     # what is missing or damaged
     "headless.ts": _shaped(lambda path: _behead(path, 0.3, 188), made={"gop": 20}, count=40, first=20),

@@ -135,20 +135,22 @@ def giant_vp8(folder: Path) -> bytes:
 
 
 def giant_gif() -> bytes:
-    """A GIF of one picture of 4 x 4 pixels on a canvas of 65535 x 65535."""
-    return b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\x80\0\0" + b"\xff\0\0\0\0\xff" + _gif_image(4, 4) + b";"
+    """A GIF of two pictures of 4 x 4 pixels on a canvas of 65535 x 65535."""
+    pictures = _gif_image(4, 4) * 2
+    return b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\x80\0\0" + b"\xff\0\0\0\0\xff" + pictures + b";"
 
 
 def little_gif() -> bytes:
-    """A GIF of one picture of 4 x 4 pixels, and nothing else."""
-    return b"GIF89a" + struct.pack("<HH", 4, 4) + b"\x80\0\0" + b"\xff\0\0\0\0\xff" + _gif_image(4, 4) + b";"
+    """A GIF of two pictures of 4 x 4 pixels, and nothing else."""
+    return b"GIF89a" + struct.pack("<HH", 4, 4) + b"\x80\0\0" + b"\xff\0\0\0\0\xff" + _gif_image(4, 4) * 2 + b";"
 
 
 def _gif_image(width: int, height: int) -> bytes:
     bits = "".join(f"{code:03b}"[::-1] for _ in range(width * height // 2) for code in (4, 0, 0)) + "101"
     bits += "0" * (-len(bits) % 8)
     data = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
-    return b"\x2c" + struct.pack("<HHHH", 0, 0, width, height) + b"\0\x02" + bytes([len(data)]) + data + b"\0"
+    control = b"\x21\xf9\x04\0\x05\0\0\0"  # shown for 0.05 s
+    return control + b"\x2c" + struct.pack("<HHHH", 0, 0, width, height) + b"\0\x02" + bytes([len(data)]) + data + b"\0"
 
 
 # ---------------------------------------------------------------- MP4

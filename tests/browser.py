@@ -1,4 +1,4 @@
-"""Finds a Chromium: CHROMIUM, the system's, Playwright's own, and as a last resort Playwright's download."""
+"""Finds a Chromium: CHROMIUM, the system's, Playwright's own, and as a last resort Playwright's download; and its windows."""
 
 import os
 import shutil
@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Error, sync_playwright
+import pytest
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 FLAGS = [
@@ -16,6 +17,23 @@ FLAGS = [
     "--disable-component-update",
     "--no-first-run",
 ]
+PATIENCE = 60_000  # ms: a page answers soon, unless the machine is busy
+SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+desktop, phone = (pytest.mark.parametrize("page", [size], indirect=True) for size in SIZES)
+
+
+def patient(browser: Browser) -> Browser:
+    """The browser, whose pages and expectations wait long before they fail."""
+    expect.set_options(timeout=PATIENCE)
+    opened = browser.new_page
+
+    def new_page(**how) -> Page:
+        page = opened(**how)
+        page.set_default_timeout(PATIENCE)
+        return page
+
+    browser.new_page = new_page
+    return browser
 
 
 def find_chromium() -> tuple[str | None, str]:

@@ -2,34 +2,67 @@
 
 import os
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "True"  # which Gradio sets too, later
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # which app/studio.py sets too
 
 import dataclasses
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from browser import FLAGS, find_chromium
+from browser import FLAGS, find_chromium, patient
 from gradio_client import Client
 from playwright.sync_api import sync_playwright
+from process_state import process_state_kept
 
 from aia import AIAConfig, AIANet
 from aia.render import write_mp4
 from aia.video import Clip
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores Ctrl-C for what it starts in the background, and every program that a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("left", "right", "still")
 # What a stranger's model may be called: markup, templates, formulas, a spreadsheet's command, Markdown.
 ODD_LABELS = ("<img src=x onerror=alert(1)>", "${7*7} {{7*7}} $\\frac{1}{2}$", '=HYPERLINK("x")`](y)|*_')
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what needs a browser or a running page, which `make check` does without, and lets the longest files begin."""
+    long = set()
+    for item in items:
+        module, used = vars(item.module), set(item.fixturenames)
+        if "browser" in used:
+            item.add_marker("browser")
+        if "serving" in module or (used - set(module)) & {"server", "shipped_page"}:
+            item.add_marker("server")
+        if any(item.get_closest_marker(name) for name in ("browser", "server", "slow")):
+            long.add(item.path)
+    items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_suite_leaves_the_process_as_it_was():
+    with process_state_kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def the_test_leaves_the_process_as_it_was():
+    with process_state_kept():
+        yield
 
 
 def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> AIANet:
@@ -90,8 +123,15 @@ def browser():
         pytest.skip(f"BROWSER TESTS LEFT OUT: {reason}")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
+        yield patient(started)
         started.close()
+
+
+def until(true):
+    """Waits for something to become true, and returns it; pytest's timeout ends what never does."""
+    while not (found := true()):
+        time.sleep(0.05)
+    return found
 
 
 @contextmanager
@@ -107,20 +147,19 @@ def serving(home, *arguments, **environment):
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
     )
+
+    def answers() -> bool:
+        assert process.poll() is None, (home / "log").read_text()
+        with suppress(OSError):
+            return urllib.request.urlopen(address, timeout=60).status == 200
+
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(address, timeout=5).read()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()
-                time.sleep(0.3)
+        until(answers)
         yield address
         assert process.poll() is None, "the server must outlive every test"
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait()
         log.close()
 
 

@@ -170,10 +170,10 @@ class _Handler(BaseHTTPRequestHandler):
             fault = Fault()
         fault.times -= 1
         if fault.hang:
-            self.hub.released.wait(60)
+            self.hub.released.wait(600)
             return None
         if fault.wait:
-            fault.wait.wait(60)
+            fault.wait.wait(600)
         if fault.status:
             return self.answer(fault.status, headers=fault.headers)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from test_viewer import unpacked
+from packed import unpacked
 
 from aia.cli import DEFAULT_MODEL
 from app import answers, text, work

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import until
 from video_files import number_of, write_video
 
 import aia
@@ -60,16 +61,10 @@ def begun(clip, pid) -> tuple[threading.Thread, list]:
         except aia.AIAError as error:
             said.append(str(error))
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    while decoder.running():  # until it is in use
-        time.sleep(0.01)
+    until(lambda: not decoder.running())  # it is in use
     return thread, said
-
-
-def leftovers() -> set[Path]:
-    places = [Path(tempfile.gettempdir()), Path("/dev/shm")]
-    return {path for place in places if place.is_dir() for path in place.iterdir()}
 
 
 # ---------------------------------------------------------------- the same as in this process
@@ -125,24 +120,25 @@ def test_a_child_is_started_before_anyone_asks(fresh, clip):
 
 @posix
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGXCPU])
-def test_a_child_that_dies_in_the_middle_costs_one_sentence(fresh, clip, how):
-    pid, before = warm_child(clip), leftovers()
+def test_a_child_that_dies_in_the_middle_costs_one_sentence(fresh, clip, how, tmp_path_factory, monkeypatch):
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    pid = warm_child(clip)
     thread, said = begun(clip, pid)
     os.kill(pid, how)
     os.kill(pid, signal.SIGCONT)
-    thread.join(20)
+    thread.join()
     assert said == ["“clip.mp4” could not be decoded: it broke the decoder; save it again as H.264 MP4."]
     assert decoder.read_clip(clip).num_frames == 12
     assert decoder.running() and pid not in decoder.running()
-    assert {path for path in leftovers() - before if "aia" in path.name} == set()
+    assert list(temporary.iterdir()) == []
 
 
 @posix
 def test_a_child_that_died_meanwhile_costs_nothing(fresh, clip):
     pid = warm_child(clip)
     os.kill(pid, signal.SIGKILL)
-    while decoder.running():
-        time.sleep(0.01)
+    until(lambda: not decoder.running())
     assert decoder.read_clip(clip).num_frames == 12
 
 
@@ -152,7 +148,7 @@ def test_a_child_that_hangs_is_killed(fresh, clip, monkeypatch):
     with monkeypatch.context() as short:
         short.setattr(limits, "MAX_DECODE_SECONDS", 1)
         thread, said = begun(clip, pid)
-        thread.join(20)
+        thread.join()
     assert said == ["“clip.mp4” takes too long to read: shorten it or save it with smaller pictures."]
     assert decoder.read_clip(clip).num_frames == 12
 
@@ -186,10 +182,7 @@ def test_a_child_whose_parent_is_killed_in_the_middle_ends(clip):
     parent.kill()
     parent.wait()
     os.kill(child, signal.SIGCONT)
-    deadline = time.monotonic() + 20
-    while ended_not(child):
-        assert time.monotonic() < deadline, "the child lives on"
-        time.sleep(0.05)
+    until(lambda: not ended_not(child))
 
 
 def ended_not(pid: int) -> bool:

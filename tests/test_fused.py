@@ -46,7 +46,6 @@ def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shap
 
 
 @needs_compiler
-@pytest.mark.parametrize("size", [64, 75])
 @pytest.mark.parametrize(
     ("arch", "attention"),
     [
@@ -54,20 +53,22 @@ def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shap
         *(("resnet50", attention) for attention in ("cinst", "stinc")),
     ],
 )
-def test_network_equals_the_reference(arch, attention, size):
+def test_network_equals_the_reference(arch, attention):
     torch.manual_seed(1)
     model = AIANet(AIAConfig(labels=("a", "b", "c"), arch=arch, temporal="tsm", attention=attention)).eval()
-    clip = torch.randn(1, 4, 3, size, size)
-    with torch.inference_mode():
-        with aia.record.recording() as wanted_record:
-            wanted = model(clip)
-        with aia.record.recording() as record_:
-            got = model.optimize()(clip)
-    assert error(got, wanted) < 1e-4
-    assert record_.gates.keys() == wanted_record.gates.keys()
-    for site, gate in wanted_record.gates.items():
-        assert record_.gates[site].shape == gate.shape
-        assert (record_.gates[site] - gate).abs().max() < 1e-4
+    quick = copy.deepcopy(model).optimize()
+    for size in (64, 75):
+        clip = torch.randn(1, 4, 3, size, size)
+        with torch.inference_mode():
+            with aia.record.recording() as wanted_record:
+                wanted = model(clip)
+            with aia.record.recording() as record_:
+                got = quick(clip)
+        assert error(got, wanted) < 1e-4, size
+        assert record_.gates.keys() == wanted_record.gates.keys()
+        for site, gate in wanted_record.gates.items():
+            assert record_.gates[site].shape == gate.shape
+            assert (record_.gates[site] - gate).abs().max() < 1e-4, size
 
 
 @needs_compiler

@@ -78,7 +78,6 @@ def odd(clip):
 
 def test_the_page_shows_odd_labels_as_they_are(browser, server):
     page = browser.new_page()
-    page.set_default_timeout(60_000)
     alarms, asked = [], []
     page.on("dialog", lambda dialog: alarms.append(dialog.message) or dialog.dismiss())
     page.on("request", lambda request: asked.append(request.url))
@@ -225,7 +224,6 @@ def test_a_weight_that_is_no_number_is_refused_even_where_nothing_would_show(tmp
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes among the files here")
-@pytest.mark.timeout(20)
 def test_a_pipe_or_a_device_is_no_file_of_a_model(tmp_path):
     os.mkfifo(tmp_path / CONFIG)
     with pytest.raises(aia.AIAError, match=r"config\.json cannot be read"):

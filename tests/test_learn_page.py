@@ -5,6 +5,7 @@ import re
 import gradio as gr
 import numpy as np
 import pytest
+from browser import SIZES, desktop, phone
 from conftest import clip_of, moving_frames, small_net
 from playwright.sync_api import expect
 
@@ -38,11 +39,11 @@ def address():
     page.close()
 
 
-@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.fixture(params=SIZES)
 def page(browser, address, request):
-    width, height = request.param
+    """Of both sizes, unless a test is about something that the layout does not touch."""
+    width, height = SIZES[request.param]
     opened = browser.new_page(viewport={"width": width, "height": height})
-    opened.set_default_timeout(60_000)
     problems = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("console", lambda message: message.type == "error" and problems.append(message.text))
@@ -87,6 +88,7 @@ def choose_unit(page, unit: str) -> None:
     expect(page.locator("#learn [data-fill=unit]").first).to_have_text(unit)
 
 
+@phone
 def test_without_a_clip_it_says_what_to_do_and_without_gates_why(page):
     expect(page.locator("#learn")).to_contain_text("Give the page a clip first")
     expect(page.get_by_role("tab")).to_have_count(0)
@@ -118,6 +120,7 @@ def test_a_visitor_walks_through_seven_steps_and_opens_every_answer(page):
     expect(page.get_by_role("tab", selected=True)).to_contain_text("Nesting")
 
 
+@desktop
 def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
     give(page, "cinst")
     page.get_by_role("tab", name="Feature").focus()
@@ -135,7 +138,11 @@ def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
     expect(page.locator("#learn [data-said]")).to_have_text(picture.get_attribute("aria-label"))
 
 
-@pytest.mark.parametrize(("attention", "units"), [("cinst", "CTHW"), ("stinc->cinst", ("1.C", "2.H"))])
+@pytest.mark.parametrize(
+    ("page", "attention", "units"),
+    [("desktop", "cinst", "CTHW"), ("phone", "stinc->cinst", ("1.C", "2.H"))],
+    indirect=["page"],
+)
 def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units):
     give(page, attention)
     learned = lesson(NETS[attention], CLIP, "layer2.0")
@@ -176,6 +183,7 @@ def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units)
     assert [text.strip() for text in shown] == wanted
 
 
+@desktop
 def test_another_block_or_unit_is_followed_and_the_step_and_the_mark_stay(page):
     give(page, "stinc")
     go_to(page, "Product")
@@ -196,6 +204,7 @@ def test_another_block_or_unit_is_followed_and_the_step_and_the_mark_stay(page):
     assert marked(page)[:2] == (5, int(last))
 
 
+@desktop
 def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
     give(page, "cinst")
     go_to(page, "Gate")
@@ -213,6 +222,7 @@ def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
         assert (len(seen) > 1) == moves
 
 
+@phone
 def test_whatever_is_pressed_is_large_enough_for_a_finger(page):
     give(page, "cinst")
     expect(page.get_by_role("tab")).to_have_count(7)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import SIZES, desktop, phone
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -26,11 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 
 
-@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.fixture(params=SIZES)
 def page(browser, server, request):
-    width, height = request.param
+    """Of both sizes, unless a test is about something that the layout does not touch."""
+    width, height = SIZES[request.param]
     opened = browser.new_page(viewport={"width": width, "height": height})
-    opened.set_default_timeout(60_000)
     problems = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.goto(server[0])
@@ -148,6 +149,7 @@ def test_a_visitor_uploads_looks_around_by_keyboard_and_gives_a_bad_file(page, s
     expect(page.locator("#problem .problem")).to_have_count(0)
 
 
+@desktop
 def test_a_channel_is_previewed_pinned_and_let_go(page, server):
     wait_for_answer(page)
     bars = page.locator("canvas.bars")
@@ -175,6 +177,7 @@ def test_a_channel_is_previewed_pinned_and_let_go(page, server):
     page.wait_for_function("(old) => document.querySelector('canvas.frame').toDataURL() === old", arg=everyone)
 
 
+@desktop
 def test_the_value_under_the_pointer_and_the_table_are_the_gates(page, server):
     wait_for_answer(page)
     seen = aia.inspect(aia.load(server[1][0], device="cpu"), aia.read_clip(EXAMPLE))
@@ -193,6 +196,7 @@ def test_the_value_under_the_pointer_and_the_table_are_the_gates(page, server):
     assert np.array(cells, float) == pytest.approx(values.ravel(), abs=0.003)
 
 
+@desktop
 def test_a_copied_link_opens_the_same_view(page, server, browser):
     wait_for_answer(page)
     page.get_by_text("star", exact=True).first.click()
@@ -203,9 +207,9 @@ def test_a_copied_link_opens_the_same_view(page, server, browser):
     page.locator(".viewer [data-state=scale]").select_option("block")
     page.locator(".film button").nth(2).click()
     wanted, shown = state(page), picture(page)
-    page.wait_for_timeout(400)  # the address follows a moment later
+    page.wait_for_function("location.pathname + location.search === document.querySelector('.viewer').viewer.link()")
     other = browser.new_page(viewport=page.viewport_size)
-    other.goto(page.url)
+    other.goto(page.evaluate("location.href"))
     other.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.link.example === 'star'")
     wait_for_answer(other)
     assert state(other) == wanted and picture(other) == shown
@@ -216,6 +220,7 @@ def test_a_copied_link_opens_the_same_view(page, server, browser):
     other.close()
 
 
+@phone
 def test_a_switched_gate_moves_the_prediction_and_the_maps(page, server):
     wait_for_answer(page)
     tab(page, "What if")
@@ -262,6 +267,7 @@ def test_forwards_and_backwards_and_two_models_are_compared(page, server):
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[1]?.link.example === 'star'")
 
 
+@desktop
 def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, server):
     wait_for_answer(page)
     choose(page, "#model", Path(server[1][1]).name)
@@ -273,9 +279,8 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     expect(page.locator(".film button")).to_have_count(8)
     expect(page.locator(".ladder")).to_be_hidden()
     tab(page, "What if")
-    page.wait_for_timeout(500)
-    expect(page.locator("#problem .problem")).to_have_count(0)  # looking is no mistake
     expect(page.locator("#ranking")).to_contain_text("no gates to switch")
+    expect(page.locator("#problem .problem")).to_have_count(0)  # looking is no mistake
     page.locator("#switch").click()
     expect(page.locator("#problem")).to_contain_text("no gates to switch")
     choose(page, "#model", Path(server[1][3]).name)
@@ -284,6 +289,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     expect(page.locator("#summary .note")).to_have_count(0)
 
 
+@desktop
 def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path):
     wait_for_answer(page)
     page.locator(".viewer").get_by_role("radio", name="T", exact=True).click()
@@ -317,6 +323,7 @@ def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path
     assert (fresh / "aia-frame.png").read_bytes() == (tmp_path / "aia-frame.png").read_bytes()
 
 
+@desktop
 def test_sides_of_other_lengths_and_blocks_share_timeline_scale_and_exports(page, server, tmp_path):
     wait_for_answer(page)
     tab(page, "Compare")
@@ -344,6 +351,7 @@ def test_sides_of_other_lengths_and_blocks_share_timeline_scale_and_exports(page
     assert ends == pytest.approx([low, high], abs=5e-3)
 
 
+@phone
 def test_the_mechanism_is_taught_on_the_visitors_own_clip(page, server):
     wait_for_answer(page)
     tab(page, "Learn")
@@ -380,7 +388,8 @@ def test_no_tab_has_a_serious_fault_of_accessibility(browser, server, theme):
         if name == text.TABS["take"]:
             page.locator("#python-button").click()
             expect(page.locator("#python")).to_contain_text("import aia")
-        page.wait_for_timeout(1500)  # a tab fades in, and a colour half faded is no colour to judge
+        # A tab fades in, and a colour half faded is no colour to judge.
+        page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
         found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
         assert [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in found] == [], name
     page.close()
@@ -401,6 +410,7 @@ def test_a_link_to_the_shipped_page_opens_its_view_and_the_first_paint_needs_no_
     page.close()
 
 
+@desktop
 def test_the_strongest_channels_are_those_of_the_clip_that_is_shown(page, server):
     wait_for_answer(page)
     for example, label in (("star", "star"), ("circle", "circle")):
@@ -415,6 +425,7 @@ def test_the_strongest_channels_are_those_of_the_clip_that_is_shown(page, server
         expect(page.locator("[data-part=ends] .chip").first).to_have_text(f"{best} ({means[best]:.2f})")
 
 
+@phone
 def test_a_model_is_changed_though_the_clip_was_taken_out_of_its_box(page, server):
     upload(page, server)
     expect(page.locator("#clip video")).to_be_visible()
@@ -423,6 +434,7 @@ def test_a_model_is_changed_though_the_clip_was_taken_out_of_its_box(page, serve
     page.wait_for_function("document.querySelector('.viewer').viewer.lead.attention === 'stinc'")
 
 
+@phone
 def test_who_chooses_quickly_gets_the_last_choice(page, server):
     wait_for_answer(page)
     for name in ("circle", "cross", "star"):
@@ -432,12 +444,14 @@ def test_who_chooses_quickly_gets_the_last_choice(page, server):
     assert page.evaluate("document.querySelector('.viewer').viewer.answers[0].link.example") == "star"
 
 
+@phone
 def test_the_button_without_a_clip_says_what_to_do(page):
     wait_for_answer(page)
     page.get_by_role("button", name="Show the gates").click()
     expect(page.locator("#problem")).to_contain_text("There is no clip yet")
 
 
+@desktop
 def test_the_channels_gates_are_fetched_once_and_the_means_are_drawn_without_them(page):
     wait_for_answer(page)
     fetched = []

@@ -33,7 +33,7 @@ def readme_programs(language: str) -> list[str]:
 
 
 def run(command: list[str], server) -> str:
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -117,7 +117,7 @@ def test_a_file_on_the_server_cannot_be_named_as_a_clip(server, video):
     call = f"{server[0]}/gradio_api/call/classify"
     headers = {"Content-Type": "application/json"}
     asked = urllib.request.urlopen(urllib.request.Request(call, json.dumps(data).encode(), headers))
-    answer = urllib.request.urlopen(f"{call}/{json.load(asked)['event_id']}", timeout=60).read().decode()
+    answer = urllib.request.urlopen(f"{call}/{json.load(asked)['event_id']}").read().decode()
     assert "event: error" in answer and "scores" not in answer
 
 
@@ -126,7 +126,7 @@ def test_nobody_gets_around_the_queue(server):
         f"{server[0]}/gradio_api/run/classify", b'{"data": [null, ""]}', {"Content-Type": "application/json"}
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request)
     assert refused.value.code in (401, 403, 404)
 
 

@@ -11,19 +11,17 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
-import av
 import gradio as gr
-import numpy as np
 import pytest
 import torch
-from conftest import serving, small_net
+from conftest import serving, small_net, until
 from hub_server import Fault, HubServer
 from playwright.sync_api import expect
+from video_files import slow_clip
 
 import aia
 from aia.cli import DEFAULT_MODEL
@@ -44,7 +42,7 @@ def send(address: str, path: str, body: bytes | None = None, **headers: str) -> 
     """One request, as raw as it is given."""
     asked = urllib.request.Request(address + path, body, {k.replace("_", "-"): v for k, v in headers.items()})
     try:
-        with urllib.request.urlopen(asked, timeout=60) as answer:
+        with urllib.request.urlopen(asked, timeout=300) as answer:
             return answer.status, answer.read().decode("utf-8", "replace"), dict(answer.headers)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace"), dict(error.headers)
@@ -62,16 +60,16 @@ def uploaded(address: str, file: Path) -> dict:
     return {"path": json.loads(upload(address, file.read_bytes(), file.name)[1])[0], "meta": FILE}
 
 
-def ask(address: str, endpoint: str, *data) -> str:
-    """The id of an event that was asked for."""
+def ask(address: str, endpoint: str, *data, full: int = 200) -> str | None:
+    """The id of an event that was asked for; None where the answer has the status `full`."""
     status, said, _ = send(address, f"/gradio_api/call/{endpoint}", json.dumps({"data": data}).encode(), **JSON)
-    assert status == 200, said
-    return json.loads(said)["event_id"]
+    assert status in (200, full), said
+    return json.loads(said)["event_id"] if status == 200 else None
 
 
 def wait_for(address: str, endpoint: str, event: str) -> http.client.HTTPResponse:
     """The stream of an event's answer; who closes it has left."""
-    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=300)
     connection.request("GET", f"/gradio_api/call/{endpoint}/{event}")
     answer = connection.getresponse()
     answer.leave = lambda: (answer.close(), connection.close())
@@ -80,8 +78,11 @@ def wait_for(address: str, endpoint: str, event: str) -> http.client.HTTPRespons
 
 def call(address: str, endpoint: str, *data) -> tuple[str, object]:
     """ "complete" or "error", and what came back."""
-    stream = wait_for(address, endpoint, ask(address, endpoint, *data)).read().decode()
-    kind, found = re.findall(r"event: (complete|error)\ndata: (.*)", stream)[-1]
+    return answered(wait_for(address, endpoint, ask(address, endpoint, *data)))
+
+
+def answered(stream: http.client.HTTPResponse) -> tuple[str, object]:
+    kind, found = re.findall(r"event: (complete|error)\ndata: (.*)", stream.read().decode())[-1]
     return kind, json.loads(found)
 
 
@@ -103,23 +104,6 @@ def finish(coroutine):
     """Its result, from a thread of its own: the browser's tests have an event loop in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
-
-
-def slow_clip(path: Path, seconds=60, size=(1920, 1080)) -> Path:
-    """A clip that takes some seconds to read: one key frame, then the same few changes over and over."""
-    tiles = np.random.default_rng(0).integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
-    picture = tiles.repeat(8, 0).repeat(8, 1)
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=25, options={"g": "600", "qscale": "31"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        frames = [av.VideoFrame.from_ndarray(np.roll(picture, 17 * i, 1), format="rgb24") for i in range(10)]
-        first, *rest = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
-        for number in range(25 * seconds):
-            packet = av.Packet(bytes(rest[number % len(rest)] if number else first))
-            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), number == 0
-            packet.pts = packet.dts = number
-            file.mux(packet)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +232,6 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_whatever_is_sent_gets_a_plain_answer(server, body):
     address = server[0]
-    before = time.monotonic()
     status, said, _ = send(address, "/gradio_api/call/classify", body, **JSON)
     if status == 200:
         stream = wait_for(address, "classify", json.loads(said)["event_id"]).read().decode()
@@ -259,11 +242,11 @@ def test_whatever_is_sent_gets_a_plain_answer(server, body):
         status, said, _ = send(address, f"/gradio_api/{path}", body, **JSON)
         assert status in (200, 400, 404, 422), (path, status, said)
         assert "Traceback" not in said and str(ROOT) not in said
-    assert time.monotonic() - before < 60 and send(address, "/robots.txt")[0] == 200
+    assert send(address, "/robots.txt")[0] == 200
 
 
 def test_a_body_without_end_is_not_read(server):
-    connection = http.client.HTTPConnection(server[0].removeprefix("http://"), timeout=60)
+    connection = http.client.HTTPConnection(server[0].removeprefix("http://"), timeout=300)
     for path, most in (("call/classify", 2**20), ("upload", aia.limits.MAX_UPLOAD_BYTES), ("mcp/", 16 * 2**20)):
         connection.putrequest("POST", f"/gradio_api/{path}")
         connection.putheader("Content-Type", "application/json")
@@ -306,7 +289,7 @@ def test_an_upload_lands_among_the_uploads_whatever_it_is_called(server, name):
 
 def test_what_broken_uploads_left_behind_is_deleted_after_a_while(server):
     uploads = Path(server[1][0]).parent / "uploads"
-    connection = http.client.HTTPConnection(server[0].removeprefix("http://"), timeout=60)
+    connection = http.client.HTTPConnection(server[0].removeprefix("http://"), timeout=300)
     before = set(uploads.iterdir())
     connection.putrequest("POST", "/gradio_api/upload")
     connection.putheader("Content-Type", "multipart/form-data; boundary=B")
@@ -331,13 +314,6 @@ def test_what_broken_uploads_left_behind_is_deleted_after_a_while(server):
         os.utime(path, (long_ago, long_ago))
     guard.sweep(uploads, {uploads / "example"})
     assert [path.exists() for path in lost] == [False, False, False, False, True, True] and new.exists()
-
-
-def until(true, seconds=60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 # ---- addresses
@@ -406,7 +382,9 @@ def test_tools_are_told_how_to_give_a_clip_and_their_own_uploads_are_taken(serve
     taken, fetched, stolen = finish(gathered())
     assert not taken.isError and ast.literal_eval(taken.content[0].text)["label"] in ("left", "right", "still")
     assert fetched.isError and "post the file to /gradio_api/upload" in fetched.content[0].text
-    assert stolen.isError and "does not fit here" in stolen.content[0].text and outside not in stolen.content[0].text
+    assert (
+        stolen.isError and "no longer on the server" in stolen.content[0].text and outside not in stolen.content[0].text
+    )
     assert asked == []
 
 
@@ -476,18 +454,15 @@ def test_a_full_queue_says_so_and_who_leaves_frees_the_place(space, browser, tmp
     address, _, home = space
     slow, quick = uploaded(address, slow_clip(tmp_path / "slow.mp4")), uploaded(address, EXAMPLE)
     visitor = browser.new_page()
-    visitor.set_default_timeout(60_000)
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     expect(visitor.locator("#summary")).to_contain_text("on the CPU")  # it has its answer and asks for nothing more
     assert call(address, "classify", quick, DEFAULT_MODEL)[0] == "complete"
 
     def asks():
-        return wait_for(address, "classify", ask(address, "classify", slow, DEFAULT_MODEL))
+        return wait_for(address, "classify", until(lambda: ask(address, "classify", slow, DEFAULT_MODEL, full=503)))
 
-    waiting = [asks()]
-    time.sleep(0.5)  # it runs, and the next ones wait
-    waiting += [asks() for _ in range(3)]
+    waiting = [asks() for _ in range(4)]  # three can wait: when the fourth is let in, the first runs
     status, said, _ = send(address, "/gradio_api/call/classify", json.dumps({"data": [slow, ""]}).encode(), **JSON)
     assert status == 503 and "Too many visitors are waiting" in plain(json.loads(said)["detail"])
     visitor.get_by_text("star", exact=True).first.click()
@@ -495,7 +470,8 @@ def test_a_full_queue_says_so_and_who_leaves_frees_the_place(space, browser, tmp
     visitor.close()
     for one in waiting:
         one.leave()
-    kind, found = call(address, "classify", quick, DEFAULT_MODEL)
+    event = until(lambda: ask(address, "classify", quick, DEFAULT_MODEL, full=503))
+    kind, found = answered(wait_for(address, "classify", event))
     assert kind == "complete" and found[0]["label"] == "swipe left"
     log = (home / "log").read_text()
     assert log.count("a visitor left: stopped before the network") == 1, "the others had never begun"
@@ -565,7 +541,6 @@ def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, b
     hub.faults[WEIGHTS] = Fault(wait=delivers, methods=("GET",))
     clip = uploaded(address, EXAMPLE)
     visitor = browser.new_page()
-    visitor.set_default_timeout(60_000)
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     visitor.locator("#model input").click()
@@ -658,7 +633,6 @@ def test_on_ones_own_machine_any_model_may_be_typed(server, browser, tmp_path):
     assert kind == "error" and "There is no model" in said["error"], "programs have the library"
 
     visitor = browser.new_page()
-    visitor.set_default_timeout(60_000)
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     field = visitor.locator("#model input")

@@ -71,7 +71,10 @@ def test_a_shipped_model_answers_as_it_was_calibrated(name):
     assert (config.temperature, config.threshold) == (found.temperature, found.threshold)
 
 
-def test_the_benchmark_prints_its_tables(capsys, tmp_path):
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_benchmark_prints_its_tables(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("aia.bench.batch.FILES", 2)  # sixteen are for measuring
     clip = str(document.README.parent / "assets" / "examples" / "swipe-left.mp4")
     told = ["--video", clip, "--repeats", "1", "--json", str(tmp_path / "bench.json")]
     assert main(["bench", "request", "batch", *told]) == 0

@@ -94,6 +94,7 @@ def recipe_file(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_a_loadable_folder_that_can_be_evaluated(data, recipe_file, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["train", str(recipe_file), "--data", str(data), "--out", str(out)]) == 0
@@ -114,6 +115,7 @@ class Stop(logging.Handler):
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(data, tmp_path):
     recipe = dataclasses.replace(Recipe(**{**RECIPE, "holdout": ("kitchen",)}), dropout=0.5)
     whole = train(recipe, data, tmp_path / "whole")
@@ -135,6 +137,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(data, tmp_path):
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_tsn_learns_order_by_aia_and_cannot_without_it(order_data, tmp_path):
     network = {**RECIPE["network"], "temporal": "tsn", "num_segments": 4}
     fast = {"epochs": 5, "batch_size": 4, "lr": 2e-3, "new_lr": 2e-3, "warmup_epochs": 0, "dropout": 0, "ema": 0.5}
@@ -155,6 +158,7 @@ def test_tsn_learns_order_by_aia_and_cannot_without_it(order_data, tmp_path):
         assert torch.allclose(predict(plain, clips), predict(plain, clips.flip(1)), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_published_recipe_trains_on_a_folder_of_videos_by_class(order_data, tmp_path, capsys):
     (order_data / "labels.txt").write_text("still\ndarker\nbrighter\n")
     changes = {
@@ -198,6 +202,7 @@ def test_several_processes_share_each_batch(data):
     assert all(sorted(a + b) == sorted(c) and len(a) == len(b) for a, b, c in zip(first, second, whole, strict=True))
 
 
+@pytest.mark.slow
 def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path):
     pytest.importorskip("accelerate")
     changes = ["--set=batch_size=4", "--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=new_lr=0.0001"]
@@ -339,6 +344,7 @@ def test_labels_that_do_not_fit_the_folders_are_refused(tmp_path, labels):
         class_order(tmp_path, samples)
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_run_is_not_gone_on_with(data, tmp_path):
     recipe = Recipe(**{**RECIPE, "epochs": 1, "holdout": ()})
     train(recipe, data, tmp_path)

@@ -204,7 +204,7 @@ def test_times_are_seconds_from_the_first_frame(make):
 def test_times_of_a_variable_rate_are_the_frames_own(make, name):
     clip = video.read_clip(make(name, **WHOLE[name]))
     assert clip.times == pytest.approx(np.array(UNEVEN)[clip.indices] / 1000, abs=1e-3)
-    assert clip.fps == pytest.approx(39 / (UNEVEN[-1] / 1000), rel=1e-3)
+    assert UNEVEN[-1] / 1000 < clip.duration < UNEVEN[-1] / 1000 + 0.1, "and then the last frame's own time"
     assert clip.fps * clip.duration == pytest.approx(clip.num_frames)
 
 

@@ -3,15 +3,14 @@
 import base64
 import json
 import re
-import time
 import urllib.error
 import urllib.request
-import zlib
 
 import gradio as gr
 import numpy as np
 import pytest
-from conftest import clip_of, moving_frames, small_net
+from conftest import clip_of, moving_frames, small_net, until
+from packed import unpacked
 
 import aia
 from aia import pack, render
@@ -45,14 +44,6 @@ def opened(page, seen: aia.Inspection, *, channels: bool = True) -> None:
         "async (value) => { window.answer = await openAnswer(value); await answer.loading; }",
         {"answer": json.dumps(answer), "channels": file},
     )
-
-
-def unpacked(place: dict, data: bytes) -> np.ndarray:
-    """An array `[T, C, H, W]` of an answer's bytes."""
-    count, channels = np.prod(place["shape"]), place["shape"][3]
-    differences = np.frombuffer(zlib.decompress(data), np.uint8)[place["at"] :][:count].reshape(-1, channels)
-    levels = differences.cumsum(axis=0, dtype=np.uint8).reshape(place["shape"])
-    return (place["low"] + place["step"] * levels).transpose(0, 3, 1, 2)
 
 
 def shown_map(page, view: View) -> np.ndarray:
@@ -108,10 +99,7 @@ def test_the_file_of_the_channels_cannot_be_guessed_and_is_deleted_in_time(tmp_p
         names = [re.fullmatch(r".*/([0-9a-f]{32})\.bin", url)[1] for url in urls]
         assert names[0] != names[1], "the same bytes under another name"
         assert urllib.request.urlopen(urls[1]).read() == b"gates"
-        deadline = time.monotonic() + 30
-        while list(tmp_path.glob("*.bin")):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(lambda: not list(tmp_path.glob("*.bin")))
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(urls[1])
     finally:

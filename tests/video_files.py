@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -62,7 +66,10 @@ def write_video(
     The pictures lie turned by `turns` quarters counterclockwise, as a phone held upright stores them; `store` may change
     each RGB picture once more, of which a fourth channel is its opacity.
     """
-    with av.open(str(path), "w", format=format, options=container or {}) as output:
+    how = dict(locals())
+    if codec == "libsvtav1" and isinstance(path, Path):
+        return _write_apart(how)
+    with av.open(path if hasattr(path, "write") else str(path), "w", format=format, options=container or {}) as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = size[::-1] if turns % 2 else size
         stream.pix_fmt = pix_fmt
@@ -87,6 +94,37 @@ def write_video(
                 output.mux(sound.encode(silence))
             output.mux(sound.encode(None))
     return path
+
+
+def slow_clip(path: Path, seconds=60, size=(1920, 1080)) -> Path:
+    """A clip that takes some seconds to read: one key frame, then the same few changes over and over."""
+    tiles = np.random.default_rng(0).integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    picture = tiles.repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25, options={"g": "600", "qscale": "31"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        frames = [av.VideoFrame.from_ndarray(np.roll(picture, 17 * i, 1), format="rgb24") for i in range(10)]
+        first, *rest = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        for number in range(25 * seconds):
+            packet = av.Packet(bytes(rest[number % len(rest)] if number else first))
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), number == 0
+            packet.pts = packet.dts = number
+            file.mux(packet)
+    return path
+
+
+def _write_apart(how: dict) -> Path:
+    """`write_video` in a process of its own: run by root, libsvtav1 puts the process that calls it under SCHED_FIFO 99."""
+    subprocess.run([sys.executable, __file__], input=pickle.dumps(how), capture_output=True, check=True)
+    return how["path"]
+
+
+def _written_apart() -> None:
+    how = pickle.load(sys.stdin.buffer)
+    with how["path"].open("wb") as file:
+        if os.name == "posix" and os.geteuid() == 0:
+            os.seteuid(65534)  # nobody, who may not do that
+        write_video(**how | {"path": file})
 
 
 def turn(path: Path, degrees: int) -> Path:
@@ -146,3 +184,7 @@ def every_frame(
             for frame in decoded:
                 frames.append(show(frame))
                 stamps.append(frame.pts)
+
+
+if __name__ == "__main__":
+    _written_apart()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
+import logging
+import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ from torch.utils.data import Dataset
 from aia import files
 from aia.errors import AIAError
 from aia.preprocess import preprocess, resized_size
+from aia.text_files import read_labels, read_lines, read_table
 from aia.training.augment import (
     colours,
     loose_indices,
@@ -30,6 +33,8 @@ from aia.training.augment import (
 from aia.training.recipe import Recipe
 from aia.training.synthetic import LABELS, render_gesture
 from aia.video import read_clip, read_frames, sample_indices
+
+log = logging.getLogger(__name__)
 
 LABELS_FILE = "labels.txt"
 # endings of the files that are looked for in the folders of classes
@@ -51,6 +56,8 @@ VIDEOS = (
 )
 TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
 SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
+UNUSED_SPLITS = ("exclude", "unknown")  # in a table: left out on purpose
+OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits in a table
 
 
 @dataclass(frozen=True)
@@ -80,14 +87,15 @@ def read_manifest(folder: Path) -> list[Sample]:
     """Reads the clips and labels of a data folder.
 
     Args:
-        folder: Either holds one csv with the columns file, label, split and (optional) scene, and the videos beside it or
-            in a folder of its name; or the videos of each class lie in a folder named after it, `CLASS/...` or
-            `SPLIT/CLASS/...` with the splits train, val (or validation) and test.
+        folder: Either holds one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the
+            videos beside it or in a folder of its name; or the videos of each class lie in a folder named after it,
+            `CLASS/...` or `SPLIT/CLASS/...` with the splits train, val (or validation) and test.
 
     Raises:
-        AIAError: Neither, several csv files, a missing column or a missing video.
+        AIAError: Neither, several csv files, a table that cannot be read or a missing video.
     """
-    tables = sorted(folder.glob("*.csv"))
+    # Hidden files are locks and notes of a spreadsheet program or of macOS.
+    tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
     if len(tables) > 1:
         raise AIAError(f"{folder} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
     samples = _from_table(tables[0]) if tables else _from_folders(folder)
@@ -97,16 +105,33 @@ def read_manifest(folder: Path) -> list[Sample]:
 
 
 def _from_table(table: Path) -> list[Sample]:
-    with table.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"file", "label", "split"} <= set(rows[0]):
-        raise AIAError(f"{table.name} needs the columns file, label and split.")
     videos = table.with_suffix("") if table.with_suffix("").is_dir() else table.parent
-    samples = [Sample(videos / r["file"], r["label"], r.get("scene") or "", r["split"]) for r in rows]
-    missing = next((s.file.name for s in samples if not s.file.is_file()), None)
-    if missing:
-        raise AIAError(f"{table.name} names {missing}, which is not there.")
+    samples, unused = [], {}
+    for line, row in read_table(table, ("file", "label", "split"), ("scene",)):
+        split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
+        if not row["label"]:
+            unused.setdefault("without a label", []).append(line)
+            continue
+        if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
+            unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
+        samples.append(Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split))
+    for what, lines in unused.items():
+        log.warning("%s: clips %s are not trained on: line %d, %d in all.", table, what, lines[0], len(lines))
     return samples
+
+
+def _video(folder: Path, name: str, table: Path, line: int) -> Path:
+    """The file that a table names, with any system's separators and accents composed or not."""
+    spellings = [spelling for path in (name, name.replace("\\", "/")) for spelling in _spellings(path)]
+    found = next((folder / path for path in spellings if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
+    if found is None:
+        named = f"names {name[:200]!r}, which is not there" if name else "names no file"
+        raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or whole ones.")
+    return found
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    return path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
 
 
 def _from_folders(folder: Path) -> list[Sample]:
@@ -136,8 +161,9 @@ def class_order(folder: Path, samples: Sequence[Sample]) -> list[str]:
     path = folder / LABELS_FILE
     if not path.is_file():
         return found
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    labels = [line for line in lines if line]
+    labels = read_lines(path)
+    if not set(found) <= set(labels):
+        labels = list(read_labels(path))
     lacking = next((kind for kind in found if kind not in labels), None)
     if lacking is not None or len(set(labels)) < len(labels):
         raise AIAError(

@@ -177,7 +177,7 @@ def _read(path: str | Path, above: tuple[str | Path, ...] = ()) -> dict[str, Any
     if Path(path).resolve() in [Path(file).resolve() for file in above]:
         raise AIAError(f"The recipe {above[-1]} extends {path}, which extends it; one must stand by itself.")
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_bytes())  # with or without a byte order mark
     except OSError:
         named = f", which {above[-1]} extends," if above else ""
         raise AIAError(f"The recipe {path}{named} cannot be read; give the path of a JSON file.") from None

@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.models import get_model, get_model_weights
 
-from aia.convert import read_state_dict
+from aia.checkpoint import StoredTensor, read_state_dicts
 from aia.errors import AIAError
+from aia.fit import COUNTER, best_fits, read_tensors
 from aia.hub import load
 from aia.network import AIANet
 
@@ -20,9 +21,9 @@ def load_start(model: AIANet, source: str) -> None:
 
     Args:
         model: Changed in place.
-        source: "none"; "torchvision" (ImageNet weights of the trunk, downloaded); the path of a trunk's state dict, whose
-            tensors may have other names than torchvision's as long as they come in torchvision's order; or a model folder
-            of the same trunk and labels, of which everything is taken that the network has too.
+        source: "none"; "torchvision" (ImageNet weights of the trunk, downloaded); the path of a checkpoint with the trunk's
+            weights, under torchvision's names with anything before them or under other names in torchvision's order; or a
+            model folder of the same trunk and labels, of which everything is taken that the network has too.
 
     Raises:
         AIAError: The source is no plain state dict or belongs to another network.
@@ -35,24 +36,34 @@ def load_start(model: AIANet, source: str) -> None:
     arch = model.config.arch
     plain = _without_classifier(get_model(arch).state_dict())
     if source == "torchvision":
-        weights = get_model_weights(arch).DEFAULT.get_state_dict(progress=True)
+        weights = _without_classifier(get_model_weights(arch).DEFAULT.get_state_dict(progress=True))
     else:
-        weights = read_state_dict(Path(source))
-    weights = _without_classifier(weights)
-    if weights.keys() != plain.keys():
-        weights = dict(zip(plain, weights.values(), strict=False)) if len(weights) == len(plain) else {}
-    if any(name not in weights or weights[name].shape != tensor.shape for name, tensor in plain.items()):
-        raise AIAError(f"The trunk file {Path(source).name} does not hold the weights of a {arch}.")
+        weights = _read_trunk(source, plain, arch)
     model.backbone.load_state_dict(weights, strict=False)  # the gates have no pretrained weights
+
+
+def _read_trunk(path: str, plain: dict[str, Tensor], arch: str) -> dict[str, Tensor]:
+    """The trunk's weights in a checkpoint, by torchvision's names."""
+    states = read_state_dicts(path)
+    fits = best_fits(states, {arch: plain}, ignore=CLASSIFIERS)
+    if fits and not fits[0].difference:
+        return read_tensors(fits[0].tensors, plain, f"{path}{fits[0].where}")
+    for state in states.values():
+        tensors = [t for name, t in _without_classifier(state).items() if isinstance(t, StoredTensor)]
+        for names in (list(plain), [name for name in plain if not name.endswith(COUNTER)]):
+            if [t.shape for t in tensors] == [tuple(plain[name].shape) for name in names]:
+                return read_tensors(dict(zip(names, tensors, strict=True)), plain, path)
+    why = f"{fits[0].where}: it {fits[0].difference}" if fits else ""
+    raise AIAError(f"The trunk file {path} does not hold the weights of a {arch}{why}.")
 
 
 def _load_model(model: AIANet, folder: str) -> None:
     start = load(folder, device="cpu")
     if (start.config.arch, start.config.labels) != (model.config.arch, model.config.labels):
-        raise AIAError(f"The model {Path(folder).name} has another trunk or other labels than the recipe.")
+        raise AIAError(f"The model {folder} has another trunk or other labels than the recipe.")
     own = model.state_dict()
     model.load_state_dict({name: t for name, t in start.state_dict().items() if name in own}, strict=False)
 
 
-def _without_classifier(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_classifier(weights: dict) -> dict:
     return {name: tensor for name, tensor in weights.items() if not name.startswith(CLASSIFIERS)}

@@ -74,7 +74,11 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
     torch.manual_seed(recipe.seed)
     real, held = split_samples(samples, recipe)
     if not real:
-        raise AIAError(f"{data.name} holds no training clip of the recipe's classes.")
+        splits = ", ".join(sorted({repr(sample.split[:40]) for sample in samples})[:6])
+        raise AIAError(
+            f"{data} holds no training clip of the recipe's classes: its splits are {splits}, and those named "
+            "train or background are trained on."
+        )
     pool = rendered_pool(recipe, data)
     per_epoch = len(_epoch_samples(real, pool, recipe, 0))
     steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out

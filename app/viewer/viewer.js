@@ -46,6 +46,7 @@ class Viewer {
     this.part = (name) => root.querySelector(`[data-part="${name}"]`);
     this.input("colours").append(...Object.keys(this.tables).map((name) => new Option(name)));
     this.part("waiting").textContent = words.waiting;
+    this.part("address").prepend(words.copy_yourself);
     this.listen();
   }
 
@@ -78,13 +79,27 @@ class Viewer {
     this.answers = answers;
     this.drawn = {};
     this.hover = null;
+    this.part("address").hidden = true; // it was that of another view
     this.part("whole").hidden = !answers.length;
     this.part("waiting").hidden = answers.length > 0;
     if (!answers.length) return;
     if (this.wanted) this.state = { ...this.state, frame: answers[0].times.length >> 1, ...this.wanted };
     if (!answers[0].prepared) this.wanted = null;
-    this.build();
-    this.set({});
+    this.keepingFocus(() => {
+      this.build();
+      this.set({});
+    });
+  }
+
+  /** Does what may make the focused part anew or hide it; the focus then goes to what stands in its place. */
+  keepingFocus(change) {
+    const focused = document.activeElement;
+    if (!this.root.contains(focused)) return change();
+    const marks = Object.entries(focused.dataset).map(([name, value]) => `[data-${name}="${CSS.escape(value)}"]`);
+    change();
+    if (focused.isConnected && !focused.closest("[hidden]")) return;
+    const again = marks.length && this.root.querySelector(`${focused.localName}${marks.join("")}:not(:disabled, [hidden] *)`);
+    (again || this.root.querySelector('[data-do="play"]')).focus({ preventScroll: true });
   }
 
   /** The channels' gates of an answer are here, or lost. */
@@ -102,7 +117,7 @@ class Viewer {
     if (!Object.hasOwn(this.tables, this.state.colours)) this.state.colours = START.colours;
     if (this.state.block !== before.block || this.state.gate !== before.gate) this.hover = null;
     if (this.state.playing !== before.playing || this.state.speed !== before.speed) this.run();
-    this.render();
+    this.keepingFocus(() => this.render());
     clearTimeout(this.linking);
     if (this.answers[0].prepared) return; // Gradio still reads the link that a visitor came by
     this.linking = setTimeout(() => history.replaceState(history.state, "", this.link()), this.state.playing ? 2000 : 150);
@@ -440,7 +455,9 @@ class Viewer {
       if (root.offsetParent !== null && (inside || free)) this.key(event);
     };
     document.addEventListener("keydown", keys);
-    new MutationObserver(() => ((this.drawn.bars = ""), this.set({}))).observe(document.body, { attributeFilter: ["class"] }); // the theme
+    const repaint = () => ((this.drawn.bars = ""), this.set({})); // in the ink of the theme
+    new MutationObserver(repaint).observe(document.body, { attributeFilter: ["class"] });
+    matchMedia("(forced-colors: active)").addEventListener("change", repaint);
   }
 
   edited(target) {
@@ -636,8 +653,12 @@ class Viewer {
     try {
       await navigator.clipboard.writeText(address);
       button.textContent = this.answers[0].link?.example ? this.words.copied : this.words.copied_without;
-    } catch {
-      prompt(this.words.copy_yourself, address); // a page without https may not write to the clipboard
+    } catch { // a page without https may not write to the clipboard, and a frame may not open a dialog
+      const field = this.part("address").querySelector("input");
+      this.part("address").hidden = false;
+      field.value = address;
+      field.focus();
+      field.select();
     }
     setTimeout(() => (button.textContent = this.words.copy), 1500);
   }

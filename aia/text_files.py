@@ -1,0 +1,179 @@
+"""Label files and tables of other programs, in the encodings and forms that they use."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from aia.errors import AIAError
+
+log = logging.getLogger(__name__)
+
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_NUMBERED = (
+    re.compile(r"(?P<number>\d{1,9})(?:\s*[.,:;)\t]\s*|\s+)(?P<label>.+)"),
+    re.compile(r"(?P<label>.+?)(?:\s*[,:;\t]\s*|\s+)(?P<number>\d{1,9})"),
+)
+_HEADER = re.compile(r"(?:(?:class|label)?[ _]?(?:id|index|number|name|label|class)\W*){2}", re.IGNORECASE)
+
+
+def read_text(path: str | Path) -> str:
+    """Reads UTF-8 or UTF-16, with or without a byte order mark, or else Windows-1252.
+
+    Returns:
+        The text; only a line feed ends a line.
+
+    Raises:
+        AIAError: It cannot be read or is no text.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        raise AIAError(f"{path} cannot be read; check the path.") from None
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    if mark:
+        encodings = [_MARKS[mark]]
+    elif b"\0" in data:  # UTF-16 without a mark: the high byte of a Western letter is zero
+        encodings = ["utf-16-be" if data[::2].count(0) > data[1::2].count(0) else "utf-16-le"]
+    else:
+        encodings = ["utf-8", "cp1252"]
+    for encoding in encodings:
+        try:
+            text = data[len(mark) :].decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            continue
+        line = next((i for i, one in enumerate(text.split("\n"), 1) if re.search(r"[\0-\x08\x0e-\x1f]", one)), 0)
+        if line:
+            break
+        if encoding == "cp1252":
+            log.warning("%s is not in UTF-8 and is read as Windows-1252; check its accented letters.", path)
+        return text
+    raise AIAError(f"{path} is no text that can be read (see line {line}); save it as UTF-8.")
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text, without the empty ones and the space around them; errors as of `read_text`."""
+    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+
+
+def read_labels(path: str | Path) -> tuple[str, ...]:
+    """Reads the names of classes, in the order of the classes.
+
+    Args:
+        path: One label a line. Each may have a number before or after it, from 0 or 1 in any order, as in
+            "1 ApplyEyeMakeup". JSON is read too: a list, or an object of labels and numbers.
+
+    Raises:
+        AIAError: It cannot be read, or is JSON of another kind.
+    """
+    text = read_text(path)
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):  # a label may begin with a bracket
+            data = None
+        if data is not None:
+            return _json_labels(data, str(path))
+    lines = read_lines(path)
+    labels = _unnumbered(lines)
+    if labels != lines:
+        log.info("The numbers in %s are taken for the order of the classes: %s, ...", path, labels[0])
+    return tuple(labels)
+
+
+def _unnumbered(lines: Sequence[str]) -> list[str]:
+    """Sorts numbered labels and drops the numbers; other labels stay as they are."""
+    for candidates in (lines, lines[1:] if lines and _HEADER.fullmatch(lines[0]) else ()):
+        for pattern in _NUMBERED:
+            found = [pattern.fullmatch(line) for line in candidates]
+            if len(found) > 1 and all(found):
+                ordered = _by_number([(int(match["number"]), match["label"]) for match in found])
+                if ordered:
+                    return ordered
+    return list(lines)
+
+
+def _by_number(pairs: list[tuple[int, str]]) -> list[str]:
+    """Labels in the order of their numbers; none if a number is missing or a label is repeated."""
+    pairs = sorted(pairs)
+    counted = [number for number, _ in pairs] in ([*range(len(pairs))], [*range(1, len(pairs) + 1)])
+    labels = [label for _, label in pairs]
+    return labels if counted and len(set(labels)) == len(labels) else []
+
+
+def _json_labels(data: object, where: str) -> tuple[str, ...]:
+    labels: list = []
+    if isinstance(data, list):
+        labels = data
+    elif isinstance(data, dict):
+        for pairs in (data.items(), ((value, key) for key, value in data.items())):
+            pairs = [(str(number), label) for number, label in pairs]
+            if all(re.fullmatch(r"\d{1,9}", number) and isinstance(label, str) for number, label in pairs):
+                labels = labels or _by_number([(int(number), label) for number, label in pairs])
+    if not labels or not all(isinstance(label, str) for label in labels):
+        raise AIAError(f"{where} must be a JSON list of labels, or an object of labels and their numbers from 0 or 1.")
+    return tuple(labels)
+
+
+def read_table(
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Reads a table as spreadsheets write it: separated by comma, semicolon, tab or bar, in any usual encoding.
+
+    Args:
+        path: Its first line names the columns, in any order and case.
+        columns: Columns that it must have; others are left out.
+        optional: Columns that it may have.
+
+    Yields:
+        The number of a row's last line, and its values by column, stripped of spaces. Empty rows are left out.
+
+    Raises:
+        AIAError: It cannot be read, lacks a column or has one twice, or a row has more cells than there are columns.
+    """
+    text = read_text(path)
+    for delimiter in ",;\t|":
+        rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
+        names = _header(rows)
+        if set(columns) <= set(names):
+            break
+    else:
+        start = next((line for line in text.split("\n") if line.strip()), "")
+        raise AIAError(
+            f"{path} needs the columns {', '.join(columns[:-1])} and {columns[-1]}; its first line is {start[:80]!r}."
+        )
+    twice = next((name for name in (*columns, *optional) if names.count(name) > 1), None)
+    if twice:
+        raise AIAError(f"{path} has the column {twice} twice; it must have it once.")
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if any(cells[len(names) :]):
+                raise AIAError(
+                    f"Line {rows.line_num} of {path} has more cells than there are columns; put quotes around a "
+                    f"value that holds {delimiter!r}."
+                )
+            if any(cells):
+                values = dict(zip(names, cells, strict=False))
+                yield rows.line_num, {name: values.get(name, "") for name in (*columns, *optional)}
+    except csv.Error as error:
+        raise AIAError(f"Line {rows.line_num} of {path} cannot be read ({error}); check its quotes.") from None
+
+
+def _header(rows: Iterator[list[str]]) -> list[str]:
+    """The names in the first row; Excel may write "sep=;" above it."""
+    try:
+        for row in rows:
+            names = [cell.strip().lower() for cell in row]
+            if any(names) and not names[0].startswith("sep="):
+                return names
+    except csv.Error:  # quotes of another separator
+        pass
+    return []

@@ -1,0 +1,217 @@
+"""The camera of the clip's box: the network gets what the preview shows."""
+
+import numpy as np
+import pytest
+from cameras import ALLOWED, INSECURE, camera, launched, write_film
+from playwright.sync_api import expect
+
+from aia.video import read_frames
+from app import text, work
+
+WORDS = text.CLIP_BOX
+# Every use of the camera is written down, and goes on as it would.
+WATCHED = """
+    window.asked = []; window.streams = [];
+    const real = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+    if (real) navigator.mediaDevices.getUserMedia = async (wanted) => {
+        window.asked.push(wanted);
+        const stream = await real(wanted);
+        window.streams.push(stream);
+        return stream;
+    };
+"""
+ALL_OFF = "window.streams.every((stream) => stream.getTracks().every((track) => track.readyState === 'ended'))"
+# The colour in the middle of the left and of the right half of a picture, a canvas or a video.
+HALVES = """(picture) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 32, height: 24 });
+    const context = canvas.getContext("2d");
+    context.drawImage(picture, 0, 0, 32, 24);
+    return [8, 24].map((x) => [...context.getImageData(x, 12, 1, 1).data.slice(0, 3)]);
+}"""
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """A camera's film: red on the left, blue on the right."""
+    frame = np.zeros((240, 320, 3), np.uint8)
+    frame[:, :160], frame[:, 160:] = (230, 20, 20), (20, 20, 230)
+    return write_film(tmp_path_factory.mktemp("film") / "halves.mjpeg", [frame] * 30, 30)
+
+
+@pytest.fixture(scope="module")
+def with_camera(browser, halves):
+    with launched(browser, *camera(halves)) as started:
+        yield started
+
+
+def opened(browser, address, *, allowed=True, size=(1440, 900)):
+    """A new page, whose visitor allows the camera, but no microphone."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    if allowed:
+        context.grant_permissions(["camera"])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.add_init_script(WATCHED)
+    page.goto(address)
+    page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
+    return page
+
+
+def start(page, *, rear=False) -> None:
+    page.locator("#clip [data-do=camera]").click()
+    expect(page.locator("#clip [data-do=record]")).to_be_enabled()
+    if rear:
+        page.locator("#clip [data-do=turn]").click()
+        expect(page.locator("#clip [data-do=turn]")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#clip [data-do=record]")).to_be_enabled()
+
+
+def wait_for_own_clip(page) -> None:
+    page.wait_for_function(
+        "(() => { const v = document.querySelector('.viewer').viewer; return v.answers[0].link.example === '' "
+        "&& v.answers[0].channelBytes?.length; })()"
+    )
+
+
+def halves_of(page, script: str) -> list[list[int]]:
+    return page.evaluate_handle(script).evaluate(HALVES)
+
+
+@pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
+def test_the_network_gets_what_the_preview_shows(with_camera, server, rear):
+    page = opened(with_camera, server[0], size=(390, 844) if rear else (1440, 900))
+    start(page, rear=rear)
+    preview = halves_of(page, "document.querySelector('#clip canvas')")
+    left, right = preview
+    assert (left[0] > left[2] and right[2] > right[0]) is rear, (
+        "the front camera's preview is a mirror, the rear one's is not"
+    )
+    expect(page.locator("#clip")).to_contain_text(WORDS["straight" if rear else "mirrored"])
+    page.locator("#clip [data-do=record]").click()
+    wait_for_own_clip(page)
+    for frame in range(8):
+        seen = halves_of(page, f"document.querySelector('.viewer').viewer.answers[0].pictures[{frame}]")
+        assert np.abs(np.subtract(seen, preview)).max() < 40, "the network's frames lie as the preview did"
+    expect(page.locator("#clip video")).to_be_visible()
+    page.wait_for_function("document.querySelector('#clip video').readyState >= 2")
+    replay = halves_of(page, "document.querySelector('#clip video')")
+    assert np.abs(np.subtract(replay, preview)).max() < 40, "and so does the replay"
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    page.context.close()
+
+
+@pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
+def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(browser, shipped_page, tmp_path, rear):
+    swipe = list(read_frames(work.EXAMPLES_FOLDER / "swipe-left.mp4").frames)
+    film = write_film(tmp_path / "swipe.mjpeg", [swipe[0]] * 100 + swipe + [swipe[-1]] * 75, 25)  # it begins after 4 s
+    with launched(browser, *camera(film)) as with_camera:
+        page = opened(with_camera, shipped_page)
+        start(page, rear=rear)
+        # The recording lies 3 to 6 s behind the press of the button, which waits for the film to begin anew: a change after
+        # and before stillness.
+        page.evaluate(
+            """async () => {
+                const context = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d");
+                const look = () => {
+                    context.drawImage(document.querySelector("#clip canvas"), 0, 0, 16, 12);
+                    return context.getImageData(0, 0, 16, 12).data;
+                };
+                let [old, before, since] = [look(), 0, performance.now()]; // the stillness before the last change
+                while (before < 1200 || performance.now() - since < 300) {
+                    await new Promise((resolve) => setTimeout(resolve, 50));
+                    const now = look();
+                    if (now.some((level, i) => Math.abs(level - old[i]) > 8))
+                        [before, since] = [performance.now() - since, performance.now()];
+                    old = now;
+                }
+            }"""
+        )
+        page.locator("#clip [data-do=record]").click()
+        wait_for_own_clip(page)
+        expect(page.locator("#label")).to_have_text("swipe left" if rear else "swipe right")
+
+
+def test_no_microphone_and_no_large_picture_is_asked_for_and_the_camera_is_off_but_for_a_recording(with_camera, server):
+    page = opened(with_camera, server[0])
+    assert page.evaluate("window.asked") == [], "the camera is off until somebody asks for it"
+    start(page)
+    (asked,) = page.evaluate("window.asked")
+    assert asked["audio"] is False
+    assert (asked["video"]["width"]["ideal"], asked["video"]["height"]["ideal"]) == (320, 240)
+    page.locator("#clip [data-do=off]").click()
+    assert page.evaluate(ALL_OFF)
+    start(page)
+    page.locator("#clip [data-do=record]").click()
+    wait_for_own_clip(page)
+    assert page.evaluate(ALL_OFF), "it goes off with the end of the recording"
+    recorded = page.evaluate("document.querySelector('#clip video').src")
+    start(page)
+    page.evaluate(
+        "() => { Object.defineProperty(document, 'hidden', { get: () => true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    assert page.evaluate(ALL_OFF)
+    expect(page.locator("#clip [role=alert]")).to_have_text(WORDS["hidden"])
+    assert page.evaluate("document.querySelector('#clip video').src") == recorded, "the clip before is still there"
+    page.context.close()
+
+
+def test_a_recording_is_stopped_early_left_or_replaced_by_a_file(with_camera, server):
+    page = opened(with_camera, server[0])
+    record = page.locator("#clip [data-do=record]")
+    start(page)
+    record.click()
+    expect(record).to_have_text(WORDS["stop"])
+    record.click()
+    expect(record).to_have_text(WORDS["record"])
+    record.click()
+    expect(page.locator("#clip")).to_contain_text(WORDS["recording"])
+    page.locator("#clip [data-do=off]").click()
+    page.wait_for_timeout(1000)
+    assert page.locator("#clip video").count() == 0, "what was left is not used"
+    start(page)
+    record.click()
+    expect(page.locator("#clip")).to_contain_text(WORDS["recording"])
+    page.wait_for_timeout(1000)
+    record.click()
+    wait_for_own_clip(page)
+    start(page)
+    page.locator("#clip input[type=file]").set_input_files(str(work.EXAMPLES_FOLDER / "star.mp4"))
+    page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
+    assert page.evaluate(ALL_OFF)
+    page.context.close()
+
+
+def test_the_camera_is_used_by_keys_alone(with_camera, server):
+    page = opened(with_camera, server[0])
+    page.locator("#clip [data-do=camera]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#clip [data-do=record]")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#clip [data-do=choose]")).to_be_focused()
+    assert page.evaluate(ALL_OFF)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#clip [data-do=record]")).to_be_focused()
+    page.keyboard.press("Space")
+    wait_for_own_clip(page)
+    assert page.evaluate("Boolean(document.activeElement.closest('#clip'))")
+    page.context.close()
+
+
+def test_a_camera_that_cannot_be_had_is_one_sentence(browser, with_camera, server):
+    with launched(browser, ALLOWED) as without_camera:
+        cases = [
+            (with_camera, server[0], False, "refused"),
+            (without_camera, server[0], False, "missing"),
+            (with_camera, server[0].replace("127.0.0.1", INSECURE), True, "insecure"),
+        ]
+        for found, address, allowed, name in cases:
+            page = opened(found, address, allowed=allowed)
+            page.locator("#clip [data-do=camera]").click()
+            expect(page.locator("#clip [role=alert]")).to_have_text(WORDS[name])
+            expect(page.locator("#clip [data-do=choose]")).to_be_visible()
+            assert page.locator("[data-testid=toast-body]").count() == 0
+            page.context.close()

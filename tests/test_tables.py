@@ -1,0 +1,226 @@
+"""Tables and lists of labels as spreadsheets and other data sets write them."""
+
+import json
+
+import pytest
+import torch
+from conftest import moving_frames
+
+from aia import AIAError
+from aia.cli import main
+from aia.render import write_mp4
+from aia.text_files import read_labels
+from aia.training.data import class_order, read_manifest
+
+NAMES = ("star.mp4", "sub/ring.mp4", "Übung é.mp4")
+ROWS = [("star.mp4", "star", "train"), ("sub/ring.mp4", "ring", "test"), ("Übung é.mp4", "Übung", "val")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in NAMES:
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def samples(folder, content: bytes | str, name="clips.csv"):
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return [(s.file.relative_to(folder).as_posix(), s.kind, s.split) for s in read_manifest(folder)]
+
+
+def table(separator=",", end="\r\n", header="file,label,split", rows=ROWS) -> str:
+    return "".join(line + end for line in (header.replace(",", separator), *map(separator.join, rows)))
+
+
+SPELLINGS = {
+    "plain": table(end="\n").encode(),
+    "Excel, UTF-8": table().encode("utf-8-sig"),
+    "Excel, semicolons": table(";").encode("cp1252"),
+    "Excel, Unicode text": table("\t").encode("utf-16"),
+    "UTF-16, most significant byte first": b"\xfe\xff" + table(";").encode("utf-16-be"),
+    "UTF-16 without a mark": table().encode("utf-16-le"),
+    "UTF-16 without a mark, the other way": table().encode("utf-16-be"),
+    "bars": table("|").encode(),
+    "sep line": ("sep=;\r\n" + table(";")).encode("utf-8-sig"),
+    "old Mac": table(end="\r").encode(),
+    "Windows twice": table(end="\r\r\n").encode(),
+    "no last line end": table().strip().encode(),
+    "capitals and space": table(header=" File , LABEL,Split ").encode(),
+    "space around values": table(", ").encode(),
+    "quotes": table('";"', '"\n"')[:-1].replace("file", '"file', 1).encode(),
+    "empty rows": table().replace("\r\n", "\r\n\r\n,,\r\n").encode(),
+    "empty columns": table(rows=[(*row, "", "") for row in ROWS], header="file,label,split,,").encode(),
+    "empty cells behind": table(rows=[(*row, "", "") for row in ROWS]).encode(),
+    "other columns, another order": table(
+        header="note,split,file,scene,label,note", rows=[("a", s, f, "", k, "b") for f, k, s in ROWS]
+    ).encode(),
+    "backslashes": table(rows=[(f.replace("/", "\\"), k, s) for f, k, s in ROWS]).encode(),
+    "other words for splits": table(
+        rows=[(f, k, {"train": "Training", "test": "TESTING", "val": "valid"}[s]) for f, k, s in ROWS]
+    ).encode(),
+    "accents of two letters": table().replace("é", "e\u0301").replace("Übung é", "U\u0308bung é").encode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_table_of_any_spreadsheet_is_read(spelling, folder):
+    assert samples(folder, SPELLINGS[spelling]) == ROWS
+
+
+def test_whole_paths_and_other_endings_are_taken(folder):
+    rows = [(str(folder / name), *rest) for name, *rest in ROWS]
+    assert samples(folder, table(rows=rows), "CLIPS.CSV") == ROWS
+    (folder / "CLIPS.CSV").rename(folder / "clips.tsv")
+    for beside in ("~$clips.csv", "._clips.csv", ".~lock.clips.csv"):
+        (folder / beside).touch()
+    assert samples(folder, table("\t", rows=rows), "clips.tsv") == ROWS
+
+
+def test_quotes_hold_separators_quotes_and_lines(folder):
+    content = 'file;label;split\n"star.mp4";"a; ""b""\nc";train\n'
+    assert samples(folder, content) == [("star.mp4", 'a; "b"\nc', "train")]
+
+
+REFUSED = {
+    "no header": ("star.mp4,star,train\n", ["columns file, label and split", "'star.mp4,star,train'"]),
+    "a column is missing": ("\n\nfile;label\nstar.mp4;star\n", ["columns", "'file;label'"]),
+    "nothing": ("", ["columns"]),
+    "a column twice": ("file,label,split,Label\nstar.mp4,a,train,b\n", ["label twice"]),
+    "a lost file": ("file,label,split\nstar.mp4,a,train\nC:\\clips\\gone.mp4,a,train\n", ["Line 3", "gone.mp4"]),
+    "a folder": ("file,label,split\nsub,a,train\n", ["Line 2", "'sub'"]),
+    "no file": ("file,label,split\n\n,a,train\n", ["Line 3", "names no file"]),
+    "a name that is too long": (f"file,label,split\n{'x' * 5000},a,train\n", ["Line 2"]),
+    "a separator in a value": ("file,label,split\nstar.mp4,a, b,train\n", ["Line 2", "quotes", "','"]),
+    "an open quote": ('file,label,split\nstar.mp4,"a,train\nstar.mp4,b,train\n', ["Line 3", "quotes"]),
+    "an odd quote": ('file,label,split\nstar.mp4,"a"b,train\n', ["Line 2", "quotes"]),
+    "a spreadsheet's own file": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0" * 9, ["no text", "UTF-8"]),
+    "another encoding": (table().encode() + b"a.mp4,\x81,train\n", ["line 5", "UTF-8"]),
+    "half a letter of UTF-16": (table().encode("utf-16")[:-1], ["no text"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_table_that_stays_unreadable_gives_one_sentence_with_the_line(case, folder):
+    content, named = REFUSED[case]
+    with pytest.raises(AIAError) as caught:
+        samples(folder, content)
+    said = str(caught.value)
+    assert all(part in said for part in ("clips.csv", *named)) and "\n" not in said and len(said) < 500, said
+
+
+def test_rows_that_are_not_trained_on_are_told(folder, caplog):
+    rows = [*ROWS, ("star.mp4", "star", "fold 3"), ("star.mp4", "", "train"), ("star.mp4", "star", "exclude")]
+    found = samples(folder, table(rows=[*rows, ("star.mp4", "star", "")]))
+    assert len(found) == 6
+    told = [record.message for record in caplog.records]
+    assert len(told) == 3
+    assert "'fold 3'" in told[0] and "line 5, 1 in all" in told[0]
+    assert "without a label" in told[1] and "line 6" in told[1]
+    assert "''" in told[2] and "line 8" in told[2]
+
+
+NETWORK = {
+    "arch": "resnet18",
+    "temporal": "tsn",
+    "attention": "c",
+    "num_segments": 2,
+    "input_size": 32,
+    "resize": [32, 32],
+}
+
+
+def test_training_and_evaluation_take_such_a_table(tmp_path, capsys):
+    torch.manual_seed(0)
+    for i in range(6):
+        write_mp4(tmp_path / f"größe {i}.mp4", moving_frames(6, 40, 56, seed=i), 10)
+    rows = [(f"größe {i}.mp4", "ab"[i % 2], "Train" if i < 4 else "Val") for i in range(6)]
+    (tmp_path / "clips.csv").write_bytes(table(";", rows=rows).encode("utf-16"))
+    (tmp_path / "labels.txt").write_bytes("1 b\r\n2 a\r\n".encode("utf-16"))
+    recipe = {
+        "network": NETWORK,
+        "epochs": 1,
+        "batch_size": 4,
+        "precision": "float32",
+        "rendered": 0,
+        "rendered_pool": 0,
+    }
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8-sig")
+    out = tmp_path / "out"
+    data = ["--data", str(tmp_path)]
+    assert main(["train", str(tmp_path / "recipe.json"), *data, "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(out), *data]) == 0
+    assert json.loads(capsys.readouterr().out)["clips"] == 2
+
+    (tmp_path / "clips.csv").write_bytes(table(";", rows=[(f, k, "foo") for f, k, _ in rows]).encode())
+    assert main(["train", str(tmp_path / "recipe.json"), *data, "--out", str(tmp_path / "other")]) == 1
+    assert "'foo'" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- labels
+
+WANTED = ("ApplyEyeMakeup", "Archery", "Baby crawling")
+LISTS = {
+    "one a line": "ApplyEyeMakeup\nArchery\nBaby crawling\n",
+    "UCF101": "1 ApplyEyeMakeup\r\n2 Archery\r\n3 Baby crawling\r\n",
+    "from 0": "0 ApplyEyeMakeup\n1 Archery\n2 Baby crawling",
+    "EGTEA": "ApplyEyeMakeup 1\nArchery 2\nBaby crawling 3\n",
+    "another order": "2 Baby crawling\n0 ApplyEyeMakeup\n1 Archery\n",
+    "points": "1. ApplyEyeMakeup\n2. Archery\n3. Baby crawling\n",
+    "colons": "0: ApplyEyeMakeup\n1: Archery\n2: Baby crawling\n",
+    "columns": "id,name\n0,ApplyEyeMakeup\n1,Archery\n2,Baby crawling\n",
+    "columns, the other way": "label;index\nApplyEyeMakeup;0\nArchery;1\nBaby crawling;2\n",
+    "tabs": "0\tApplyEyeMakeup\n1\tArchery\n2\tBaby crawling\n",
+    "Something-Something": '{"ApplyEyeMakeup": "0", "Baby crawling": "2", "Archery": "1"}',
+    "ImageNet": '{"0": "ApplyEyeMakeup", "1": "Archery", "2": "Baby crawling"}',
+    "numbers": '{"ApplyEyeMakeup": 1, "Archery": 2, "Baby crawling": 3}',
+    "list": '["ApplyEyeMakeup", "Archery", "Baby crawling"]',
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_labels_are_read_as_data_sets_list_them(form, tmp_path):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        (tmp_path / "labels.txt").write_bytes(LISTS[form].encode(encoding))
+        assert read_labels(tmp_path / "labels.txt") == WANTED
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("class 0", "class 1", "class 2"),
+        ("1 finger", "3 fingers", "4 fists"),
+        ("1 finger", "2 fingers", "3 fingers"),
+        ("1 thing", "2 thing", "3 thing"),
+        ("2001 odyssey", "12 monkeys"),
+        ("[Something] falls", "[Something] stays"),
+        ("1 apple",),
+        ("Größe", "naïve", "crème, brûlée"),
+    ],
+)
+def test_labels_with_numbers_of_their_own_stay_as_they_are(labels, tmp_path):
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        (tmp_path / "labels.txt").write_bytes("\n".join(labels).encode(encoding))
+        assert read_labels(tmp_path / "labels.txt") == labels
+
+
+@pytest.mark.parametrize("content", ['{"a": "0", "b": "2"}', '{"a": [0]}', "[1, 2]", "[]", "{}", '{"a": 0, "1": "b"}'])
+def test_json_of_another_kind_is_refused(content, tmp_path):
+    (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(AIAError, match=r"labels\.json must be a JSON list"):
+        read_labels(tmp_path / "labels.json")
+
+
+def test_labels_of_a_data_folder_may_be_numbered(tmp_path):
+    for kind in ("1 hand", "2 hands"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "a.mp4").touch()
+    found = read_manifest(tmp_path)
+    (tmp_path / "labels.txt").write_text("2 hands\n1 hand\n")
+    assert class_order(tmp_path, found) == ["2 hands", "1 hand"], "these are the labels themselves"
+    (tmp_path / "labels.txt").write_text("1: 2 hands\n2: 1 hand\n")
+    assert class_order(tmp_path, found) == ["2 hands", "1 hand"]
+    (tmp_path / "labels.txt").write_bytes(b"\x81\n")
+    with pytest.raises(AIAError, match=r"labels\.txt"):
+        class_order(tmp_path, found)
