@@ -96,7 +96,7 @@ class _Storage:
         return StoredTensor(shape, read)
 
 
-def read_state_dicts(path: Path) -> dict[str, dict[str, Any]]:
+def read_state_dicts(path: str | Path) -> dict[str, dict[str, Any]]:
     """Finds the named tensors in a file that torch.save (of PyTorch 0.2 or newer) or safetensors wrote.
 
     Args:
@@ -110,12 +110,12 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Any]]:
         AIAError: Missing, damaged, or without a named tensor.
     """
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             start = file.read(512)
     except OSError:
-        raise AIAError(f"{path.name} cannot be read; check the path.") from None
+        raise AIAError(f"{path} cannot be read; check the path.") from None
     try:
-        if path.suffix == ".safetensors":
+        if Path(path).suffix == ".safetensors":
             return {"": _read_safetensors(path)}
         if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":  # gzip or tar
             raise _no_checkpoint(path)
@@ -124,21 +124,21 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Any]]:
         raise
     except Exception:  # a file of any bytes makes the readers fail in a dozen ways
         raise AIAError(
-            f"{path.name} is no plain state dict: it is damaged or no PyTorch checkpoint; download or save it again."
+            f"{path} is no plain state dict: it is damaged or no PyTorch checkpoint; download or save it again."
         ) from None
     found = dict(_named_tensors(tree))
     if not found:
         stub = next((value.name for _, value in _containers(tree) if isinstance(value, Stub)), "")
         instead = f"objects such as {stub[:80]!r}" if stub else "something else"
         raise AIAError(
-            f"{path.name} is no plain state dict: it holds {instead}, and no tensors by name; save the network's weights "
+            f"{path} is no plain state dict: it holds {instead}, and no tensors by name; save the network's weights "
             "with torch.save(model.state_dict(), FILE)."
         )
     return found
 
 
-def _no_checkpoint(path: Path) -> AIAError:
-    return AIAError(f"{path.name} is an archive; unpack it and give the checkpoint in it.")
+def _no_checkpoint(path: str | Path) -> AIAError:
+    return AIAError(f"{path} is an archive; unpack it and give the checkpoint in it.")
 
 
 def _named_tensors(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -164,7 +164,7 @@ def _containers(tree: Any) -> Iterator[tuple[str, Any]]:
 # ---------------------------------------------------------------- files
 
 
-def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
+def _read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
     file = safe_open(path, framework="pt")
     return {
         name: StoredTensor(tuple(file.get_slice(name).get_shape()), lambda name=name: file.get_tensor(name))
@@ -172,9 +172,9 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
     }
 
 
-def _read_zip(path: Path) -> Any:
+def _read_zip(path: str | Path) -> Any:
     """The format since PyTorch 1.6: a zip archive of a pickle and one record for each storage."""
-    archive, size = zipfile.ZipFile(path), path.stat().st_size
+    archive, size = zipfile.ZipFile(path), Path(path).stat().st_size
     pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
     if not pickles:
         raise _no_checkpoint(path)
@@ -191,13 +191,13 @@ def _read_zip(path: Path) -> Any:
         return _Storage(dtype, 0, lambda start, stop: record(f"data/{key}")[start:stop])
 
     if f"{root}byteorder" in archive.namelist() and record("byteorder") != b"little":
-        raise AIAError(f"{path.name} was written on a big-endian machine; save it again on another one.")
+        raise AIAError(f"{path} was written on a big-endian machine; save it again on another one.")
     return _unpickle(io.BytesIO(record("data.pkl")), storage)
 
 
-def _read_legacy(path: Path) -> Any:
+def _read_legacy(path: str | Path) -> Any:
     """The format before: several pickles, then the storages, each after its number of elements."""
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     dtypes: dict[str, torch.dtype] = {}
     places: dict[str, tuple[int, int]] = {}
@@ -214,7 +214,7 @@ def _read_legacy(path: Path) -> Any:
         raise ValueError
     _unpickle(content)  # the format's version
     if not _unpickle(content)["little_endian"]:
-        raise AIAError(f"{path.name} was written on a big-endian machine; save it again on another one.")
+        raise AIAError(f"{path} was written on a big-endian machine; save it again on another one.")
     tree = _unpickle(content, storage)
     for key in _unpickle(content):
         count = int.from_bytes(content.read(8), "little")

@@ -63,7 +63,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     Raises:
         AIAError: Something does not fit; the sentence names the difference, and nothing is written.
     """
-    checkpoint, folder, labels = Path(checkpoint), Path(out), Path(labels)
+    folder = Path(out)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise AIAError(f"{out} exists already; give a new folder, so that nothing is lost.")
     if net not in NETS:
@@ -81,18 +81,18 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     fits = best_fits(states, layouts)
     if not fits:
         name = next(iter(next(iter(states.values()))))
-        raise AIAError(f"{checkpoint.name} holds no ResNet: its names are like {name[:80]!r}.")
+        raise AIAError(f"{checkpoint} holds no ResNet: its names are like {name[:80]!r}.")
     fit, expected = fits[0], layouts[fits[0].layout]
-    _check(fit, names, net, f"{checkpoint.name} as {net}{fit.where}", labels.name)
-    state = read_tensors(fit.tensors, expected, f"{checkpoint.name}{fit.where}")
+    _check(fit, names, net, f"{checkpoint} as {net}{fit.where}", str(labels))
+    state = read_tensors(fit.tensors, expected, f"{checkpoint}{fit.where}")
     if len(fits) > 1:
-        log.info("%s: the weights%s are taken; those%s fit too.", checkpoint.name, fit.where, fits[1].where)
+        log.info("%s: the weights%s are taken; those%s fit too.", checkpoint, fit.where, fits[1].where)
     arch, naming = fit.layout
     model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
     stored = {key: _stored_name(key, attention, naming) for key in model.state_dict()}
     model.load_state_dict({key: state[name] for key, name in stored.items() if name in state}, strict=False)
     model.eval()
-    _write(model, out, checkpoint.name, net)
+    _write(model, out, Path(checkpoint).name, net)
     return model
 
 

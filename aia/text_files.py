@@ -23,7 +23,7 @@ _NUMBERED = (
 _HEADER = re.compile(r"(?:(?:class|label)?[ _]?(?:id|index|number|name|label|class)\W*){2}", re.IGNORECASE)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: str | Path) -> str:
     """Reads UTF-8 or UTF-16, with or without a byte order mark, or else Windows-1252.
 
     Returns:
@@ -33,9 +33,9 @@ def read_text(path: Path) -> str:
         AIAError: It cannot be read or is no text.
     """
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError:
-        raise AIAError(f"{path.name} cannot be read; check the path.") from None
+        raise AIAError(f"{path} cannot be read; check the path.") from None
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if mark:
         encodings = [_MARKS[mark]]
@@ -53,17 +53,17 @@ def read_text(path: Path) -> str:
         if line:
             break
         if encoding == "cp1252":
-            log.warning("%s is not in UTF-8 and is read as Windows-1252; check its accented letters.", path.name)
+            log.warning("%s is not in UTF-8 and is read as Windows-1252; check its accented letters.", path)
         return text
-    raise AIAError(f"{path.name} is no text that can be read (see line {line}); save it as UTF-8.")
+    raise AIAError(f"{path} is no text that can be read (see line {line}); save it as UTF-8.")
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: str | Path) -> list[str]:
     """The lines of a text, without the empty ones and the space around them; errors as of `read_text`."""
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
+def read_labels(path: str | Path) -> tuple[str, ...]:
     """Reads the names of classes, in the order of the classes.
 
     Args:
@@ -80,11 +80,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
         except (ValueError, RecursionError):  # a label may begin with a bracket
             data = None
         if data is not None:
-            return _json_labels(data, path.name)
+            return _json_labels(data, str(path))
     lines = read_lines(path)
     labels = _unnumbered(lines)
     if labels != lines:
-        log.info("The numbers in %s are taken for the order of the classes: %s, ...", path.name, labels[0])
+        log.info("The numbers in %s are taken for the order of the classes: %s, ...", path, labels[0])
     return tuple(labels)
 
 
@@ -123,7 +123,7 @@ def _json_labels(data: object, where: str) -> tuple[str, ...]:
 
 
 def read_table(
-    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Reads a table as spreadsheets write it: separated by comma, semicolon, tab or bar, in any usual encoding.
 
@@ -147,24 +147,24 @@ def read_table(
     else:
         start = next((line for line in text.split("\n") if line.strip()), "")
         raise AIAError(
-            f"{path.name} needs the columns {', '.join(columns[:-1])} and {columns[-1]}; its first line is {start[:80]!r}."
+            f"{path} needs the columns {', '.join(columns[:-1])} and {columns[-1]}; its first line is {start[:80]!r}."
         )
     twice = next((name for name in (*columns, *optional) if names.count(name) > 1), None)
     if twice:
-        raise AIAError(f"{path.name} has the column {twice} twice; it must have it once.")
+        raise AIAError(f"{path} has the column {twice} twice; it must have it once.")
     try:
         for row in rows:
             cells = [cell.strip() for cell in row]
             if any(cells[len(names) :]):
                 raise AIAError(
-                    f"Line {rows.line_num} of {path.name} has more cells than there are columns; put quotes around a "
+                    f"Line {rows.line_num} of {path} has more cells than there are columns; put quotes around a "
                     f"value that holds {delimiter!r}."
                 )
             if any(cells):
                 values = dict(zip(names, cells, strict=False))
                 yield rows.line_num, {name: values.get(name, "") for name in (*columns, *optional)}
     except csv.Error as error:
-        raise AIAError(f"Line {rows.line_num} of {path.name} cannot be read ({error}); check its quotes.") from None
+        raise AIAError(f"Line {rows.line_num} of {path} cannot be read ({error}); check its quotes.") from None
 
 
 def _header(rows: Iterator[list[str]]) -> list[str]:

@@ -116,7 +116,7 @@ def _from_table(table: Path) -> list[Sample]:
             unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
         samples.append(Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split))
     for what, lines in unused.items():
-        log.warning("%s: clips %s are not trained on: line %d, %d in all.", table.name, what, lines[0], len(lines))
+        log.warning("%s: clips %s are not trained on: line %d, %d in all.", table, what, lines[0], len(lines))
     return samples
 
 
@@ -126,7 +126,7 @@ def _video(folder: Path, name: str, table: Path, line: int) -> Path:
     found = next((folder / path for path in spellings if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
     if found is None:
         named = f"names {name[:200]!r}, which is not there" if name else "names no file"
-        raise AIAError(f"Line {line} of {table.name} {named}; give paths from {folder.name}, or whole ones.")
+        raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or whole ones.")
     return found
 
 
@@ -228,7 +228,9 @@ def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
         ).frames
     else:  # no larger than it takes: twice the longer side is enough for any usual aspect
         frames = read_frames(
-            sample.file, max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config)))
+            sample.file,
+            max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config))),
+            shown=str(sample.file),
         ).frames
         frames = frames[np.unique(sample_indices(len(frames), most))] if most else frames
     height, width = (side, side) if warp else resized_size(*frames.shape[1:3], config)
@@ -326,5 +328,5 @@ class PlainDataset(Dataset):
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         """Reads the clip at `place`."""
         sample = self.samples[place]
-        frames = read_clip(sample.file, self.config.num_segments).frames
+        frames = read_clip(sample.file, self.config.num_segments, shown=str(sample.file)).frames
         return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)

@@ -38,29 +38,29 @@ def load_start(model: AIANet, source: str) -> None:
     if source == "torchvision":
         weights = _without_classifier(get_model_weights(arch).DEFAULT.get_state_dict(progress=True))
     else:
-        weights = _read_trunk(Path(source), plain, arch)
+        weights = _read_trunk(source, plain, arch)
     model.backbone.load_state_dict(weights, strict=False)  # the gates have no pretrained weights
 
 
-def _read_trunk(path: Path, plain: dict[str, Tensor], arch: str) -> dict[str, Tensor]:
+def _read_trunk(path: str, plain: dict[str, Tensor], arch: str) -> dict[str, Tensor]:
     """The trunk's weights in a checkpoint, by torchvision's names."""
     states = read_state_dicts(path)
     fits = best_fits(states, {arch: plain}, ignore=CLASSIFIERS)
     if fits and not fits[0].difference:
-        return read_tensors(fits[0].tensors, plain, f"{path.name}{fits[0].where}")
+        return read_tensors(fits[0].tensors, plain, f"{path}{fits[0].where}")
     for state in states.values():
         tensors = [t for name, t in _without_classifier(state).items() if isinstance(t, StoredTensor)]
         for names in (list(plain), [name for name in plain if not name.endswith(COUNTER)]):
             if [t.shape for t in tensors] == [tuple(plain[name].shape) for name in names]:
-                return read_tensors(dict(zip(names, tensors, strict=True)), plain, path.name)
+                return read_tensors(dict(zip(names, tensors, strict=True)), plain, path)
     why = f"{fits[0].where}: it {fits[0].difference}" if fits else ""
-    raise AIAError(f"The trunk file {path.name} does not hold the weights of a {arch}{why}.")
+    raise AIAError(f"The trunk file {path} does not hold the weights of a {arch}{why}.")
 
 
 def _load_model(model: AIANet, folder: str) -> None:
     start = load(folder, device="cpu")
     if (start.config.arch, start.config.labels) != (model.config.arch, model.config.labels):
-        raise AIAError(f"The model {Path(folder).name} has another trunk or other labels than the recipe.")
+        raise AIAError(f"The model {folder} has another trunk or other labels than the recipe.")
     own = model.state_dict()
     model.load_state_dict({name: t for name, t in start.state_dict().items() if name in own}, strict=False)
 
