@@ -47,8 +47,9 @@ AFTER_RESULT = """() => {
 }"""
 # Gradio's front end corrects the server's idea of the page's address for its requests, its video player takes it as it is.
 ROOT = """() => {
-    const root = new URL(gradio_config.root || "/", location.href);
-    if (root.hostname === location.hostname) gradio_config.root = location.origin + root.pathname.replace(/\\/$/, "");
+    const config = window.gradio_config ?? {};
+    const root = new URL(config.root || "/", location.href);
+    if (root.hostname === location.hostname) config.root = location.origin + root.pathname.replace(/\\/$/, "");
 }"""
 CLOSE = "element.addEventListener('click', (e) => { if (e.target.closest('.close')) props.value = ''; });"
 # The last input is what the viewer shows, which only the browser knows.
@@ -60,7 +61,7 @@ def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
-        free: Whether a visitor may type the name of any other, for whoever visits: `--allow-any-model`.
+        free: Whether visitors may type the name of any other model: `--allow-any-model`.
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
