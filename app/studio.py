@@ -51,8 +51,9 @@ AFTER_RESULT = """() => {
 }"""
 # Gradio's front end corrects the server's idea of the page's address for its requests, its video player takes it as it is.
 ROOT = """() => {
-    const root = new URL(gradio_config.root || "/", location.href);
-    if (root.hostname === location.hostname) gradio_config.root = location.origin + root.pathname.replace(/\\/$/, "");
+    const config = window.gradio_config ?? {};
+    const root = new URL(config.root || "/", location.href);
+    if (root.hostname === location.hostname) config.root = location.origin + root.pathname.replace(/\\/$/, "");
 }"""
 OF_PROBLEM = """
 element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
@@ -88,7 +89,7 @@ def build(extra_models: Sequence[str] = (), *, free: bool = False) -> gr.Blocks:
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
-        free: Whether a visitor may type the name of any other, for whoever visits: `--allow-any-model`.
+        free: Whether visitors may type the name of any other model: `--allow-any-model`.
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
