@@ -118,7 +118,7 @@ def read_clip(
     """Read `num_segments` frames spread evenly over a video by the published rule.
 
     Args:
-        path: A video file (MP4, MOV, WebM, MKV, AVI, TS, MPG, GIF, AVIF, FLV, OGV or WMV).
+        path: A video file, of one of `FORMAT_NAMES`.
         num_segments: How many frames, 1 to `limits.MAX_SEGMENTS`.
         max_side: Scale pictures down until the longer side has this many pixels; never up.
         given_up: Set by another thread, it ends the reading with an error.

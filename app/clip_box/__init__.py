@@ -38,7 +38,7 @@ class _Held(GradioRootModel):
 
 
 class ClipBox(gr.HTML, metaclass=_WritesNoStub):
-    """A clip that a visitor gives. Events receive its path and may set it; "upload" follows a new clip, "clear" its removal."""
+    """A clip that a visitor gives. Events receive its path and may set it; "upload" follows a new clip of theirs."""
 
     data_model = _Held
 

@@ -44,7 +44,7 @@ class ClipBox {
     if (value?.path === this.value?.path) return;
     this.value = value;
     this.request?.abort();
-    this.camera.stop();
+    this.leave();
     if (!value) return this.preview(null);
     const address = value.path.split("/").map(encodeURIComponent).join("/");
     this.preview(value.orig_name ?? "", `${serverRoot()}/gradio_api/file=${address}`);
@@ -79,7 +79,8 @@ class ClipBox {
 
   upload(file) {
     this.request?.abort();
-    this.camera.stop();
+    this.leave();
+    this.preview(null);
     this.give(null); // until the new one is there
     if (file.size > this.most) return this.show("empty", this.words.too_large);
     const request = new XMLHttpRequest();
@@ -106,14 +107,14 @@ class ClipBox {
   async open(facing) {
     const lacking = Camera.lacking();
     if (lacking) return this.show(this.value ? "clip" : "empty", this.words[lacking]);
-    this.run++;
+    const run = ++this.run;
     this.ready(false);
     this.show("camera");
     this.tell(this.words.waiting);
     try {
       if (!(await this.camera.start(facing))) return;
     } catch (error) {
-      return this.close(Camera.problem(error));
+      return run === this.run && this.close(Camera.problem(error));
     }
     this.tell("");
     this.ready(true);
@@ -129,10 +130,15 @@ class ClipBox {
     this.part("hint").textContent = live ? this.words[this.camera.mirrored ? "mirrored" : "straight"] : "";
   }
 
-  /** Turns the camera off; `problem` is the name of the sentence that says why. */
-  close(problem = "") {
+  /** Turns the camera off, and ends what is counted down or recorded. */
+  leave() {
     this.run++;
     this.camera.stop();
+  }
+
+  /** The same for who does not go on with a clip; `problem` is the name of the sentence that says why. */
+  close(problem = "") {
+    this.leave();
     this.show(this.value ? "clip" : "empty", this.words[problem]);
   }
 
@@ -169,7 +175,7 @@ class ClipBox {
     const acts = {
       choose: () => this.input.click(),
       camera: () => this.open("user"),
-      clear: () => (this.preview(null), this.give(null), this.trigger("clear")),
+      clear: () => (this.preview(null), this.give(null)),
       cancel: () => (this.request.abort(), this.show("empty")),
       record: () => this.record(),
       turn: () => this.open(this.camera.mirrored ? "environment" : "user"),
