@@ -151,7 +151,11 @@ def _controls(names: list[str], first: str | None, free: bool) -> dict[str, gr.c
 
 def _examples(video: ClipBox, label: str) -> gr.Examples:
     files = [[str(work.EXAMPLES_FOLDER / f"{name}.mp4")] for name in work.EXAMPLES]
-    return gr.Examples(files, video, label=label, example_labels=list(work.EXAMPLES.values()), examples_per_page=12)
+    names = list(work.EXAMPLES.values())
+    examples = gr.Examples(files, video, label=label, example_labels=names, examples_per_page=12)
+    # Or else a choice is lost that is made while the one before is still being fetched.
+    examples.root_block.fns[examples.load_input_event["id"]].trigger_mode = "always_last"
+    return examples
 
 
 def _what_if() -> dict[str, gr.components.Component]:

@@ -17,6 +17,8 @@ import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import cv2  # noqa: F401  it sets a variable of the process when it is imported, and so does matplotlib
+import matplotlib  # noqa: F401
 import numpy as np
 import pytest
 import torch
