@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, serving
+from conftest import ROOT
 
 from aia import console, files
 from aia.cli import BATCH, _expanded, _with_batch, main
@@ -317,6 +317,9 @@ def test_an_address_is_told_as_gradio_takes_it(taken, monkeypatch):
     assert address.checked("::1", port) == address.checked("[::1]", port) == ("[::1]", port)
 
 
+@pytest.mark.server
 def test_the_page_starts_where_the_output_has_few_letters(tmp_path):
+    from conftest import serving  # at the top it would mark every test of this file as one of the page
+
     with serving(tmp_path, PYTHONIOENCODING="cp1252") as started:
         assert f"* Running on local URL:  {started}" in (tmp_path / "log").read_text(encoding="cp1252")
