@@ -46,10 +46,10 @@ bench: .venv/.bench ## time everything and put the tables into the README; one p
 	$(PY) -m aia bench $(if $(ARGS),$(ARGS),--update)
 
 examples: .venv/.app ## draw assets/examples again
-	$(PY) -m aia.training.examples assets/examples
+	$(PY) -m tools.draw_examples assets/examples
 
 answers: .venv/.app ## compute the examples' answers in assets/answers again: after a new default model or new words
-	$(PY) -m app.answers
+	$(PY) -m app.ui.examples
 
 model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--set seed=1"]
 	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from aia import console
 from aia.errors import AIAError
-from app import address, memory, temporary
+from app.server import address, memory, temp_folder
 
 
 def main() -> None:
@@ -38,16 +38,16 @@ def main() -> None:
             parser.error(text.NOT_ON_A_SPACE)
         logging.warning(text.ANY_MODEL_IS_ALLOWED)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service's stop ends it as Ctrl-C does: files go too
-    with temporary.folder() as folder:
+    with temp_folder.folder() as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
         _serve(options, host, port)
 
 
 def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
-    from app import models  # here, so that --help does without, and memory is prepared
-    from app.studio import build, launch_options
+    from app.service import models  # here, so that --help does without, and memory is prepared
+    from app.ui.layout import build, launch_options
 
-    page = build(options.model, free=options.allow_any_model)
+    page = build(options.model, allow_custom=options.allow_any_model)
     try:
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
     except OSError as error:

@@ -13,15 +13,15 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aia.config import AIAConfig
     from aia.errors import AIAError
-    from aia.hub import available_models, load
-    from aia.inspection import Inspection, inspect
-    from aia.network import AIANet
-    from aia.record import Switch
-    from aia.video import Clip, read_clip
-    from aia.view import View
-    from aia.whatif import rank_blocks
+    from aia.hub.loading import available_models, load
+    from aia.inspection.ablation import rank_blocks
+    from aia.inspection.inspection import Inspection, inspect
+    from aia.modeling.config import AIAConfig
+    from aia.modeling.network import AIANet
+    from aia.modeling.recording import Switch
+    from aia.video.reader import Clip, read_clip
+    from aia.visualization.view import View
 
 __all__ = [
     "AIAConfig",
@@ -39,18 +39,18 @@ __all__ = [
 ]
 # Each name comes from its module when it is first asked for, so that reading a video, or --help, loads no torch.
 _MODULES = {
-    "AIAConfig": "config",
+    "AIAConfig": "modeling.config",
     "AIAError": "errors",
-    "AIANet": "network",
-    "Clip": "video",
-    "Inspection": "inspection",
-    "Switch": "record",
-    "View": "view",
-    "available_models": "hub",
-    "inspect": "inspection",
-    "load": "hub",
-    "rank_blocks": "whatif",
-    "read_clip": "video",
+    "AIANet": "modeling.network",
+    "Clip": "video.reader",
+    "Inspection": "inspection.inspection",
+    "Switch": "modeling.recording",
+    "View": "visualization.view",
+    "available_models": "hub.loading",
+    "inspect": "inspection.inspection",
+    "load": "hub.loading",
+    "rank_blocks": "inspection.ablation",
+    "read_clip": "video.reader",
 }
 
 

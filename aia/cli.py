@@ -16,7 +16,7 @@ from aia import console
 from aia.errors import AIAError
 
 DEFAULT_MODEL = "tsm-mobilenetv2-cinst"
-BATCH, MAX_BATCH = 4, 256  # clips; see aia/batch.py
+BATCH, MAX_BATCH = 4, 256  # clips; see aia/inspection/batch.py
 BENCH_PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "batch")
 
 
@@ -185,7 +185,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 def _model(name: str, **how: Any) -> Any:
     """Loads a model; an error in a folder names the folder as it was given."""
-    from aia.hub import load  # torch takes seconds to import; --help should not
+    from aia.hub.loading import load  # torch takes seconds to import; --help should not
 
     try:
         return load(name, **how)
@@ -196,7 +196,7 @@ def _model(name: str, **how: Any) -> Any:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from aia.batch import classify
+    from aia.inspection.batch import classify
 
     if options.batch < 1:
         raise AIAError(f"A batch has one clip or more, not {options.batch}.")
@@ -214,7 +214,7 @@ def _classify(options: argparse.Namespace) -> int:
             answer = {
                 "file": video,
                 "label": seen.label,
-                "sure": seen.sure,
+                "sure": seen.is_confident,
                 "scores": seen.scores,
                 "model": options.model,
             }
@@ -228,12 +228,12 @@ def _classify(options: argparse.Namespace) -> int:
 
 def _answer(seen: Any) -> str:
     """What an inspection says, in a few words."""
-    return f"{'' if seen.sure else 'not sure; closest: '}{seen.label} ({seen.probabilities.max():.0%})"
+    return f"{'' if seen.is_confident else 'not sure; closest: '}{seen.label} ({seen.probabilities.max():.0%})"
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from aia.inspection import inspect
-    from aia.video import read_clip
+    from aia.inspection.inspection import inspect
+    from aia.video.reader import read_clip
 
     videos = _expanded([options.video])
     if len(videos) > 1:
@@ -247,7 +247,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from aia.convert import convert
+    from aia.hub.convert import convert
 
     model = convert(options.checkpoint, options.out, net=options.net, labels=options.labels, segments=options.segments)
     print(
@@ -266,7 +266,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _push(options: argparse.Namespace) -> int:
-    from aia.push import push
+    from aia.hub.push import push
 
     print(push(options.folder, options.repo, private=options.private))
     return 0
@@ -278,8 +278,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _evaluate_models(options: argparse.Namespace) -> int:
     from aia import files
-    from aia.training.evaluate import SPLITS, evaluate, measure, recipe_of, write_results
-    from aia.training.ship import ship
+    from aia.evaluation.evaluate import SPLITS, evaluate, measure, recipe_of, write_results
+    from tools.release import ship
 
     if options.data is None:
         raise AIAError("Evaluating a model needs clips; give their folder with --data.")
@@ -306,14 +306,14 @@ def _evaluate_models(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from aia.training import report, ship
-    from aia.training.evaluate import RESULTS, read_results
+    from aia.evaluation.evaluate import RESULTS, read_results
+    from tools import release, report
 
     runs = read_results(options.results or RESULTS)
     if options.data:
-        print("\n".join(ship.check(runs, options.data, test=options.test)))
+        print("\n".join(release.check(runs, options.data, test=options.test)))
     if options.calibrate:
-        print("\n".join(ship.calibrate_shipped(runs)))
+        print("\n".join(release.calibrate_shipped(runs)))
     if options.update:
         print("\n".join(str(path) for path in report.update(runs)))
     if not (options.data or options.calibrate or options.update):
@@ -322,7 +322,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _localise(options: argparse.Namespace) -> int:
-    from aia.training.localise import localise
+    from aia.evaluation.localization import localise
 
     result = localise(_model(options.model), clips=options.clips, seed=options.seed)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
@@ -330,9 +330,10 @@ def _localise(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from aia import bench, files
-    from aia.bench.table import Options, machine
-    from aia.document import put
+    import benchmarks
+    from aia import files
+    from benchmarks.table import Options, machine
+    from tools.markdown import put
 
     unknown = next((part for part in options.parts if part not in BENCH_PARTS), None)
     if unknown:
@@ -343,7 +344,7 @@ def _bench(options: argparse.Namespace) -> int:
     made, document = [], [f"On {machine()}; times are medians of rounds in which all rows took turns."]
     print(document[0])
     for part in options.parts or BENCH_PARTS:
-        for table in bench.run(part, told):
+        for table in benchmarks.run(part, told):
             print(f"\n{table.to_markdown()}", flush=True)
             made.append({"part": part, **table.to_dict()})
             document.append(table.to_markdown())
@@ -355,7 +356,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _soak(options: argparse.Namespace) -> int:
-    from aia.soak import soak
+    from tools.soak import soak
 
     report = soak(minutes=options.minutes, clients=options.clients, seed=options.seed)
     print(report.to_markdown())

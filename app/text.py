@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aia import limits
-from aia.inspection import FLAT_SPREAD
-from aia.training.paths import NO_GESTURE
-from aia.video import FORMAT_NAMES
+from aia.inspection.inspection import FLAT_SPREAD
+from aia.synthetic.trajectories import NO_GESTURE
+from aia.video.reader import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from aia import Inspection
-    from aia.whatif import Ranking
-    from app.work import Side
+    from aia.inspection.ablation import Ranking
+    from app.service.requests import Result
 
 
 def how_long(seconds: int) -> str:
@@ -227,7 +227,7 @@ def knows(labels: Sequence[str]) -> str:
 def headline(seen: Inspection) -> tuple[str, str]:
     """The model's answer, and a sentence on how sure it is."""
     best, limit = percent(float(seen.probabilities.max())), percent(seen.config.threshold)
-    if not seen.sure:
+    if not seen.is_confident:
         needed = f"gets {best}, and this model answers only from {limit} on."
         if seen.label == NO_GESTURE:
             return UNKNOWN, f"It cannot tell whether there is a gesture: “{seen.label}” {needed}"
@@ -286,7 +286,7 @@ def where_choices(seen: Inspection) -> list[tuple[str, str]]:
     return [(ALL_BLOCKS, "*"), *groups, *((block.name, block.name) for block in seen.blocks)]
 
 
-def side_title(side: Side) -> str:
+def side_title(side: Result) -> str:
     """What was run, in a few words."""
     parts = [side.seen.title, *(["backwards"] if side.backwards else [])]
     if side.switches:
@@ -301,7 +301,7 @@ def side_title(side: Side) -> str:
 
 def side_says(seen: Inspection) -> str:
     """The answer and its probability; of an unsure one that it is only the closest."""
-    return f"{'' if seen.sure else 'does not know; closest: '}{seen.label}, {percent(float(seen.probabilities.max()))}"
+    return f"{'' if seen.is_confident else 'does not know; closest: '}{seen.label}, {percent(float(seen.probabilities.max()))}"
 
 
 def what_changed(before: Inspection, after: Inspection, title: str) -> str:
@@ -314,18 +314,18 @@ def what_changed(before: Inspection, after: Inspection, title: str) -> str:
 
 
 def _says(seen: Inspection) -> str:
-    return f"“{seen.label}”" if seen.sure else f"that it does not know (closest: “{seen.label}”)"
+    return f"“{seen.label}”" if seen.is_confident else f"that it does not know (closest: “{seen.label}”)"
 
 
 def ranked(found: Ranking) -> str:
     """What the ranking says, in words."""
     first = found.effects[0]
     mode = {"mean": "to their mean", "identity": "to 1", "shuffle": "to other frames’ gates"}[found.mode]
-    changed = [effect.block for effect in found.effects if effect.answer != found.label]
+    changed = [effect.block for effect in found.effects if effect.label != found.label]
     flips = f" The answer changes at {_few(changed)}." if changed else " No block alone changes the answer."
     return (
         f"Each block’s gates in turn switched {mode}: the logit of “{found.label}” moves most at {first.block} "
-        f"({first.change:+.2f}).{flips}"
+        f"({first.logit_delta:+.2f}).{flips}"
     )
 
 
@@ -333,7 +333,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def compared(a: Side, b: Side) -> str:
+def compared(a: Result, b: Result) -> str:
     """What two results say about each other."""
     one, two = _says(a.seen), _says(b.seen)
     if b.model == a.model and b.backwards and b.video == a.video:

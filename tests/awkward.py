@@ -21,7 +21,7 @@ import av
 import numpy as np
 from video_files import cut, picture, place, trim_by_edit_list, turn, upright, write_video
 
-from aia import hdr
+from aia.video import hdr
 
 REALTIME = {"deadline": "realtime", "cpu-used": "8"}
 VP8 = {"codec": "libvpx", "options": REALTIME}

@@ -4,7 +4,7 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "True"  # which Gradio sets too, later
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # which app/studio.py sets too
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # which app/ui/layout.py sets too
 
 import dataclasses
 import signal
@@ -28,8 +28,8 @@ from playwright.sync_api import sync_playwright
 from process_state import process_state_kept
 
 from aia import AIAConfig, AIANet
-from aia.render import write_mp4
-from aia.video import Clip
+from aia.video.reader import Clip
+from aia.visualization.render import write_mp4
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C for what it starts in the background, and every program that a test starts would inherit that.

@@ -1,4 +1,4 @@
-"""Reads what `aia.pack` made for the browser."""
+"""Reads what `aia.visualization.web` made for the browser."""
 
 import zlib
 

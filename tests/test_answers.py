@@ -8,13 +8,15 @@ import pytest
 from packed import unpacked
 
 from aia.cli import DEFAULT_MODEL
-from app import answers, text, work
+from app import text
+from app.service import requests
+from app.ui import examples
 
 
-@pytest.mark.parametrize("example", work.EXAMPLES)
+@pytest.mark.parametrize("example", requests.EXAMPLES)
 def test_a_prepared_answer_is_the_default_models(example):
-    found = answers.first_paint(example, DEFAULT_MODEL)
-    prepared, side = json.loads(found["viewer"]["answer"]), answers.of_example(example, DEFAULT_MODEL)
+    found = examples.first_paint(example, DEFAULT_MODEL)
+    prepared, side = json.loads(found["viewer"]["answer"]), examples.of_example(example, DEFAULT_MODEL)
     seen = side.seen
     assert seen.label in prepared["says"] and prepared["link"]["example"] == example
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
@@ -24,4 +26,4 @@ def test_a_prepared_answer_is_the_default_models(example):
 
 
 def test_nothing_is_prepared_for_another_model():
-    assert answers.first_paint("swipe-left", "tsn-mobilenetv2-none") == {}
+    assert examples.first_paint("swipe-left", "tsn-mobilenetv2-none") == {}

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from proxy import Proxy
 
 from app import text
-from app.guard import is_from_elsewhere
+from app.server.guard import is_from_elsewhere
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"

@@ -12,10 +12,10 @@ import pytest
 from awkward import FILES
 from video_files import every_frame, number_of
 
-from aia import decoder, video
 from aia.errors import AIAError
+from aia.video import reader, worker
 
-READERS = {"here": video.read_clip, "apart": decoder.read_clip}
+READERS = {"here": reader.read_clip, "apart": worker.read_clip}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems do not allow such names")
@@ -38,7 +38,7 @@ def test_a_file_gives_the_right_frames_or_one_sentence(tmp_path, name):
         clips.append(clip)
         truth, _ = every_frame(path, file.stream, file.show)
         assert clip.num_frames == len(truth) and file.count in (None, len(truth))
-        assert clip.indices.tolist() == video.sample_indices(len(truth), 8)
+        assert clip.indices.tolist() == reader.sample_indices(len(truth), 8)
         for frame, index in zip(clip.frames, clip.indices, strict=True):
             expected = truth[index]
             if file.says == "size changes" and expected.shape != truth[0].shape:

@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT, moving_frames, small_net
 
 import aia
-from aia.batch import BATCH, Classified, classify
 from aia.cli import main
-from aia.render import write_mp4
+from aia.inspection.batch import BATCH, Classified, classify
+from aia.visualization.render import write_mp4
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_each_file_gets_the_answer_that_it_gets_alone_and_in_its_place(net, file
         alone = aia.inspect(net, aia.read_clip(file))
         assert answer.logits == pytest.approx(alone.logits, abs=1e-4)
         assert answer.scores == pytest.approx(alone.scores, abs=1e-5)
-        assert (answer.label, answer.sure, answer.model) == (alone.label, alone.sure, "small")
+        assert (answer.label, answer.is_confident, answer.model) == (alone.label, alone.is_confident, "small")
         assert answer.indices.tolist() == alone.clip.indices.tolist() and answer.warnings == alone.clip.warnings
 
 
@@ -71,7 +71,7 @@ def test_a_clip_that_the_network_cannot_answer_does_not_stop_the_others(net, fil
     assert [type(answer) for answer in classify(broken, files[:2])] == [aia.AIAError] * 2
     careful = small_net()
     careful.config = dataclasses.replace(net.config, threshold=0.999)
-    assert [answer.sure for answer in classify(careful, files[:2])] == [False, False]
+    assert [answer.is_confident for answer in classify(careful, files[:2])] == [False, False]
 
 
 def test_files_are_read_only_a_little_ahead(net, files):

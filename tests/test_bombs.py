@@ -20,8 +20,8 @@ import pytest
 from conftest import ROOT
 from video_files import write_video
 
-from aia import decoder, video
 from aia.errors import AIAError
+from aia.video import reader, worker
 
 MOST_MB = 800
 
@@ -96,13 +96,13 @@ def test_a_bomb_is_refused_in_a_sentence_and_in_little_memory(refusals, name):
 
 
 def test_a_picture_that_grows_beyond_every_limit_leaves_the_ones_before(tmp_path):
-    clip = decoder.read_clip(made("growing_h264", tmp_path))
+    clip = worker.read_clip(made("growing_h264", tmp_path))
     assert clip.frames.shape == (8, 64, 96, 3) and clip.num_frames == 12
     assert "damaged" in clip.warnings[0]
 
 
 def test_two_pictures_of_four_by_four_pixels_are_a_clip(tmp_path):
-    clip = decoder.read_clip(made("little_gif", tmp_path))
+    clip = worker.read_clip(made("little_gif", tmp_path))
     assert clip.frames.shape == (8, 4, 4, 3) and clip.num_frames == 2 and clip.warnings == ()
 
 
@@ -156,7 +156,7 @@ def test_a_file_that_names_others_opens_none_of_them(tmp_path, asked, kind):
         path = tmp_path / f"list{number}.{suffix}"
         path.write_text(PLAYLISTS[kind].format(name))
         with pytest.raises(AIAError, match="could not be opened"):
-            decoder.read_clip(path)
+            worker.read_clip(path)
     assert paths == []
 
 
@@ -167,7 +167,7 @@ def test_a_film_whose_media_lies_elsewhere_does_not_fetch_it(tmp_path):
         path = tmp_path / "film.mov"
         path.write_bytes(content)
         with pytest.raises(AIAError, match="no frame"):
-            decoder.read_clip(path)
+            worker.read_clip(path)
 
 
 def test_a_name_is_never_a_pattern_or_a_protocol(tmp_path, monkeypatch):
@@ -180,6 +180,6 @@ def test_a_name_is_never_a_pattern_or_a_protocol(tmp_path, monkeypatch):
         "subfile,,start,0,end,0,,:film1.mp4",
         "cache:film1.mp4",
     ):
-        for read in (decoder.read_clip, video.read_clip):
+        for read in (worker.read_clip, reader.read_clip):
             with pytest.raises(AIAError, match="was not found"):
                 read(name)

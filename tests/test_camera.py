@@ -5,8 +5,9 @@ import pytest
 from cameras import ALLOWED, INSECURE, camera, launched, write_film
 from playwright.sync_api import expect
 
-from aia.video import read_frames
-from app import text, work
+from aia.video.reader import read_frames
+from app import text
+from app.service import requests
 
 WORDS = text.CLIP_BOX
 # Every use of the camera is written down, and goes on as it would.
@@ -102,7 +103,7 @@ def test_the_network_gets_what_the_preview_shows(with_camera, server, rear):
 
 @pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
 def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(browser, shipped_page, tmp_path, rear):
-    swipe = list(read_frames(work.EXAMPLES_FOLDER / "swipe-left.mp4").frames)
+    swipe = list(read_frames(requests.EXAMPLES_FOLDER / "swipe-left.mp4").frames)
     film = write_film(tmp_path / "swipe.mjpeg", [swipe[0]] * 100 + swipe + [swipe[-1]] * 75, 25)  # it begins after 4 s
     with launched(browser, *camera(film)) as with_camera:
         page = opened(with_camera, shipped_page)
@@ -176,7 +177,7 @@ def test_a_recording_is_stopped_early_left_or_replaced_by_a_file(with_camera, se
     record.click()
     wait_for_own_clip(page)
     start(page)
-    page.locator("#clip input[type=file]").set_input_files(str(work.EXAMPLES_FOLDER / "star.mp4"))
+    page.locator("#clip input[type=file]").set_input_files(str(requests.EXAMPLES_FOLDER / "star.mp4"))
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert page.evaluate(ALL_OFF)
     page.context.close()

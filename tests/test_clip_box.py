@@ -14,8 +14,9 @@ from playwright.sync_api import expect
 from video_files import picture, write_video
 
 from aia import limits
-from aia.video import FORMAT_NAMES
-from app import text, work
+from aia.video.reader import FORMAT_NAMES
+from app import text
+from app.service import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = re.findall(r"\w+(?=,| or|$)", FORMAT_NAMES)
@@ -152,15 +153,15 @@ def test_a_clip_that_is_too_large_or_cannot_be_sent_is_one_sentence(page, tmp_pa
     expect(page.locator("#clip [role=alert]")).to_have_text(text.TOO_LARGE_CLIP)
     assert sent == []
     page.route("**/gradio_api/upload", lambda route: route.abort())
-    give(page, work.EXAMPLES_FOLDER / "star.mp4")
+    give(page, requests.EXAMPLES_FOLDER / "star.mp4")
     expect(page.locator("#clip [role=alert]")).to_have_text(text.CLIP_BOX["failed"])
     page.unroute("**/gradio_api/upload")
     page.route("**/gradio_api/upload", lambda route: route.fulfill(status=507, json={"detail": text.NO_DISK}))
-    give(page, work.EXAMPLES_FOLDER / "star.mp4")
+    give(page, requests.EXAMPLES_FOLDER / "star.mp4")
     expect(page.locator("#clip [role=alert]")).to_have_text(text.NO_DISK)
     assert page.locator("[data-testid=toast-body]").count() == 0
     page.unroute("**/gradio_api/upload")
-    give(page, work.EXAMPLES_FOLDER / "star.mp4")
+    give(page, requests.EXAMPLES_FOLDER / "star.mp4")
     expect(page.locator("#clip video")).to_be_visible()
     expect(page.locator("#clip [role=alert]")).to_be_hidden()
 
@@ -170,7 +171,7 @@ def test_the_box_hands_on_uploads_and_no_other_file_of_the_server(server):
     ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     events = config["dependencies"]
     event = next(one for one in events if [ids["clip"], "upload"] in one["targets"] and one["backend_fn"])
-    own = str(work.EXAMPLES_FOLDER / "star.mp4")
+    own = str(requests.EXAMPLES_FOLDER / "star.mp4")
     file = {"_type": "gradio.FileData"}
     address = f"{server[0]}/gradio_api/file={own}"
     for given in ({"path": own, "meta": file}, {"path": own}, own, [own], {"path": address, "meta": file}):

@@ -16,7 +16,7 @@ from conftest import ROOT
 from aia import console, files
 from aia.cli import BATCH, _expanded, _with_batch, main
 from aia.errors import AIAError
-from app import address
+from app.server import address
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes and signals are those of POSIX")
 

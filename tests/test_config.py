@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aia import AIAConfig, AIAError, AIANet
-from aia.config import ARCHS
+from aia.modeling.config import ARCHS
 
 GOOD = {"labels": ["a", "b"]}
 

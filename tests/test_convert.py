@@ -13,7 +13,7 @@ import torch
 import aia
 from aia import AIAConfig, AIANet
 from aia.cli import main
-from aia.convert import NETS
+from aia.hub.convert import NETS
 
 LOGITS = json.loads(Path(__file__).with_name("official_logits.json").read_text())
 CLASSES = 12

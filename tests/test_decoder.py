@@ -20,7 +20,8 @@ from conftest import until
 from video_files import number_of, write_video
 
 import aia
-from aia import decoder, limits, video
+from aia import limits
+from aia.video import reader, worker
 
 ROOT = Path(__file__).resolve().parents[1]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -33,9 +34,9 @@ def fresh(monkeypatch):
     places = queue.LifoQueue()
     places.put(None)
     places.put(None)
-    monkeypatch.setattr(decoder, "_children", places)
+    monkeypatch.setattr(worker, "_children", places)
     yield
-    for pid in decoder.running():
+    for pid in worker.running():
         os.kill(pid, signal.SIGTERM)
 
 
@@ -45,8 +46,8 @@ def clip(tmp_path):
 
 
 def warm_child(clip) -> int:
-    decoder.read_clip(clip)
-    (pid,) = decoder.running()
+    worker.read_clip(clip)
+    (pid,) = worker.running()
     return pid
 
 
@@ -57,13 +58,13 @@ def begun(clip, pid) -> tuple[threading.Thread, list]:
 
     def ask():
         try:
-            said.append(decoder.read_clip(clip))
+            said.append(worker.read_clip(clip))
         except aia.AIAError as error:
             said.append(str(error))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    until(lambda: not decoder.running())  # it is in use
+    until(lambda: not worker.running())  # it is in use
     return thread, said
 
 
@@ -72,7 +73,7 @@ def begun(clip, pid) -> tuple[threading.Thread, list]:
 
 @pytest.mark.parametrize("how", [{}, {"max_side": 48}, {"num_segments": 1}, {"num_segments": np.int64(16)}])
 def test_a_clip_is_the_same_as_in_this_process(clip, how):
-    here, apart = (read(clip, **how) for read in (video.read_clip, decoder.read_clip))
+    here, apart = (read(clip, **how) for read in (reader.read_clip, worker.read_clip))
     for name in ("frames", "indices", "times"):
         assert np.array_equal(getattr(here, name), getattr(apart, name))
         assert getattr(here, name).dtype == getattr(apart, name).dtype
@@ -83,7 +84,7 @@ def test_a_clip_is_the_same_as_in_this_process(clip, how):
 @pytest.mark.parametrize("how", [{"num_segments": 0}, {"num_segments": 2.5}, {"num_segments": None}, {"max_side": 0}])
 def test_wrong_arguments_get_the_same_sentence(clip, how):
     said = []
-    for read in (video.read_clip, decoder.read_clip):
+    for read in (reader.read_clip, worker.read_clip):
         with pytest.raises(aia.AIAError) as caught:
             read(clip, **how)
         said.append(str(caught.value))
@@ -92,27 +93,27 @@ def test_wrong_arguments_get_the_same_sentence(clip, how):
 
 def test_a_relative_path_is_one_of_this_process(clip, monkeypatch):
     monkeypatch.chdir(clip.parent)
-    assert decoder.read_clip("clip.mp4").num_frames == 12
+    assert worker.read_clip("clip.mp4").num_frames == 12
     for missing in ("", "none.mp4", "."):
         with pytest.raises(aia.AIAError) as caught:
-            decoder.read_clip(missing)
+            worker.read_clip(missing)
         assert str(clip.parent) not in str(caught.value) and clip.parent.name not in str(caught.value)
 
 
 def test_several_at_a_time_wait_for_each_other(fresh, tmp_path):
     paths = [write_video(tmp_path / f"{i}.mp4", 12, start=i * 20) for i in range(12)]
     with ThreadPoolExecutor(6) as pool:
-        clips = list(pool.map(decoder.read_clip, paths))
+        clips = list(pool.map(worker.read_clip, paths))
     assert [number_of(clip.frames[0]) for clip in clips] == [i * 20 for i in range(12)]
-    assert 1 <= len(decoder.running()) <= 2
+    assert 1 <= len(worker.running()) <= 2
 
 
 def test_a_child_is_started_before_anyone_asks(fresh, clip):
-    decoder.warm()
-    (pid,) = decoder.running()
-    decoder.read_clip(clip)
-    decoder.warm()
-    assert decoder.running() == [pid]
+    worker.warm()
+    (pid,) = worker.running()
+    worker.read_clip(clip)
+    worker.warm()
+    assert worker.running() == [pid]
 
 
 # ---------------------------------------------------------------- when the child goes wrong
@@ -129,8 +130,8 @@ def test_a_child_that_dies_in_the_middle_costs_one_sentence(fresh, clip, how, tm
     os.kill(pid, signal.SIGCONT)
     thread.join()
     assert said == ["“clip.mp4” could not be decoded: it broke the decoder; save it again as H.264 MP4."]
-    assert decoder.read_clip(clip).num_frames == 12
-    assert decoder.running() and pid not in decoder.running()
+    assert worker.read_clip(clip).num_frames == 12
+    assert worker.running() and pid not in worker.running()
     assert list(temporary.iterdir()) == []
 
 
@@ -138,8 +139,8 @@ def test_a_child_that_dies_in_the_middle_costs_one_sentence(fresh, clip, how, tm
 def test_a_child_that_died_meanwhile_costs_nothing(fresh, clip):
     pid = warm_child(clip)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not decoder.running())
-    assert decoder.read_clip(clip).num_frames == 12
+    until(lambda: not worker.running())
+    assert worker.read_clip(clip).num_frames == 12
 
 
 @posix
@@ -150,7 +151,7 @@ def test_a_child_that_hangs_is_killed(fresh, clip, monkeypatch):
         thread, said = begun(clip, pid)
         thread.join()
     assert said == ["“clip.mp4” takes too long to read: shorten it or save it with smaller pictures."]
-    assert decoder.read_clip(clip).num_frames == 12
+    assert worker.read_clip(clip).num_frames == 12
 
 
 @linux
@@ -159,14 +160,14 @@ def test_a_file_that_needs_too_much_memory_is_refused_and_the_child_goes_on(fres
     large = write_video(tmp_path / "large.avi", 2, codec="mjpeg", pix_fmt="yuvj444p", size=(4000, 2000))
     pid = warm_child(clip)
     with pytest.raises(aia.AIAError, match=r"“large\.avi” needs more memory than there is"):
-        decoder.read_clip(large)
-    assert decoder.read_clip(clip).num_frames == 12 and decoder.running() == [pid]
+        worker.read_clip(large)
+    assert worker.read_clip(clip).num_frames == 12 and worker.running() == [pid]
 
 
 def test_the_limits_of_the_environment_hold_in_the_child_too(fresh, tmp_path, monkeypatch):
     monkeypatch.setenv("AIA_MAX_SECONDS", "1")
     with pytest.raises(aia.AIAError, match="longer than 1 s"):
-        decoder.read_clip(write_video(tmp_path / "two.mp4", 50))
+        worker.read_clip(write_video(tmp_path / "two.mp4", 50))
 
 
 @posix
@@ -236,15 +237,15 @@ def test_an_answer_that_no_sound_child_gives_is_not_believed(fresh, clip, monkey
     program = (
         "import sys; print('ready', flush=True); sys.stdin.readline(); sys.stdout.buffer.write(open({!r}, 'rb').read())"
     )
-    monkeypatch.setattr(decoder, "START", program.format(str(answer)))
+    monkeypatch.setattr(worker, "START", program.format(str(answer)))
     with pytest.raises(aia.AIAError, match=r"“clip\.mp4” could not be decoded: it broke the decoder"):
-        decoder.read_clip(clip)
+        worker.read_clip(clip)
 
 
 def test_a_child_that_does_not_start_is_no_fault_of_the_file(fresh, clip, monkeypatch):
-    monkeypatch.setattr(decoder, "START", "raise SystemExit(3)")
+    monkeypatch.setattr(worker, "START", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match="does not start"):
-        decoder.read_clip(clip)
+        worker.read_clip(clip)
 
 
 @linux

@@ -13,12 +13,13 @@ from huggingface_hub import ModelCard
 import aia
 from aia import AIAConfig, AIAError, AIANet
 from aia.cli import main
-from aia.render import write_mp4
-from aia.training import metrics, report, ship
-from aia.training.calibration import CHOSEN_ON, calibrate, cross_fit
-from aia.training.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
-from aia.training.paths import LABELS, NO_GESTURE
+from aia.evaluation import metrics
+from aia.evaluation.calibration import CHOSEN_ON, calibrate, cross_fit
+from aia.evaluation.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
+from aia.synthetic.trajectories import LABELS, NO_GESTURE
 from aia.training.recipe import Recipe
+from aia.visualization.render import write_mp4
+from tools import release, report
 
 NONE = LABELS.index(NO_GESTURE)
 NETWORK = {"arch": "mobilenet_v2", "num_segments": 2, "input_size": 32, "resize": [32, 32]}
@@ -231,7 +232,7 @@ def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, c
 
 
 def test_a_shipped_model_takes_its_settings_calibration(runs, checkpoints):
-    ship.calibrate_shipped(runs, checkpoints)
+    release.calibrate_shipped(runs, checkpoints)
     for temporal, attention in SHIPPED:
         config = AIAConfig.from_file(checkpoints / f"{temporal}-mobilenetv2-{attention}" / "config.json")
         found = calibrate([runs[run_name(temporal, attention, seed)] for seed in range(3)])
@@ -293,7 +294,7 @@ def test_what_is_missing_is_said(data, run_folder, capsys):
 
 
 def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run_folder, tmp_path):
-    ship.ship(run_folder, "m", data, checkpoints=tmp_path / "c")
+    release.ship(run_folder, "m", data, checkpoints=tmp_path / "c")
     folder = tmp_path / "c" / "m"
     assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors", "recipe.json"}
     size = [(f / "model.safetensors").stat().st_size for f in (run_folder, folder)]
@@ -304,8 +305,8 @@ def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run
     stored = measure(aia.load(run_folder, device="cpu"), data, recipe)
     fresh = measure(shipped, data, recipe)
     assert "the same answers" in differences(stored, fresh)[0]
-    assert ship.check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
-    assert "lacks its run" in ship.check({}, data, checkpoints=tmp_path / "c")[0]
+    assert release.check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
+    assert "lacks its run" in release.check({}, data, checkpoints=tmp_path / "c")[0]
 
 
 def test_a_run_whose_answers_change_in_half_precision_is_shipped_whole(data, run_folder, tmp_path):
@@ -314,5 +315,5 @@ def test_a_run_whose_answers_change_in_half_precision_is_shipped_whole(data, run
         model.head.bias[:] = 0
         model.head.weight[:] = torch.tensor([[1.0], [1.0001]])  # the same number in half precision
     model.save_pretrained(run_folder)
-    assert ship.ship(run_folder, "m", data, checkpoints=tmp_path / "c") is None
+    assert release.ship(run_folder, "m", data, checkpoints=tmp_path / "c") is None
     assert torch.equal(aia.load(tmp_path / "c" / "m", device="cpu").head.weight, model.head.weight)

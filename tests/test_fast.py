@@ -1,4 +1,4 @@
-"""The quick form of a network gives what `network.py` and `gates.py` give, and never an answer of weights that are gone."""
+"""The quick form of a network gives what `network.py` and `attention.py` give, and never an answer of weights that are gone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from conftest import LABELS, small_net
 from torch import nn
 
 import aia
-from aia import fast, native, record
-from aia.config import ATTENTIONS
-from aia.gates import Attention
-from aia.lesson import lesson
+from aia.inspection.trace import trace_block
+from aia.kernels import build
+from aia.modeling import fast_inference, recording
+from aia.modeling.attention import Attention
+from aia.modeling.config import ATTENTIONS
 
 COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="without-a-compiler")]
 SHAPES = [
@@ -30,10 +31,10 @@ SHAPES = [
 @pytest.fixture
 def compiled(request, monkeypatch):
     """Whether the compiled passes may be used in a test."""
-    if request.param and native.library("fast.c") is None:
+    if request.param and build.library("inference.c") is None:
         pytest.skip("no C compiler here: gates.py runs instead")
     if not request.param:
-        monkeypatch.setattr(fast, "_passes", lambda dtype: None)
+        monkeypatch.setattr(fast_inference, "_passes", lambda dtype: None)
     return request.param
 
 
@@ -61,11 +62,11 @@ def test_a_module_gives_what_gates_py_gives(attention, compiled):
     for shape in SHAPES:
         b, t, c, h, w = shape
         x = torch.randn(b * t, c, h, w).contiguous(memory_format=torch.channels_last)
-        quick = fast._Gates(module, fast.RELU6, x.device, torch.float32)
-        with torch.inference_mode(), record.clip_of(t):
-            with record.recording() as wanted_gates:
+        quick = fast_inference._Gates(module, fast_inference.RELU6, x.device, torch.float32)
+        with torch.inference_mode(), recording.segments_per_clip(t):
+            with recording.recording() as wanted_gates:
                 wanted = module(x).clamp(0, 6)
-            with record.recording() as gates:
+            with recording.recording() as gates:
                 got = quick(x.clone(memory_format=torch.channels_last))
         assert error(got, wanted) < 1e-5, shape
         assert gates.gates.keys() == wanted_gates.gates.keys()
@@ -91,10 +92,10 @@ def test_a_network_gives_what_network_py_gives(arch, temporal, attention):
 
 def expect_the_same(reference: aia.AIANet, double: aia.AIANet, quick: aia.AIANet, clip: torch.Tensor) -> None:
     with torch.inference_mode():
-        with record.recording(features=True) as wanted_seen:
+        with recording.recording(features=True) as wanted_seen:
             wanted = reference(clip)
         exact = double(clip.double())
-        with record.recording(features=True) as seen:
+        with recording.recording(features=True) as seen:
             got = quick(clip)
         plain = quick(clip)
     # As near to the exact numbers as the reference, which is itself off by rounding.
@@ -157,14 +158,14 @@ def test_switches_work_alike(attention):
         switches = [aia.Switch(mode, "layer2", "H", 0.5), aia.Switch(mode, "*", "C", 2.0)]
         answers = []
         for network in (net, quick):
-            with torch.inference_mode(), record.recording(switches, per_clip=[[], [aia.Switch("mean")]]):
+            with torch.inference_mode(), recording.recording(switches, per_clip=[[], [aia.Switch("mean")]]):
                 answers.append(network(clip))
         assert error(answers[1], answers[0]) < 1e-5, mode
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2"])
 def test_without_fused_convolutions_the_numbers_are_the_same(arch, monkeypatch):
-    monkeypatch.setattr(fast, "_fuses", lambda weight: False)
+    monkeypatch.setattr(fast_inference, "_fuses", lambda weight: False)
     net, clip = small_net("cinst", "tsm", arch, size=64), torch.randn(1, 3, 3, 64, 64)
     with torch.inference_mode():
         assert error(net.optimize()(clip), small_net("cinst", "tsm", arch, size=64)(clip)) < 1e-5
@@ -266,7 +267,7 @@ def test_the_result_and_its_program_say_the_precision(video, tmp_path):
     net.save_pretrained(tmp_path, config=net.config)
     seen = aia.inspect(aia.load(tmp_path, device="cpu", precision="bfloat16"), aia.read_clip(video, 8))
     assert seen.precision == "bfloat16" and set(seen.scores) == set(LABELS)
-    from aia.snippet import as_python
+    from aia.visualization.snippet import as_python
 
     assert "precision='bfloat16'" in as_python("m", "v.mp4", aia.View(), precision=seen.precision)
     assert "precision" not in as_python("m", "v.mp4", aia.View())
@@ -277,15 +278,15 @@ def test_half_precision_can_be_recorded_switched_and_followed_stage_by_stage(cli
     seen = aia.inspect(net, clip, switches=[aia.Switch("mean", "layer2.0")], features=True)
     block = seen.block("layer3.0")
     assert abs(block.apply(block.input) - block.output).max() < 0.01 * abs(block.output).max()
-    units = lesson(net, clip, "layer3.0").units
+    units = trace_block(net, clip, "layer3.0").units
     assert abs(units["C"].gate - aia.inspect(net, clip).block("layer3.0").gates["C"]).max() < 1e-3
 
 
 def test_the_quickest_precision_is_half_only_where_the_processor_multiplies_it():
     cpu = torch.device("cpu")
-    assert fast.best_precision("mobilenet_v2", cpu) == "float32"
-    quick = native.multiplies_bfloat16() and native.library("fast.c") is not None
-    assert fast.best_precision("resnet50", cpu) == ("bfloat16" if quick else "float32")
+    assert fast_inference.best_precision("mobilenet_v2", cpu) == "float32"
+    quick = build.multiplies_bfloat16() and build.library("inference.c") is not None
+    assert fast_inference.best_precision("resnet50", cpu) == ("bfloat16" if quick else "float32")
 
 
 @pytest.mark.parametrize("attention", ["c", "st", "cinst", "stinc"])

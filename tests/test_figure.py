@@ -12,10 +12,11 @@ from conftest import clip_of, moving_frames, small_net
 from PIL import Image
 
 import aia
-from aia import AIAError, View, render
-from aia.export import FORMATS, export_view
-from aia.figure import SIDE, film, frame_picture, paper_figure, strip_picture, table
-from aia.view import limits, values
+from aia import AIAError, View
+from aia.visualization import render
+from aia.visualization.export import FORMATS, export_view
+from aia.visualization.figure import SIDE, film, frame_picture, paper_figure, strip_picture, table
+from aia.visualization.view import limits, values
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,7 +41,7 @@ def colours_of(seen, view):
     """The colour of every value of a view, `[T, h, w, 3]`."""
     low, high = limits(seen, view)
     levels = np.clip((values(seen, view) - low) / (high - low), 0, 1) * 255
-    return render.colour_table(view.colours)[levels.round().astype(int)].astype(int)
+    return render.colormap_table(view.colours)[levels.round().astype(int)].astype(int)
 
 
 @pytest.mark.parametrize("gate", ["combined", "C", "T", "H", "W"])

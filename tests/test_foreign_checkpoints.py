@@ -28,8 +28,8 @@ from torch import nn
 from torchvision.models import resnet18
 
 from aia import AIAConfig, AIAError, AIANet, load
-from aia.checkpoint import StoredTensor, Stub, read_state_dicts
 from aia.cli import main
+from aia.hub.checkpoint import StoredTensor, Stub, read_state_dicts
 from aia.training.start import load_start
 
 LEGACY = {"_use_new_zipfile_serialization": False}

@@ -1,4 +1,4 @@
-"""The compiled passes give what `gates.py` gives: values, gradients, running statistics, recordings, switches."""
+"""The compiled passes give what `attention.py` gives: values, gradients, running statistics, recordings, switches."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 import aia
-from aia import fused, gates, native, record
-from aia.config import ATTENTIONS, AIAConfig
-from aia.network import AIANet
+from aia.kernels import build
+from aia.modeling import attention, fast_training, recording
+from aia.modeling.config import ATTENTIONS, AIAConfig
+from aia.modeling.network import AIANet
 
-needs_compiler = pytest.mark.skipif(fused.library() is None, reason="no C compiler here: gates.py runs instead")
+needs_compiler = pytest.mark.skipif(fast_training.library() is None, reason="no C compiler here: gates.py runs instead")
 SHAPES = [(2, 8, 24, 7, 5), (1, 3, 16, 1, 4), (2, 1, 8, 4, 4), (1, 8, 10, 2, 1), (1, 2, 1, 3, 3)]  # [B, T, C, H, W]
 
 
@@ -27,13 +28,13 @@ def error(got: torch.Tensor, wanted: torch.Tensor) -> float:
 @pytest.mark.parametrize("name", ["C", "ST", "CinST", "STinC"])
 def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shape):
     torch.manual_seed(0)
-    reference = getattr(gates, name)()
+    reference = getattr(attention, name)()
     for parameter in reference.parameters():
         nn.init.normal_(parameter, std=0.5)
     compiled = copy.deepcopy(reference)
     x, grad = torch.randn(2, *shape)
     results = []
-    for module, run in ((reference, reference), (compiled, lambda v: fused.forward(compiled, v))):
+    for module, run in ((reference, reference), (compiled, lambda v: fast_training.forward(compiled, v))):
         v = x.clone().requires_grad_()
         out = run(v)
         out.backward(grad)
@@ -42,7 +43,7 @@ def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shap
         assert error(got.double(), wanted.double()) < 1e-4
     reference.eval(), compiled.eval()
     with torch.inference_mode():
-        assert error(fused.forward(compiled, x), reference(x)) < 1e-5
+        assert error(fast_training.forward(compiled, x), reference(x)) < 1e-5
 
 
 @needs_compiler
@@ -60,9 +61,9 @@ def test_network_equals_the_reference(arch, attention):
     for size in (64, 75):
         clip = torch.randn(1, 4, 3, size, size)
         with torch.inference_mode():
-            with aia.record.recording() as wanted_record:
+            with aia.modeling.recording.recording() as wanted_record:
                 wanted = model(clip)
-            with aia.record.recording() as record_:
+            with aia.modeling.recording.recording() as record_:
                 got = quick(clip)
         assert error(got, wanted) < 1e-4, size
         assert record_.gates.keys() == wanted_record.gates.keys()
@@ -81,7 +82,7 @@ def test_switches_work_alike(mode):
     switches = [aia.Switch(mode, "features.3", "H"), aia.Switch(mode, "*", "C")]
     answers = []
     for net in (model, copy.deepcopy(model).optimize()):
-        with torch.inference_mode(), record.recording(switches):
+        with torch.inference_mode(), recording.recording(switches):
             answers.append(net(clip))
     assert error(answers[1], answers[0]) < 1e-4
 
@@ -90,13 +91,13 @@ def test_without_a_compiler_the_reference_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native.library.cache_clear()
+    build.library.cache_clear()
     try:
-        assert fused.library() is None
+        assert fast_training.library() is None
         config = AIAConfig(labels=("a", "b"), arch="mobilenet_v2", temporal="tsn", attention="cinst")
         model = AIANet(config).eval()
         clip = torch.randn(1, 2, 3, 64, 64)
         with torch.inference_mode():
             assert torch.equal(model(clip), model.optimize()(clip))
     finally:
-        native.library.cache_clear()
+        build.library.cache_clear()

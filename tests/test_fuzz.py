@@ -17,7 +17,8 @@ from safetensors.torch import save
 from video_files import write_video
 
 import aia
-from aia import decoder, hub
+from aia.hub import loading
+from aia.video import worker
 
 FAR = int(os.environ.get("FUZZ", "1"))
 LABELS = ["left", "right"]
@@ -135,7 +136,7 @@ def read(model, folder, header: bytes, data: bytes, length: int | None = None) -
     path = folder / WEIGHTS
     path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + data)
     try:
-        hub.read_weights(net, path)
+        loading.read_weights(net, path)
     except aia.AIAError as error:
         assert sentence(error).startswith(WEIGHTS)
     else:
@@ -228,7 +229,7 @@ def test_a_damaged_video_is_read_or_refused_and_breaks_no_decoder(whole, folder,
     path = folder / name
     path.write_bytes(wounded(whole[name], wounds))
     try:
-        clip = decoder.read_clip(path)
+        clip = worker.read_clip(path)
     except aia.AIAError as error:
         said = sentence(error)
         assert said.startswith(f"“{name}”") and "broke the decoder" not in said and "too long to read" not in said

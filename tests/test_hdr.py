@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from aia import hdr, video
+from aia.video import hdr, reader
 
 # BT.709's red, green and blue as BT.2020's (ITU-R BT.2087)
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -55,7 +55,7 @@ def write(path, signal: np.ndarray, transfer: int) -> None:
 def test_colours_below_the_knee_are_those_of_an_ordinary_video(tmp_path, transfer):
     picture = swatches()
     write(tmp_path / "film.mkv", signal_of(203 * (light_of(picture) @ TO_BT2020.T), transfer), transfer)
-    clip = video.read_clip(tmp_path / "film.mkv", 1)
+    clip = reader.read_clip(tmp_path / "film.mkv", 1)
     assert np.abs(clip.frames[0].astype(int) - picture).max() <= 3
     assert ["high dynamic range" in words for words in clip.warnings] == [True]
 

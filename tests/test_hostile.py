@@ -15,9 +15,11 @@ from playwright.sync_api import expect
 from safetensors.torch import load_file, save
 
 import aia
-from aia import cli, export, hub, limits
-from aia.snippet import as_python
-from aia.view import View
+from aia import cli, limits
+from aia.hub import loading
+from aia.visualization import export
+from aia.visualization.snippet import as_python
+from aia.visualization.view import View
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -128,7 +130,7 @@ def test_a_card_shows_odd_labels_as_they_are(tmp_path):
     small_net().save_pretrained(
         tmp_path, config=dataclasses.replace(small_net().config, labels=labels)
     )  # a card is made of the configuration that is given
-    card = aia.network.model_card(aia.AIAConfig(labels=labels))
+    card = aia.modeling.network.model_card(aia.AIAConfig(labels=labels))
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict(), "the lines of data stay what they were"
     for label in labels:
         marks = "`" * (1 + max([len(run) for run in re.findall("`+", label)], default=0))
@@ -194,16 +196,16 @@ def test_weights_that_are_not_what_they_say_are_refused(content, tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))
     (tmp_path / WEIGHTS).write_bytes(content)
     with pytest.raises(aia.AIAError, match=r"^model\.safetensors is damaged or no safetensors file"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
 
 
 def test_a_header_is_measured_before_it_is_read(tmp_path, monkeypatch):
     crowd = {f"t{i}": _entry(0, 0, [0]) for i in range(20_000)}  # 100 MB of these would take 2 GB of memory
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))
     (tmp_path / WEIGHTS).write_bytes(_header(crowd))
-    monkeypatch.setattr(hub, "safe_open", lambda *args, **kwargs: pytest.fail("it was read"))
+    monkeypatch.setattr(loading, "safe_open", lambda *args, **kwargs: pytest.fail("it was read"))
     with pytest.raises(aia.AIAError, match="a header of more than 1024 KiB"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
 
 
 def test_every_network_fits_the_header():
@@ -220,30 +222,30 @@ def test_a_weight_that_is_no_number_is_refused_even_where_nothing_would_show(tmp
     state["head.bias"][2] = float("nan")  # the third label only
     (tmp_path / WEIGHTS).write_bytes(save(state))
     with pytest.raises(aia.AIAError, match=r"values in head\.bias that are no finite numbers"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes among the files here")
 def test_a_pipe_or_a_device_is_no_file_of_a_model(tmp_path):
     os.mkfifo(tmp_path / CONFIG)
     with pytest.raises(aia.AIAError, match=r"config\.json cannot be read"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
     (tmp_path / CONFIG).unlink()
     (tmp_path / CONFIG).symlink_to("/dev/zero")
     with pytest.raises(aia.AIAError, match=r"config\.json cannot be read"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
     (tmp_path / CONFIG).unlink()
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))
     os.mkfifo(tmp_path / WEIGHTS)
     with pytest.raises(aia.AIAError, match=r"has no model\.safetensors"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
 
 
 def test_a_configuration_cannot_ask_for_a_giant(tmp_path):
     for change in ({"arch": "resnet9999"}, {"num_segments": 10**9}, {"input_size": 10**6}, {"labels": ["x"] * 10**5}):
         (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], **change}))
         with pytest.raises(aia.AIAError):
-            hub.load(tmp_path, device="cpu")
+            loading.load(tmp_path, device="cpu")
     (tmp_path / CONFIG).write_bytes(b'{"labels": ["' + b"a" * limits.MAX_CONFIG_BYTES + b'"]}')
     with pytest.raises(aia.AIAError, match="too large"):
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")

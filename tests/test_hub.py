@@ -21,10 +21,10 @@ from hub_server import Fault, HubServer, Repo
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from aia import hub
-from aia.config import AIAConfig
 from aia.errors import AIAError
-from aia.network import AIANet
+from aia.hub import loading
+from aia.modeling.config import AIAConfig
+from aia.modeling.network import AIANet
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -98,20 +98,20 @@ def _answer_jobs() -> None:
     from huggingface_hub import constants
 
     torch.set_num_threads(1)
-    shipped, home = hub.CHECKPOINTS, Path.cwd()
+    shipped, home = loading.CHECKPOINTS, Path.cwd()
     for line in sys.stdin:
         job = json.loads(line)
         constants.HF_HUB_CACHE = job["cache"]
-        hub.CHECKPOINTS = Path(job["checkpoints"]) if job.get("checkpoints") else shipped
+        loading.CHECKPOINTS = Path(job["checkpoints"]) if job.get("checkpoints") else shipped
         os.chdir(job.get("cwd") or home)
         os.environ.pop("HF_TOKEN", None)
         if job.get("token"):
             os.environ["HF_TOKEN"] = job["token"]
         try:
             if job.get("push"):
-                answer = {"pushed": str(hub.load(job["name"], device="cpu").push_to_hub(job["push"]))}
+                answer = {"pushed": str(loading.load(job["name"], device="cpu").push_to_hub(job["push"]))}
             else:
-                answer = seen(hub.load(job["name"], revision=job.get("revision"), device="cpu"))
+                answer = seen(loading.load(job["name"], revision=job.get("revision"), device="cpu"))
         except Exception as error:
             answer = {"error": type(error).__name__, "sentence": str(error)}
         print(json.dumps({**answer, "number": job["number"]}), flush=True)
@@ -308,10 +308,10 @@ def test_a_folder_wins_over_a_shipped_name_and_a_shipped_name_needs_no_hub(serve
 def test_a_shipped_name_cannot_lead_out_of_the_checkpoints(folder, tmp_path, monkeypatch):
     (tmp_path / "shipped/mine").mkdir(parents=True)
     (tmp_path / "outside").symlink_to(folder)
-    monkeypatch.setattr(hub, "CHECKPOINTS", tmp_path / "shipped")
+    monkeypatch.setattr(loading, "CHECKPOINTS", tmp_path / "shipped")
     for name in ("../outside", "mine/../../outside", ".", "mine/"):
         with pytest.raises(AIAError) as caught:
-            hub.load(name, device="cpu")
+            loading.load(name, device="cpu")
         one_sentence(str(caught.value))
 
 
@@ -320,8 +320,8 @@ def test_available_models_have_both_files(files, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         for file in held:
             (tmp_path / name / file).write_bytes(files[file])
-    monkeypatch.setattr(hub, "CHECKPOINTS", tmp_path)
-    assert hub.available_models() == ("a", "b")
+    monkeypatch.setattr(loading, "CHECKPOINTS", tmp_path)
+    assert loading.available_models() == ("a", "b")
 
 
 # ---- names
@@ -370,7 +370,7 @@ def test_a_folder_without_a_model(name, tmp_path, monkeypatch):
     (tmp_path / "in/user/repo").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "in")
     with pytest.raises(AIAError, match=r"config\.json cannot be read") as caught:
-        hub.load(name, device="cpu")
+        loading.load(name, device="cpu")
     one_sentence(str(caught.value))
 
 
@@ -592,7 +592,7 @@ def test_damaged_weights(files, tmp_path, spoil):
     (tmp_path / CONFIG).write_bytes(files[CONFIG])
     (tmp_path / WEIGHTS).write_bytes(spoil(files[WEIGHTS]))
     with pytest.raises(AIAError, match=r"model\.safetensors is damaged") as caught:
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
     one_sentence(str(caught.value))
 
 
@@ -630,7 +630,7 @@ def test_a_wrong_tensor_is_named(folder, files, tmp_path, spoil, said):
     (tmp_path / CONFIG).write_bytes(files[CONFIG])
     save_file(spoil(load_file(folder / WEIGHTS)), tmp_path / WEIGHTS)
     with pytest.raises(AIAError) as caught:
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
     assert said in one_sentence(str(caught.value))
 
 
@@ -639,7 +639,7 @@ def test_other_precisions_become_float32(folder, files, network, tmp_path, kind)
     (tmp_path / CONFIG).write_bytes(files[CONFIG])
     state = {k: v.to(kind) if v.is_floating_point() else v for k, v in load_file(folder / WEIGHTS).items()}
     save_file(state, tmp_path / WEIGHTS)
-    loaded = hub.load(tmp_path, device="cpu").state_dict()
+    loaded = loading.load(tmp_path, device="cpu").state_dict()
     for key, tensor in network.state_dict().items():
         assert loaded[key].dtype == tensor.dtype
         assert torch.equal(loaded[key], tensor.to(kind).to(tensor.dtype) if tensor.is_floating_point() else tensor)
@@ -649,14 +649,14 @@ def test_a_folder_with_pickled_weights_only(files, tmp_path):
     (tmp_path / CONFIG).write_bytes(files[CONFIG])
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04pickle")
     with pytest.raises(AIAError, match="pickled weights are not loaded") as caught:
-        hub.load(tmp_path, device="cpu")
+        loading.load(tmp_path, device="cpu")
     one_sentence(str(caught.value))
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
 def test_a_device_that_is_not_there(folder, device):
     with pytest.raises(AIAError, match="cannot be used here") as caught:
-        hub.load(folder, device=device)
+        loading.load(folder, device=device)
     one_sentence(str(caught.value))
 
 
@@ -671,7 +671,7 @@ def test_a_saved_model_has_config_weights_and_a_card(folder, network):
     assert card.data.pipeline_tag == "video-classification"
     assert {"attention-in-attention", "mobilenet_v2", "tsm", "cinst"} <= set(card.data.tags)
     assert "aia.load(" in card.text and SMALL.title in card.text
-    assert seen(hub.load(folder, device="cpu")) == seen(network)
+    assert seen(loading.load(folder, device="cpu")) == seen(network)
     assert seen(AIANet.from_pretrained(str(folder), device="cpu")) == seen(network)
 
 

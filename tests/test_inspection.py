@@ -12,10 +12,11 @@ from conftest import clip_of, moving_frames, small_net
 from PIL import Image
 
 import aia
-from aia import AIAError, export, render
+from aia import AIAError
 from aia.cli import main
-from aia.inspection import BlockGates, inspect
-from aia.preprocess import preprocess, seen_box
+from aia.inspection.inspection import BlockGates, inspect
+from aia.modeling.preprocess import preprocess, seen_box
+from aia.visualization import export, render
 
 
 def small_net_with(**fields) -> aia.AIANet:
@@ -47,7 +48,7 @@ def test_an_inspection_says_label_scores_and_where_it_ran(net, clip):
     assert list(seen.scores.values()) == sorted(seen.scores.values(), reverse=True)
     assert (seen.device, seen.labels) == ("cpu", net.config.labels)
     assert set(seen.seconds) == {"preprocess", "forward"}
-    assert seen.liveliest_block in net.block_names
+    assert seen.most_dynamic_block in net.block_names
     with pytest.raises(AIAError, match="There are no gates"):
         seen.block("nowhere")
 
@@ -66,12 +67,12 @@ def test_below_its_threshold_a_network_is_not_sure(net, clip, tmp_path):
     best = float(inspect(net, clip).probabilities.max())
     for threshold, sure in ((0.0, True), (best - 1e-3, True), (best + 1e-3, False)):
         seen = inspect(small_net_with(threshold=threshold), clip)
-        assert seen.sure is sure and export.summary(seen)["sure"] is sure
+        assert seen.is_confident is sure and export.summary(seen)["sure"] is sure
         assert seen.label == inspect(net, clip).label, "the closest label is still said"
 
 
 def test_the_block_shown_first_is_the_models_own_where_it_names_one(net, clip, careful, tmp_path):
-    assert inspect(net, clip).first_block == inspect(net, clip).liveliest_block
+    assert inspect(net, clip).first_block == inspect(net, clip).most_dynamic_block
     seen = inspect(aia.load(careful, device="cpu"), clip)
     seen.save(tmp_path)
     assert seen.first_block == json.loads((tmp_path / "inspection.json").read_text())["drawn_block"] == "layer2.1"
@@ -95,12 +96,12 @@ def test_the_block_shown_first_is_the_one_whose_map_moves(net, clip):
     blocks = tuple(
         BlockGates(n, "c", {"C": g}) for n, g in (("still", still), ("flicker", flicker), ("moving", moving))
     )
-    assert dataclasses.replace(inspect(net, clip), blocks=blocks).liveliest_block == "moving"
+    assert dataclasses.replace(inspect(net, clip), blocks=blocks).most_dynamic_block == "moving"
 
 
 def test_a_network_without_aia_has_no_gates_and_still_answers(clip, tmp_path):
     seen = inspect(small_net("none"), clip)
-    assert seen.blocks == () and seen.liveliest_block == ""
+    assert seen.blocks == () and seen.most_dynamic_block == ""
     assert {p.name for p in seen.save(tmp_path)} >= {"overlay.mp4", "inspection.json"}
 
 
@@ -128,7 +129,7 @@ def test_the_heat_map_lies_where_the_network_looked():
     maps = np.zeros((1, 2, 2))
     maps[0, 1, 0] = 1  # lower left of what was seen
     out = render.overlay(frames, maps, seen_box=(0.25, 0, 0.75, 1), opacity=1)[0]
-    low, high = render.colour_table("viridis")[[0, 255]]
+    low, high = render.colormap_table("viridis")[[0, 255]]
     assert (out[90, 60] == high).all() and (out[10, 60] == low).all() and (out[90, 140] == low).all()
     assert (out[:, :50] == 35).all() and (out[:, 150:] == 35).all(), "what was not seen is dark and has no colour"
 
@@ -137,8 +138,8 @@ def test_colours_are_absolute_and_never_stretched_to_the_clip():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     maps = np.stack([np.full((2, 2), 0.5), np.full((2, 2), 0.6)])
     out = render.overlay(frames, maps, opacity=1)
-    assert (out[0] == render.colour_table("viridis")[128]).all() and (
-        out[1] == render.colour_table("viridis")[153]
+    assert (out[0] == render.colormap_table("viridis")[128]).all() and (
+        out[1] == render.colormap_table("viridis")[153]
     ).all()
 
 
@@ -146,7 +147,9 @@ def test_enlarging_a_map_draws_no_value_that_no_gate_has():
     maps = np.zeros((1, 4, 4))
     maps[0, 1:3, 1:3] = 0.4
     out = render.overlay(np.zeros((1, 80, 80, 3), np.uint8), maps + 0.3, opacity=1)[0].reshape(-1, 3)
-    allowed = {tuple(colour) for colour in render.colour_table("viridis")[round(0.3 * 255) - 1 : round(0.7 * 255) + 2]}
+    allowed = {
+        tuple(colour) for colour in render.colormap_table("viridis")[round(0.3 * 255) - 1 : round(0.7 * 255) + 2]
+    }
     assert {tuple(colour) for colour in out} <= allowed
 
 
@@ -157,7 +160,7 @@ def test_opacity_nothing_is_the_frame():
 
 def test_unknown_colours_are_refused():
     with pytest.raises(AIAError, match="viridis"):
-        render.colour_table("jet")
+        render.colormap_table("jet")
 
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 63), (1, 1)])
@@ -221,7 +224,7 @@ def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(fold
     assert first["label"] == max(first["scores"], key=first["scores"].get) and set(first["scores"]) == set(
         small_net().config.labels
     )
-    assert first["frames"] == aia.video.sample_indices(30, 8)
+    assert first["frames"] == aia.video.reader.sample_indices(30, 8)
     assert second["file"] == str(bad) and "no.mp4" in second["error"] and "Traceback" not in err
 
 

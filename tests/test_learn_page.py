@@ -9,7 +9,7 @@ from browser import SIZES, desktop, phone
 from conftest import clip_of, moving_frames, small_net
 from playwright.sync_api import expect
 
-from aia.lesson import lesson
+from aia.inspection.trace import trace_block
 from app import learn
 
 STEPS = ("Feature", "Pooling", "Convolution", "Gate", "Product", "Nesting", "Effect")
@@ -145,7 +145,7 @@ def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
 )
 def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units):
     give(page, attention)
-    learned = lesson(NETS[attention], CLIP, "layer2.0")
+    learned = trace_block(NETS[attention], CLIP, "layer2.0")
     for name in units:
         choose_unit(page, name)
         unit = learned.units[name]
@@ -157,7 +157,7 @@ def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units)
         gate = unit.gate[tuple(0 if n == 1 else i for i, n in zip(at, unit.gate.shape, strict=True))]
         close = {"abs": 0.0051 + 1e-3}  # two digits, and what packing rounds away
 
-        assert as_number(filled(page, "x")) == pytest.approx(unit.multiplied[at], **close)
+        assert as_number(filled(page, "x")) == pytest.approx(unit.module_input[at], **close)
         assert as_number(filled(page, "product")) == pytest.approx(unit.product[at], **close)
         go_to(page, "Gate")
         assert as_number(filled(page, "response")) == pytest.approx(unit.response[own], **close)

@@ -8,15 +8,15 @@ import pytest
 from conftest import clip_of, moving_frames, small_net
 
 import aia
-from aia.config import ATTENTIONS, split_attention
-from aia.lesson import FEATURE_VALUES, SETTINGS, lesson, lesson_view
+from aia.inspection.trace import FEATURE_VALUES, SETTINGS, trace_block, trace_view
+from aia.modeling.config import ATTENTIONS, split_attention
 
 WITH_GATES = [attention for attention in ATTENTIONS if attention != "none"]
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def check_against_the_network(net, clip, block):
-    learned = lesson(net, clip, block)
+    learned = trace_block(net, clip, block)
     seen = aia.inspect(net, clip, features=True)
     used = seen.block(block)
     assert np.allclose(learned.x, used.input, **ROUNDING) and np.allclose(learned.output, used.output, **ROUNDING)
@@ -59,7 +59,7 @@ def test_every_trunk_has_its_lesson(arch, block, clip):
 
 @pytest.mark.parametrize("attention", WITH_GATES)
 def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
-    learned = lesson(small_net(attention), clip, "layer1.0")
+    learned = trace_block(small_net(attention), clip, "layer1.0")
     kinds, combination = split_attention(attention)
     x, outputs = learned.x, []
     for module, kind in enumerate(kinds, start=1):
@@ -70,8 +70,8 @@ def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
                 continue
             axis = unit.unit[-1]
             outer = kind in ("c", "st") or (axis == "C") == kind.startswith("stinc")
-            assert np.allclose(unit.multiplied, x, **ROUNDING)
-            assert np.allclose(unit.looked_at, x * inner if outer and inner is not None else x, **ROUNDING)
+            assert np.allclose(unit.module_input, x, **ROUNDING)
+            assert np.allclose(unit.unit_input, x * inner if outer and inner is not None else x, **ROUNDING)
             assert np.allclose(unit.product, x * (c if axis == "C" else g), **ROUNDING)
         outputs.append(x * (g if kind in ("st", "cinst") else c))
         if combination == "cascade":
@@ -83,8 +83,8 @@ def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
 
 @pytest.mark.parametrize("axis", ["C", "T", "H", "W"])
 def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
-    unit = lesson(small_net(), clip, "layer3.0").units[axis]
-    v = unit.looked_at.astype(np.float64)
+    unit = trace_block(small_net(), clip, "layer3.0").units[axis]
+    v = unit.unit_input.astype(np.float64)
     place = "TCHW".index(axis)
     order = [letter for letter in "TCHW" if letter != axis]
     maps = [values.transpose([order.index(letter) for letter in unit.axes]) for values in (v.max(place), v.mean(place))]
@@ -105,7 +105,7 @@ def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
 
 
 def test_the_effect_is_that_of_switching_the_gates_of_this_block(net, clip):
-    learned = lesson(net, clip, "layer2.0")
+    learned = trace_block(net, clip, "layer2.0")
     assert tuple(learned.probabilities) == SETTINGS
     for mode in ("mean", "identity"):
         switched = aia.inspect(net, clip, switches=[aia.Switch(mode, "layer2.0")], features=True)
@@ -118,7 +118,7 @@ def test_the_effect_is_that_of_switching_the_gates_of_this_block(net, clip):
 
 def test_a_lesson_leaves_nothing_on_the_model(net, clip):
     before = aia.inspect(net, clip).logits
-    lesson(net, clip, "layer1.0")
+    trace_block(net, clip, "layer1.0")
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
     assert np.array_equal(aia.inspect(net, clip).logits, before)
 
@@ -128,7 +128,7 @@ def test_the_frames_are_those_the_network_saw():
     config = aia.AIAConfig(**{**net.config.to_dict(), "resize": 64, "input_size": 48})
     net.config = config
     frames = moving_frames(8, 96, 128)
-    learned = lesson(net, clip_of(frames), "layer1.0")
+    learned = trace_block(net, clip_of(frames), "layer1.0")
     assert np.array_equal(learned.frames, frames[:, 12:84, 27:99]), "48 of 64 rows and of 85 columns, from the middle"
 
 
@@ -148,9 +148,9 @@ def half_a_level(packed):
 
 
 def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
-    learned = lesson(net, clip, "layer2.1")
+    learned = trace_block(net, clip, "layer2.1")
     for name, unit in learned.units.items():
-        view = json.loads(json.dumps(lesson_view(learned, name)))
+        view = json.loads(json.dumps(trace_view(learned, name)))
         channels = view["channels"]
         assert np.abs(unpacked(view["x"]) - learned.x[:, channels]).max() < half_a_level(view["x"])
         maps = {"max": unit.pooled[0], "mean": unit.pooled[1], "response": unit.response}
@@ -169,25 +169,25 @@ def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
 
 
 def test_the_channels_of_a_view_are_the_strongest_and_the_weakest_unless_others_are_named(net, clip):
-    learned = lesson(net, clip, "layer2.1")
+    learned = trace_block(net, clip, "layer2.1")
     means = learned.x.mean(axis=(0, 2, 3))
-    channels = lesson_view(learned)["channels"]
+    channels = trace_view(learned)["channels"]
     assert [means[c] for c in channels] == [*sorted(means, reverse=True)[:3], means.min()]
-    assert lesson_view(learned, "T", [5, 0])["x"]["channels"] == [5, 0]
+    assert trace_view(learned, "T", [5, 0])["x"]["channels"] == [5, 0]
 
 
 @pytest.mark.parametrize("block", ["features.1", "features.2"])
 def test_a_view_of_a_large_block_stays_small(block):
     net = small_net("cinst", "tsm", "mobilenet_v2", size=128)
-    learned = lesson(net, clip_of(moving_frames(8, 128, 128)), block)
+    learned = trace_block(net, clip_of(moving_frames(8, 128, 128)), block)
     for unit in learned.units:
-        assert len(json.dumps(lesson_view(learned, unit))) < 300_000
+        assert len(json.dumps(trace_view(learned, unit))) < 300_000
 
 
 def test_of_a_very_large_feature_rows_and_columns_are_left_out():
     net = small_net("cinst", "tsn", size=192)
-    learned = lesson(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")
-    view = lesson_view(learned, "C")
+    learned = trace_block(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")
+    view = trace_view(learned, "C")
     step = view["x"]["step"]
     assert step > 1 and unpacked(view["x"]).size <= FEATURE_VALUES
     shown = learned.x[:, view["channels"]][..., ::step, ::step]
@@ -197,11 +197,11 @@ def test_of_a_very_large_feature_rows_and_columns_are_left_out():
 
 def test_what_cannot_be_followed_is_said_in_a_sentence(net, clip):
     with pytest.raises(aia.AIAError, match="has no AIA"):
-        lesson(small_net("none"), clip, "layer1.0")
+        trace_block(small_net("none"), clip, "layer1.0")
     with pytest.raises(aia.AIAError, match=r"no block 'layer9\.0'.*layer1\.0"):
-        lesson(net, clip, "layer9.0")
-    learned = lesson(net, clip, "layer1.0")
+        trace_block(net, clip, "layer9.0")
+    learned = trace_block(net, clip, "layer1.0")
     with pytest.raises(aia.AIAError, match=r"no unit 'X'.*C, T, H, W"):
-        lesson_view(learned, "X")
+        trace_view(learned, "X")
     with pytest.raises(aia.AIAError, match="channels 0 to 63"):
-        lesson_view(learned, "C", [64])
+        trace_view(learned, "C", [64])

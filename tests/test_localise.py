@@ -10,13 +10,9 @@ import torch
 from conftest import clip_of, moving_frames, small_net
 
 import aia
-from aia import AIAConfig, AIAError, record
+from aia import AIAConfig, AIAError
 from aia.cli import DEFAULT_MODEL, main
-from aia.config import ATTENTIONS
-from aia.inspection import inspect
-from aia.preprocess import preprocess
-from aia.training.data import rendered_pool
-from aia.training.localise import (
+from aia.evaluation.localization import (
     FIRST_SEED,
     GESTURES,
     TOLERANCE,
@@ -27,9 +23,14 @@ from aia.training.localise import (
     measure,
     watch,
 )
+from aia.inspection.inspection import inspect
+from aia.modeling import recording
+from aia.modeling.config import ATTENTIONS
+from aia.modeling.preprocess import preprocess
+from aia.synthetic.gestures import render_gesture
+from aia.training.data import rendered_pool
 from aia.training.recipe import Recipe
-from aia.training.synthetic import render_gesture
-from aia.video import sample_indices
+from aia.video.reader import sample_indices
 
 CONFIGS = Path(aia.__file__).parent / "training" / "configs"
 SIDE = 48
@@ -110,7 +111,7 @@ def test_grad_cam_of_the_last_features_is_the_class_activation_map():
     """Before a pooled linear head the gradient is the class's weights, so Grad-CAM is CAM (Zhou et al., 2016)."""
     net = small_net("none")
     x = torch.randn(2, 5, 3, SIDE, SIDE)
-    with torch.no_grad(), record.clip_of(5):
+    with torch.no_grad(), recording.segments_per_clip(5):
         features = torch.nn.Sequential(*list(net.backbone.children())[:-2])(x.flatten(0, 1)).unflatten(0, (2, 5))
         weights = net.head.weight[net(x).argmax(1)]
     expected = torch.einsum("bc,btchw->bthw", weights, features).relu()
@@ -129,7 +130,7 @@ def test_a_failing_pass_leaves_no_hook():
 def test_maps_of_a_batch_are_those_of_the_inspection(attention):
     net = small_net(attention)
     clips = [clip_of(moving_frames(4, seed=seed)) for seed in range(2)]
-    with record.recording() as seen:
+    with recording.recording() as seen:
         grad_cam(net, torch.cat([preprocess(clip.frames, net.config) for clip in clips]), ["layer4"])
     for block in (net.block_names[0], net.block_names[-1]):
         for maps, clip in zip(gate_maps(seen, net, block), clips, strict=True):

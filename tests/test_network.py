@@ -5,10 +5,11 @@ import pytest
 import torch
 from conftest import LABELS, small_net
 
-from aia import AIAConfig, AIAError, AIANet, record
-from aia.config import ARCHS, ATTENTIONS
-from aia.gates import Attention
-from aia.network import TemporalShift
+from aia import AIAConfig, AIAError, AIANet
+from aia.modeling import recording
+from aia.modeling.attention import Attention
+from aia.modeling.config import ARCHS, ATTENTIONS
+from aia.modeling.network import TemporalShift
 
 
 def by_the_paper(attention: str, units: dict, x: torch.Tensor) -> torch.Tensor:
@@ -58,7 +59,7 @@ def test_every_setting_is_the_papers_formula(attention):
     x = torch.randn(2 * 5, 7, 6, 9, dtype=torch.double)
     parts = [part for part in (module.first, module.second) if part is not None]
     units = [{unit.axis: unit for unit in part.children()} for part in parts]
-    with torch.no_grad(), record.clip_of(5):
+    with torch.no_grad(), recording.segments_per_clip(5):
         out = module(x)
         wanted = by_the_paper(attention, units, x.view(2, 5, 7, 6, 9)).flatten(0, 1)
     assert torch.allclose(out, wanted, atol=1e-12)
@@ -113,7 +114,7 @@ def test_the_trunk_keeps_torchvisions_names():
 
 def test_the_shift_moves_one_eighth_each_way_and_fills_with_zeros():
     x = torch.arange(1.0, 9.0).view(1, 8, 1, 1, 1).expand(1, 8, 16, 1, 1).flatten(0, 1)  # frame t holds t + 1
-    with record.clip_of(8):
+    with recording.segments_per_clip(8):
         out = TemporalShift()(x).view(8, 16)
     later, earlier, own = out[:, :2], out[:, 2:4], out[:, 4:]
     assert later[:, 0].tolist() == [2, 3, 4, 5, 6, 7, 8, 0]
@@ -141,7 +142,7 @@ def test_tsn_without_aia_is_blind_to_order_and_with_aia_is_not(attention, blind)
 def test_a_new_module_roughly_halves_its_input():
     module = Attention("cinst", "here").eval()
     x = torch.rand(8, 16, 7, 7)
-    with torch.no_grad(), record.clip_of(8):
+    with torch.no_grad(), recording.segments_per_clip(8):
         ratio = (module(x) / x).mean()
     assert 0.3 < ratio < 0.7
 

@@ -19,8 +19,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 import aia
-from aia import export
-from aia.view import View
+from aia.visualization import export
+from aia.visualization.view import View
 from app import text
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,9 +8,10 @@ import torch
 from conftest import clip_of, moving_frames, small_net
 
 import aia
-from aia import AIAError, Switch, record
-from aia.config import ATTENTIONS
-from aia.inspection import inspect
+from aia import AIAError, Switch
+from aia.inspection.inspection import inspect
+from aia.modeling import recording
+from aia.modeling.config import ATTENTIONS
 
 SHAPES = {"C": (8, 1, None, None), "T": (1, "C", None, None), "H": (8, "C", 1, None), "W": (8, "C", None, 1)}
 
@@ -53,7 +54,7 @@ def test_composites_give_each_modules_own_units(clip):
 
 
 def test_recording_changes_nothing_and_leaves_nothing(net, clip):
-    x = aia.preprocess.preprocess(clip.frames, net.config)
+    x = aia.modeling.preprocess.preprocess(clip.frames, net.config)
     before = set(vars(net)), {name: set(vars(m)) for name, m in net.named_modules()}
     with torch.inference_mode():
         plain = net(x)[0].numpy()
@@ -112,11 +113,11 @@ def test_switches_apply_in_order_and_to_stages(net, clip):
 
 def test_a_shuffle_gives_every_frame_the_gate_of_another_and_mixes_their_order():
     for count in range(2, 65):
-        order = record.shuffle_order(count)
-        assert sorted(order) == list(range(count)) and order == record.shuffle_order(count)
+        order = recording.shuffle_order(count)
+        assert sorted(order) == list(range(count)) and order == recording.shuffle_order(count)
         assert all(place != frame for place, frame in enumerate(order))
         assert count < 4 or len(set(np.diff(order) % count)) > 1, "neither played backwards nor begun elsewhere"
-    assert record.shuffle_order(1) == [0]
+    assert recording.shuffle_order(1) == [0]
 
 
 @pytest.mark.parametrize("optimised", [False, True])
@@ -124,7 +125,7 @@ def test_a_shuffle_gives_every_frame_the_gate_of_another_and_mixes_their_order()
 def test_shuffled_gates_are_the_same_gates_in_another_order_and_the_t_gate_stays(attention, optimised, clip):
     net = small_net(attention, "tsn")
     net = net.optimize() if optimised else net
-    plain, order = inspect(net, clip), record.shuffle_order(8)
+    plain, order = inspect(net, clip), recording.shuffle_order(8)
     for unit, gate in plain.blocks[0].gates.items():
         seen = inspect(net, clip, switches=[Switch("shuffle", plain.blocks[0].name, unit)])
         assert np.array_equal(seen.blocks[0].gates[unit], gate if unit == "T" else gate[order])
@@ -150,21 +151,21 @@ def test_clips_of_one_batch_can_each_have_switches_of_their_own(optimised, clip)
         [Switch("shuffle")],
         [Switch("identity", "layer2.1", "C"), Switch("scale", "layer2.1", "C", 0.25)],
     ]
-    x = aia.preprocess.preprocess(clip.frames, model.config).expand(4, -1, -1, -1, -1)
-    with torch.inference_mode(), record.recording(everywhere, per_clip=per_clip) as seen:
+    x = aia.modeling.preprocess.preprocess(clip.frames, model.config).expand(4, -1, -1, -1, -1)
+    with torch.inference_mode(), recording.recording(everywhere, per_clip=per_clip) as seen:
         logits = model(x)
     for number, switches in enumerate(per_clip):
         alone = inspect(model, clip, switches=everywhere + switches)
         assert np.allclose(logits[number].numpy(), alone.logits, atol=1e-5)
         for block in alone.blocks:
             for unit, gate in block.gates.items():
-                assert np.allclose(seen.gates[record.Site(block.name, unit)][number], gate, atol=1e-5)
+                assert np.allclose(seen.gates[recording.GateLocation(block.name, unit)][number], gate, atol=1e-5)
     assert torch.pdist(logits).min() > 1e-3, "the clips must differ to tell them apart"
 
 
 def test_switches_for_more_or_fewer_clips_than_the_batch_has_are_a_bug(net, clip):
-    x = aia.preprocess.preprocess(clip.frames, net.config)
-    with torch.inference_mode(), record.recording(per_clip=[[], []]), pytest.raises(ValueError):
+    x = aia.modeling.preprocess.preprocess(clip.frames, net.config)
+    with torch.inference_mode(), recording.recording(per_clip=[[], []]), pytest.raises(ValueError):
         net(x)
 
 

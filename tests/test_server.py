@@ -25,7 +25,10 @@ from video_files import slow_clip
 
 import aia
 from aia.cli import DEFAULT_MODEL
-from app import guard, handlers, models, page, studio, text
+from app import text
+from app.server import blocks, guard
+from app.service import models
+from app.ui import handlers, layout
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -193,10 +196,10 @@ def test_what_gradio_could_tell_others_or_keep_is_off(server):
     config = json.loads(send(server[0], "/config")[1])
     assert config["analytics_enabled"] is False and config["run_history"] is False and config["vibe_mode"] is False
     assert config["max_file_size"] == aia.limits.MAX_UPLOAD_BYTES
-    options = studio.launch_options()
+    options = layout.launch_options()
     assert not {"allowed_paths", "auth", "debug"} & set(options) and options["share"] is False
     assert options["enable_monitoring"] is options["show_error"] is options["run_history"] is False
-    built = studio.build()
+    built = layout.build()
     assert built.delete_cache == (600, aia.limits.DELETE_AFTER_SECONDS) and built.analytics_enabled is False
     assert built._queue.max_size == aia.limits.QUEUE and not built.api_open
 
@@ -390,10 +393,10 @@ def test_tools_are_told_how_to_give_a_clip_and_their_own_uploads_are_taken(serve
 
 def test_an_address_is_this_pages_own_upload_or_it_is_refused():
     good = {"path": "http://any.host/gradio_api/file=/tmp/gradio/a%20b.mp4", "url": "u", "meta": FILE}
-    assert page.uploaded([good])[0]["path"] == "/tmp/gradio/a b.mp4"
+    assert blocks.uploaded([good])[0]["path"] == "/tmp/gradio/a b.mp4"
     for bad in ("http://a/b.mp4", "https://a/gradio_api/file=", "http://a/gradio_api/file=http%3A//b/c", " https://a/"):
         with pytest.raises(aia.AIAError, match="fetches no clips"):
-            page.uploaded({"a": [{"path": bad}]})
+            blocks.uploaded({"a": [{"path": bad}]})
 
 
 # ---- errors
@@ -410,7 +413,7 @@ def test_a_bug_anywhere_in_gradio_or_behind_it_is_told_the_same_way(caplog):
     def broken():
         raise KeyError("/home/somebody/secret.mp4")
 
-    with page.Page() as built:
+    with blocks.Page() as built:
         gr.Button().click(broken, None, None)
     (function,) = built.fns.values()
     with pytest.raises(gr.Error) as error:
@@ -478,7 +481,7 @@ def test_a_full_queue_says_so_and_who_leaves_frees_the_place(space, browser, tmp
 
 
 def test_results_that_nobody_fetches_are_not_kept(monkeypatch):
-    built = studio.build()
+    built = layout.build()
     queue, watch = built._queue, guard.Guard(built)
     for number in range(guard.UNREAD + 1):
         queue.pending_event_ids_session[f"visitor{number}"] = {f"event{number}"}

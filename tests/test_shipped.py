@@ -7,13 +7,12 @@ import pytest
 from huggingface_hub import ModelCard
 
 import aia
-from aia import document
 from aia.cli import DEFAULT_MODEL, main
-from aia.hub import CHECKPOINTS
-from aia.training import report
-from aia.training.calibration import calibrate
-from aia.training.evaluate import RESULTS, read_results
-from aia.training.ship import folds, shipped
+from aia.evaluation.calibration import calibrate
+from aia.evaluation.evaluate import RESULTS, read_results
+from aia.hub.loading import CHECKPOINTS
+from tools import markdown, report
+from tools.release import folds, shipped
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
 KNOWN = {  # file -> label
@@ -58,7 +57,7 @@ def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
 def test_the_readme_and_the_cards_say_what_the_stored_logits_say():
     runs = read_results()
-    assert report.tables(runs) in document.README.read_text(encoding="utf-8"), "python -m aia evaluate --update"
+    assert report.tables(runs) in markdown.README.read_text(encoding="utf-8"), "python -m aia evaluate --update"
     for name in shipped():
         assert report.card(name, runs) == (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8"), name
 
@@ -74,8 +73,8 @@ def test_a_shipped_model_answers_as_it_was_calibrated(name):
 @pytest.mark.slow
 @pytest.mark.server
 def test_the_benchmark_prints_its_tables(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("aia.bench.batch.FILES", 2)  # sixteen are for measuring
-    clip = str(document.README.parent / "assets" / "examples" / "swipe-left.mp4")
+    monkeypatch.setattr("benchmarks.batch.FILES", 2)  # sixteen are for measuring
+    clip = str(markdown.README.parent / "assets" / "examples" / "swipe-left.mp4")
     told = ["--video", clip, "--repeats", "1", "--json", str(tmp_path / "bench.json")]
     assert main(["bench", "request", "batch", *told]) == 0
     out = capsys.readouterr().out

@@ -14,8 +14,8 @@ from PIL import Image
 
 import aia
 from aia import Switch, View
-from aia.figure import frame_picture
-from aia.snippet import as_python
+from aia.visualization.figure import frame_picture
+from aia.visualization.snippet import as_python
 
 ROOT = Path(__file__).parents[1]
 VIEW = View("layer2.0", "H", frame=6, channel=3, scale="clip", colours="magma", opacity=0.3, cells=True)
@@ -74,7 +74,7 @@ def test_the_program_imports_the_library_alone_and_is_always_the_same():
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for module in ([node.module] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names])
     ]
-    assert imported == ["aia", "aia.export"]
+    assert imported == ["aia", "aia.visualization.export"]
     assert program == as_python("tsm-mobilenetv2-cinst", Path("video.mp4"), View("features.12"))
     assert "switches" not in program and "backwards" not in program
     assert "clip = clip.backwards()" in as_python("m", "v", View(), backwards=True).splitlines()

@@ -16,9 +16,10 @@ import pytest
 from conftest import until
 from video_files import slow_clip
 
-from aia import cli, soak
+from aia import cli
 from aia.errors import AIAError
-from app import temporary
+from app.server import temp_folder
+from tools import soak
 
 EXAMPLE = soak.EXAMPLES / "swipe-left.mp4"
 MODEL = cli.DEFAULT_MODEL
@@ -110,7 +111,7 @@ def test_a_page_in_the_background_whose_decoder_is_killed_says_so_goes_on_and_en
     assert server.process.returncode == 0 and list(server.folder.iterdir()) == [], "by SIGTERM"
 
 
-@pytest.mark.skipif(temporary.fcntl is None, reason="there are no such locks")
+@pytest.mark.skipif(temp_folder.fcntl is None, reason="there are no such locks")
 def test_only_folders_of_pages_that_are_gone_are_deleted(tmp_path, monkeypatch):
     others, kept = tmp_path / "aia-studio-gone", tmp_path / "own"
     for folder in (others, kept):
@@ -120,10 +121,10 @@ def test_only_folders_of_pages_that_are_gone_are_deleted(tmp_path, monkeypatch):
     (others / "link").symlink_to(kept)
     (tmp_path / "aia-studio-file").write_bytes(b"")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with temporary.folder() as first:
+    with temp_folder.folder() as first:
         assert not others.exists() and tempfile.gettempdir() == str(first) and first.stat().st_mode & 0o77 == 0
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        with temporary.folder() as second:
+        with temp_folder.folder() as second:
             assert first.is_dir() and second != first
         assert not second.exists() and first.is_dir()
     assert not first.exists() and (kept / "clip.mp4").is_file()

@@ -15,9 +15,10 @@ import pytest
 from playwright.sync_api import expect
 
 import aia
-from aia import limits, render
-from aia.bench.page import Page
-from app import studio
+from aia import limits
+from aia.visualization import render
+from app.ui import layout
+from benchmarks.page import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
@@ -71,7 +72,7 @@ def test_every_name_of_the_library_is_there():
     for name in aia.__all__:
         assert callable(getattr(aia, name)), name
         assert getattr(aia, name).__module__.startswith("aia."), name
-    assert aia.video.read_clip is aia.read_clip
+    assert aia.video.reader.read_clip is aia.read_clip
     with pytest.raises(AttributeError, match="has no attribute 'classify'"):
         aia.classify  # noqa: B018
 
@@ -83,10 +84,10 @@ def test_editors_and_python_find_the_names_in_the_same_modules():
     assert set(for_editors) == set(aia.__all__)
 
 
-@pytest.mark.parametrize("name", render.COLOUR_MAPS)
+@pytest.mark.parametrize("name", render.COLORMAPS)
 def test_the_colours_are_matplotlibs(name):
     wanted = matplotlib.colormaps["gray" if name == "grey" else name](np.arange(256))[:, :3]
-    np.testing.assert_array_equal(render.colour_table(name), (wanted * 255).round().astype(np.uint8))
+    np.testing.assert_array_equal(render.colormap_table(name), (wanted * 255).round().astype(np.uint8))
 
 
 @pytest.mark.server
@@ -100,8 +101,8 @@ def test_the_page_forgets_visitors_beyond_its_limit(monkeypatch, tmp_path):
         return sum(type(one) is aia.Inspection for one in gc.get_objects())
 
     before = results()
-    page = studio.build()
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **studio.launch_options())
+    page = layout.build()
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **layout.launch_options())
     try:
         with httpx.Client(base_url=address, timeout=300) as client:
             visitors = Page(client, client.get("config").json(), os.getpid())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aia.errors import AIAError
-from aia.training.examples import EXAMPLES, write_examples
-from aia.training.paths import IDLE_KINDS, gesture_path, idle_path
-from aia.training.synthetic import LABELS, Look, render_gesture
+from aia.synthetic.gestures import LABELS, Look, render_gesture
+from aia.synthetic.trajectories import IDLE_KINDS, gesture_path, idle_path
+from tools.draw_examples import EXAMPLES, write_examples
 
 SMALL = {"height": 72, "width": 96}
 DIRECTIONS = {"swipe up": (0, -1), "swipe down": (0, 1), "swipe left": (-1, 0), "swipe right": (1, 0)}
@@ -137,6 +137,6 @@ def test_idle_paths_stay_in_the_frame(kind):
 def test_examples_cover_every_label_and_are_small(tmp_path, monkeypatch):
     assert {example.label for example in EXAMPLES.values()} == set(LABELS)
     short = {"circle": dataclasses.replace(EXAMPLES["circle"], seconds=0.5)}
-    monkeypatch.setattr("aia.training.examples.EXAMPLES", short)
+    monkeypatch.setattr("tools.draw_examples.EXAMPLES", short)
     (path,) = write_examples(tmp_path)
     assert path.name == "circle.mp4" and 1000 < path.stat().st_size < 120_000

@@ -8,9 +8,9 @@ from conftest import moving_frames
 
 from aia import AIAError
 from aia.cli import main
-from aia.render import write_mp4
 from aia.text_files import read_labels
 from aia.training.data import class_order, read_manifest
+from aia.visualization.render import write_mp4
 
 NAMES = ("star.mp4", "sub/ring.mp4", "Übung é.mp4")
 ROWS = [("star.mp4", "star", "train"), ("sub/ring.mp4", "ring", "test"), ("Übung é.mp4", "Übung", "val")]

@@ -18,7 +18,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 from aia import AIAError
-from aia.view import SCHEMA, View
+from aia.visualization.view import SCHEMA, View
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"

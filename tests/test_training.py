@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader
 import aia
 from aia import AIAError
 from aia.cli import main
-from aia.render import write_mp4
 from aia.training.data import (
     ClipDataset,
     Sample,
@@ -27,10 +26,11 @@ from aia.training.data import (
     rendered_pool,
     split_samples,
 )
-from aia.training.processes import Processes
+from aia.training.distributed import Processes
 from aia.training.recipe import Recipe
 from aia.training.start import load_start
 from aia.training.train import _batches, _loader, decode_all, predict, train
+from aia.visualization.render import write_mp4
 
 CONFIGS = Path(aia.__file__).parent / "training" / "configs"
 

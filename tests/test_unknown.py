@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aia import AIAConfig
-from aia.preprocess import preprocess
-from aia.training.unknown import KINDS, unknown_clips
+from aia.modeling.preprocess import preprocess
+from aia.synthetic.out_of_distribution import KINDS, unknown_clips
 
 CONFIG = AIAConfig(("a", "b"), num_segments=4, input_size=32, resize=(32, 32))
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from video_files import cut, every_frame, number_of, picture, trim_by_edit_list, turn, write_video
 
-from aia import limits, video
+from aia import limits
 from aia.errors import AIAError
+from aia.video import reader
 
 FASTSTART = {"movflags": "faststart"}
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}
@@ -69,11 +70,11 @@ def make(tmp_path):
     return lambda name, **how: write_video(tmp_path / name, **how)
 
 
-def expect_truth(path: Path, clip: video.Clip, segments: int) -> None:
+def expect_truth(path: Path, clip: reader.Clip, segments: int) -> None:
     """The clip holds exactly the frames that the published rule picks from a plain decode."""
     truth, _ = every_frame(path)
     assert clip.num_frames == len(truth)
-    assert list(clip.indices) == video.sample_indices(len(truth), segments)
+    assert list(clip.indices) == reader.sample_indices(len(truth), segments)
     assert clip.frames.dtype == np.uint8
     for frame, index in zip(clip.frames, clip.indices, strict=True):
         assert np.array_equal(frame, truth[index])
@@ -83,7 +84,7 @@ def expect_truth(path: Path, clip: video.Clip, segments: int) -> None:
 def test_a_clip_equals_a_plain_decode_by_frame_number(make, name):
     path = make(name, **WHOLE[name])
     for segments in (8, 5, 1):
-        clip = video.read_clip(path, segments)
+        clip = reader.read_clip(path, segments)
         expect_truth(path, clip, segments)
         assert [number_of(frame) for frame in clip.frames] == list(clip.indices)
         assert clip.num_frames == WHOLE[name]["count"]
@@ -93,7 +94,7 @@ def test_a_clip_equals_a_plain_decode_by_frame_number(make, name):
 @pytest.mark.parametrize("name", ["constant.mp4", "open_gop.ts", "wrong_times.avi", "animation.gif", "no_times.h264"])
 def test_read_frames_gives_every_frame_in_order(make, name):
     path = make(name, **WHOLE[name])
-    clip = video.read_frames(path)
+    clip = reader.read_frames(path)
     truth, _ = every_frame(path)
     assert np.array_equal(clip.frames, np.stack(truth))
     assert list(clip.indices) == list(range(len(truth)))
@@ -111,13 +112,13 @@ def test_read_frames_gives_every_frame_in_order(make, name):
     ],
 )
 def test_frames_are_picked_by_the_published_rule(frames, picks):
-    assert [index + 1 for index in video.sample_indices(frames, 8)] == picks
+    assert [index + 1 for index in reader.sample_indices(frames, 8)] == picks
 
 
 def test_every_pick_is_a_frame_of_the_video():
     for frames in range(1, 300):
         for segments in (1, 2, 7, 8, 16, limits.MAX_SEGMENTS):
-            picks = video.sample_indices(frames, segments)
+            picks = reader.sample_indices(frames, segments)
             assert len(picks) == segments and picks == sorted(picks)
             assert picks[0] >= 0 and picks[-1] < frames
 
@@ -135,16 +136,16 @@ PLANNED = [
 
 @pytest.mark.parametrize("name", [*PLANNED, "no_duration.mkv", "all_key_frames.mov", "with_sound.mp4"])
 def test_sound_files_are_read_by_plan_without_decoding_everything(make, monkeypatch, name):
-    monkeypatch.setattr(video, "_decode_in_order", lambda *_: pytest.fail("the plan did not hold"))
-    assert video.read_clip(make(name, **WHOLE[name])).num_frames == WHOLE[name]["count"]
+    monkeypatch.setattr(reader, "_decode_in_order", lambda *_: pytest.fail("the plan did not hold"))
+    assert reader.read_clip(make(name, **WHOLE[name])).num_frames == WHOLE[name]["count"]
 
 
 def test_a_plan_jumps_only_where_it_saves_decoding(make):
     def starts(name):
-        source = video._Source(make(name, **WHOLE[name]))
+        source = reader._Source(make(name, **WHOLE[name]))
         with source.open() as container:
-            scan = video._scan(source, container)
-            return [run.start for run, _ in video._runs(scan, video.sample_indices(len(scan.pts), 4))]
+            scan = reader._scan(source, container)
+            return [run.start for run, _ in reader._runs(scan, reader.sample_indices(len(scan.pts), 4))]
 
     assert starts("one_key_frame.mp4") == [0]
     assert starts("all_key_frames.mov") == [7, 22, 37, 52]
@@ -152,13 +153,13 @@ def test_a_plan_jumps_only_where_it_saves_decoding(make):
 
 
 def test_only_the_packets_that_a_frame_needs_are_decoded(make):
-    source = video._Source(
+    source = reader._Source(
         make("clip.mp4", count=60, gop=12, bframes=3, options={"x264-params": "scenecut=0:b-adapt=0"})
     )
     with source.open() as container:
-        scan = video._scan(source, container)
+        scan = reader._scan(source, container)
         for index in range(60):
-            ((run, wanted),) = video._runs(scan, [index])
+            ((run, wanted),) = reader._runs(scan, [index])
             decoded = [scan.packets[i].pts for i in run]
             assert wanted == {index} and scan.packets[run.start].is_keyframe and len(run) <= 12
             assert set(scan.pts[index - index % 12 : index + 1]) <= set(decoded), "and all that is shown before it"
@@ -167,10 +168,10 @@ def test_only_the_packets_that_a_frame_needs_are_decoded(make):
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("name", [*PLANNED, "one_key_frame.mp4", "all_key_frames.mov", "interlaced.mp4"])
 def test_the_number_of_threads_changes_nothing(make, monkeypatch, name, threads):
-    monkeypatch.setattr(video, "DECODER_THREADS", threads)
+    monkeypatch.setattr(reader, "DECODER_THREADS", threads)
     path = make(name, **WHOLE[name])
     for segments in (8, 3):
-        expect_truth(path, video.read_clip(path, segments), segments)
+        expect_truth(path, reader.read_clip(path, segments), segments)
 
 
 @pytest.mark.parametrize("name", ["silent.mp4", "silent.mkv"])
@@ -186,7 +187,7 @@ def test_a_header_that_does_not_tell_how_frames_are_reordered_costs_no_frame(mak
     assert bits.endswith(told)
     silent = (bits.removesuffix(told) + "01").ljust(8 * length, "0")
     path.write_bytes(path.read_bytes().replace(parameters, int(silent, 2).to_bytes(length, "big")))
-    expect_truth(path, video.read_clip(path), 8)
+    expect_truth(path, reader.read_clip(path), 8)
 
 
 # ---------------------------------------------------------------- times
@@ -194,7 +195,7 @@ def test_a_header_that_does_not_tell_how_frames_are_reordered_costs_no_frame(mak
 
 def test_times_are_seconds_from_the_first_frame(make):
     for name in ("constant.mp4", "late_start.ts", "no_times.h264", "wrong_times.avi", "old.avi"):
-        clip = video.read_clip(make(name, **WHOLE[name]))
+        clip = reader.read_clip(make(name, **WHOLE[name]))
         assert clip.times == pytest.approx(clip.indices / 25, abs=1e-6), name
         assert clip.fps == pytest.approx(25)
         assert clip.duration == pytest.approx(WHOLE[name]["count"] / 25)
@@ -202,7 +203,7 @@ def test_times_are_seconds_from_the_first_frame(make):
 
 @pytest.mark.parametrize("name", ["variable.mp4", "variable.webm"])
 def test_times_of_a_variable_rate_are_the_frames_own(make, name):
-    clip = video.read_clip(make(name, **WHOLE[name]))
+    clip = reader.read_clip(make(name, **WHOLE[name]))
     assert clip.times == pytest.approx(np.array(UNEVEN)[clip.indices] / 1000, abs=1e-3)
     assert UNEVEN[-1] / 1000 < clip.duration < UNEVEN[-1] / 1000 + 0.1, "and then the last frame's own time"
     assert clip.fps * clip.duration == pytest.approx(clip.num_frames)
@@ -210,7 +211,7 @@ def test_times_of_a_variable_rate_are_the_frames_own(make, name):
 
 def test_frames_hidden_by_an_edit_list_do_not_count(make):
     path = trim_by_edit_list(make("trimmed.mp4", count=60, gop=12), 17 * 512)
-    clip = video.read_clip(path)
+    clip = reader.read_clip(path)
     expect_truth(path, clip, 8)
     assert clip.num_frames == 43
     assert [number_of(frame) for frame in clip.frames] == [index + 17 for index in clip.indices]
@@ -218,7 +219,7 @@ def test_frames_hidden_by_an_edit_list_do_not_count(make):
 
 
 def test_a_clip_played_backwards_is_the_same_frames_from_the_last_to_the_first(make):
-    clip = video.read_clip(make("variable.mp4", **WHOLE["variable.mp4"]))
+    clip = reader.read_clip(make("variable.mp4", **WHOLE["variable.mp4"]))
     back = clip.backwards()
     assert [number_of(frame) for frame in back.frames] == list(back.indices) == list(clip.indices)[::-1]
     assert back.times.tolist() == clip.times.tolist()[::-1] and np.all(np.diff(back.times) < 0)
@@ -233,7 +234,7 @@ def test_a_clip_played_backwards_is_the_same_frames_from_the_last_to_the_first(m
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (270, 3)])
 def test_a_turned_video_comes_out_upright(make, degrees, turns):
     path = turn(make("phone.mp4", count=30, gop=12, turns=turns), degrees)
-    clip = video.read_clip(path)
+    clip = reader.read_clip(path)
     expect_truth(path, clip, 8)
     assert clip.frames.shape == (8, 64, 96, 3)
     assert [number_of(frame) for frame in clip.frames] == list(clip.indices)
@@ -241,7 +242,7 @@ def test_a_turned_video_comes_out_upright(make, degrees, turns):
 
 def test_colours_keep_their_range_and_matrix(make):
     for name, how in (("full.mov", {"codec": "mjpeg", "pix_fmt": "yuvj444p"}), ("rgb.mkv", {"codec": "ffv1"})):
-        clip = video.read_clip(make(name, count=4, size=(320, 240), **{"pix_fmt": "yuv444p", **how}), 1)
+        clip = reader.read_clip(make(name, count=4, size=(320, 240), **{"pix_fmt": "yuv444p", **how}), 1)
         error = np.abs(clip.frames[0].astype(int) - picture(2, 320, 240).astype(int))
         assert np.median(error) <= 8
 
@@ -249,12 +250,12 @@ def test_colours_keep_their_range_and_matrix(make):
 @pytest.mark.parametrize(("max_side", "shape"), [(48, (32, 48)), (96, (64, 96)), (1000, (64, 96)), (1, (1, 1))])
 def test_max_side_scales_down_and_never_up(make, max_side, shape):
     path = make("clip.mp4", count=20)
-    assert video.read_clip(path, max_side=max_side).frames.shape == (8, *shape, 3)
-    assert video.read_frames(path, max_side=max_side).frames.shape == (20, *shape, 3)
+    assert reader.read_clip(path, max_side=max_side).frames.shape == (8, *shape, 3)
+    assert reader.read_frames(path, max_side=max_side).frames.shape == (20, *shape, 3)
 
 
 def test_max_side_counts_the_longer_side_of_a_turned_video(make):
-    clip = video.read_clip(turn(make("phone.mp4", count=10, turns=1), 90), max_side=48)
+    clip = reader.read_clip(turn(make("phone.mp4", count=10, turns=1), 90), max_side=48)
     assert clip.frames.shape == (8, 32, 48, 3)
     assert [number_of(frame) for frame in clip.frames] == list(clip.indices)
 
@@ -263,7 +264,7 @@ def test_a_picture_size_that_changes_is_brought_to_the_first(make, tmp_path):
     small, large = make("a.h264", count=20), make("b.h264", count=20, size=(192, 128), start=20)
     path = tmp_path / "both.h264"
     path.write_bytes(small.read_bytes() + large.read_bytes())
-    clip = video.read_clip(path)
+    clip = reader.read_clip(path)
     assert clip.frames.shape == (8, 64, 96, 3)
     assert [number_of(frame) for frame in clip.frames] == list(clip.indices)
     assert "picture size changes" in clip.warnings[0]
@@ -287,7 +288,7 @@ def test_a_picture_size_that_changes_is_brought_to_the_first(make, tmp_path):
 )
 def test_a_file_cut_short_keeps_what_decodes(make, name, how, share):
     path = cut(make(name, count=100, gop=12, **how), share)
-    clip = video.read_clip(path)
+    clip = reader.read_clip(path)
     expect_truth(path, clip, 8)
     assert 10 < clip.num_frames < 100
     assert name.endswith(".gif") or any("end of the file" in warning for warning in clip.warnings)
@@ -301,7 +302,7 @@ def test_damage_in_the_middle_keeps_what_decodes_and_says_so(make):
     for position in hit:
         data[position : position + 40] = b"\xff" * 40
     path.write_bytes(data)
-    clip = video.read_clip(path)
+    clip = reader.read_clip(path)
     expect_truth(path, clip, 8)
     assert "damaged" in clip.warnings[0]
 
@@ -311,7 +312,7 @@ def test_damage_in_the_middle_keeps_what_decodes_and_says_so(make):
 
 def refusal(path, *args, **options) -> str:
     with pytest.raises(AIAError) as caught:
-        video.read_clip(path, *args, **options)
+        reader.read_clip(path, *args, **options)
     sentence = str(caught.value)
     assert "Error" not in sentence and "\n" not in sentence and sentence.endswith(".")
     assert str(Path(path).parent) == "." or str(Path(path).parent) not in sentence
@@ -339,7 +340,7 @@ def test_noise_never_hangs_or_leaks_an_error(tmp_path, make):
         path = tmp_path / f"noise{trial}.mp4"
         path.write_bytes(data)
         try:
-            clip = video.read_clip(path)
+            clip = reader.read_clip(path)
         except AIAError:
             continue
         assert clip.frames.shape[0] == 8 and 0 < clip.num_frames <= 60
@@ -405,8 +406,8 @@ def test_a_name_is_only_a_name(make, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     path = Path(os.fsdecode(name))
     make("plain.mp4", count=10).rename(path)
-    assert video.read_clip(path).num_frames == 10
-    assert video.read_clip(str(path)).num_frames == 10
+    assert reader.read_clip(path).num_frames == 10
+    assert reader.read_clip(str(path)).num_frames == 10
     path.write_bytes(b"no video")
     refusal(path).encode()
 
@@ -417,11 +418,11 @@ def test_a_wrong_number_of_frames_is_refused(make, segments):
 
 
 def test_reading_ends_when_it_is_given_up(make):
-    given_up = threading.Event()
+    cancelled = threading.Event()
     path = make("clip.mp4", count=20)
-    assert video.read_clip(path, given_up=given_up).num_frames == 20
-    given_up.set()
-    refusal(path, given_up=given_up)
+    assert reader.read_clip(path, cancelled=cancelled).num_frames == 20
+    cancelled.set()
+    refusal(path, cancelled=cancelled)
 
 
 def test_a_max_side_below_one_is_refused(make):

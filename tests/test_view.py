@@ -8,8 +8,8 @@ import pytest
 from conftest import small_net
 
 from aia import AIAError, View, inspect
-from aia.config import ATTENTIONS
-from aia.view import limits, values
+from aia.modeling.config import ATTENTIONS
+from aia.visualization.view import limits, values
 
 
 def mean_of_three(gates, module=""):

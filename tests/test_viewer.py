@@ -13,11 +13,12 @@ from conftest import clip_of, moving_frames, small_net, until
 from packed import unpacked
 
 import aia
-from aia import pack, render
 from aia.cli import DEFAULT_MODEL
-from aia.config import ATTENTIONS
-from aia.view import View, limits, values
-from app import viewer, work
+from aia.modeling.config import ATTENTIONS
+from aia.visualization import render, web
+from aia.visualization.view import View, limits, values
+from app import viewer
+from app.service import requests
 
 GATED = [attention for attention in ATTENTIONS if attention != "none"]
 
@@ -38,7 +39,7 @@ def inspected(attention: str) -> aia.Inspection:
 
 def opened(page, seen: aia.Inspection, *, channels: bool = True) -> None:
     """Hands an inspection to the page, where it becomes the variable `answer`."""
-    answer, data = pack.pack(seen, channels=channels)
+    answer, data = web.pack(seen, channels=channels)
     file = {"url": f"data:;base64,{base64.b64encode(data).decode()}"} if data else None
     page.evaluate(
         "async (value) => { window.answer = await openAnswer(value); await answer.loading; }",
@@ -58,15 +59,15 @@ def shown_map(page, view: View) -> np.ndarray:
 
 
 def test_an_answer_of_a_shipped_model_is_small_enough_to_wait_for():
-    seen = aia.inspect(aia.load(DEFAULT_MODEL), aia.read_clip(work.EXAMPLES_FOLDER / "square.mp4"))
-    answer, channels = pack.pack(seen)
+    seen = aia.inspect(aia.load(DEFAULT_MODEL), aia.read_clip(requests.EXAMPLES_FOLDER / "square.mp4"))
+    answer, channels = web.pack(seen)
     text = json.dumps(answer, separators=(",", ":"))
     assert len(text) < 3e5 and len(channels) < 1.35e6  # sent as they are
 
 
 def test_bytes_of_the_answer_stand_for_the_gates():
     seen = inspected("cinst->stinc")
-    packed, channels = pack.pack(seen)
+    packed, channels = web.pack(seen)
     for block, said in zip(seen.blocks, packed["blocks"], strict=True):
         assert list(said["maps"]) == list(block.gates) and not any(unit.endswith("C") for unit in said["gates"])
         for unit, gate in block.gates.items():
@@ -81,8 +82,8 @@ def test_bytes_of_the_answer_stand_for_the_gates():
 def test_gates_that_would_not_fit_are_left_out_and_the_means_stay(monkeypatch):
     seen = inspected("cinst")
     sizes = {block.name: sum(block.gates[unit].size for unit in "THW") for block in seen.blocks}
-    monkeypatch.setattr(pack.limits, "MAX_CHANNEL_BYTES", sum(sizes.values()) - 1)
-    blocks = pack.pack(seen)[0]["blocks"]
+    monkeypatch.setattr(web.limits, "MAX_CHANNEL_BYTES", sum(sizes.values()) - 1)
+    blocks = web.pack(seen)[0]["blocks"]
     left_out = [block["name"] for block in blocks if block["gates"] is None]
     assert [sizes[name] for name in left_out] == [max(sizes.values())]
     assert all({"C", "T", "H", "W"} <= set(block["maps"]) for block in blocks)
@@ -152,7 +153,7 @@ def test_pixels_of_the_browser_are_the_librarys(blank, cells):
             const map = { shape: [2, 5, 7], data: Float32Array.from(data) };
             return [...paint(map, 1, 63, 40, bytesOf(table), [0, 1], cells, 1).data];
         }""",
-        [maps.ravel().tolist(), base64.b64encode(render.colour_table("magma").tobytes()).decode(), cells],
+        [maps.ravel().tolist(), base64.b64encode(render.colormap_table("magma").tobytes()).decode(), cells],
     )
     got = np.array(got, np.uint8).reshape(40, 63, 4)
     assert (got[..., 3] == 255).all()

@@ -7,10 +7,11 @@ import pytest
 from conftest import LABELS, clip_of, moving_frames, small_net
 
 import aia
-from aia import AIAError, Switch, rank_blocks, whatif
+from aia import AIAError, Switch, rank_blocks
+from aia.inspection import ablation
 
 
-def expect_what_inspect_says(ranking: whatif.Ranking, net: aia.AIANet, clip: aia.Clip) -> None:
+def expect_what_inspect_says(ranking: ablation.Ranking, net: aia.AIANet, clip: aia.Clip) -> None:
     """The ranking holds every block once, with what `aia.inspect` says of it, and in order."""
     plain, followed = aia.inspect(net, clip), LABELS.index(ranking.label)
     assert np.allclose(ranking.logits, plain.logits, atol=1e-5)
@@ -18,15 +19,15 @@ def expect_what_inspect_says(ranking: whatif.Ranking, net: aia.AIANet, clip: aia
     for effect in ranking.effects:
         seen = aia.inspect(net, clip, switches=[Switch(ranking.mode, effect.block)])
         assert np.allclose(effect.logits, seen.logits, atol=1e-5)
-        assert effect.change == pytest.approx(seen.logits[followed] - plain.logits[followed], abs=1e-5)
+        assert effect.logit_delta == pytest.approx(seen.logits[followed] - plain.logits[followed], abs=1e-5)
         assert effect.probability == pytest.approx(seen.scores[ranking.label], abs=1e-5)
-        assert effect.answer == LABELS[effect.logits.argmax()]
-    sizes = [abs(effect.change) for effect in ranking.effects]
+        assert effect.label == LABELS[effect.logits.argmax()]
+    sizes = [abs(effect.logit_delta) for effect in ranking.effects]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > 1e-3
 
 
 @pytest.mark.parametrize("optimised", [False, True])
-@pytest.mark.parametrize("mode", whatif.MODES)
+@pytest.mark.parametrize("mode", ablation.MODES)
 def test_a_ranking_says_what_switching_block_by_block_says(mode, optimised, clip):
     net = small_net("cinst", "tsn")
     net = net.optimize() if optimised else net
@@ -44,7 +45,9 @@ def test_any_label_can_be_followed(label, net, clip):
 
 def test_a_block_whose_gates_are_changed_by_nothing_has_no_effect(net, clip):
     one = clip_of(clip.frames[:1])  # a single frame has no other frame's gate to take
-    assert all(effect.change == pytest.approx(0, abs=1e-5) for effect in rank_blocks(net, one, mode="shuffle").effects)
+    assert all(
+        effect.logit_delta == pytest.approx(0, abs=1e-5) for effect in rank_blocks(net, one, mode="shuffle").effects
+    )
 
 
 @pytest.mark.parametrize(("count", "passes"), [(8, 1), (30, 2), (80, 8)])
@@ -53,7 +56,7 @@ def test_no_pass_holds_more_frames_than_the_limit_and_passes_change_nothing(coun
     held = []
     net.register_forward_pre_hook(lambda _, arguments: held.append(arguments[0].shape[:2].numel()))
     ranking = rank_blocks(net, clip)
-    assert max(held) <= whatif.MAX_FRAMES and len(held) == passes
+    assert max(held) <= ablation.MAX_FRAMES and len(held) == passes
     expect_what_inspect_says(ranking, net, clip)
 
 
@@ -82,9 +85,9 @@ def test_threads_that_share_a_model_rank_as_if_alone(net):
     for thread in threads:
         thread.join()
     for one, other in zip(got, alone, strict=True):
-        assert {e.block: e.answer for e in one.effects} == {e.block: e.answer for e in other.effects}
-        changes = {e.block: e.change for e in other.effects}
-        assert all(e.change == pytest.approx(changes[e.block], abs=1e-4) for e in one.effects)
+        assert {e.block: e.label for e in one.effects} == {e.block: e.label for e in other.effects}
+        changes = {e.block: e.logit_delta for e in other.effects}
+        assert all(e.logit_delta == pytest.approx(changes[e.block], abs=1e-4) for e in one.effects)
 
 
 def test_what_cannot_be_ranked_is_refused_in_a_sentence(net, clip):

@@ -8,7 +8,8 @@ from conftest import clip_of, moving_frames, small_net
 
 import aia
 from aia.cli import DEFAULT_MODEL
-from app import models, text, work
+from app import text
+from app.service import models, requests
 
 
 def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture")) -> aia.Inspection:
@@ -59,8 +60,10 @@ def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_non
     assert models.offered(["user/repo"])[0] == models.title("user/repo") == "user/repo"
 
 
-def side(seen: aia.Inspection, model="m", **changes) -> work.Side:
-    return work.Side(**{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "seen": seen, **changes})
+def side(seen: aia.Inspection, model="m", **changes) -> requests.Side:
+    return requests.Side(
+        **{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "seen": seen, **changes}
+    )
 
 
 def test_forwards_and_backwards_are_told_as_they_are():

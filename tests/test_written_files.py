@@ -15,17 +15,22 @@ import pytest
 from conftest import ROOT, clip_of, moving_frames
 
 import aia
-from aia import convert, document, export, files, render
+from aia import files
 from aia.cli import main
+from aia.evaluation.evaluate import Logits, Run, write_results
 from aia.files import NotWritten
+from aia.hub import convert
 from aia.training.curves import draw_curves
 from aia.training.data import load_frames, read_manifest
-from aia.training.evaluate import Logits, Run, write_results
 from aia.training.recipe import Recipe
-from aia.training.ship import ship
 from aia.training.train import train
-from aia.view import View
-from app import handlers, text, work
+from aia.visualization import export, render
+from aia.visualization.view import View
+from app import text
+from app.service import requests
+from app.ui import handlers
+from tools import markdown
+from tools.release import ship
 
 try:
     import resource
@@ -126,7 +131,7 @@ WRITERS = {
     "save_pretrained": lambda folder, at: at["net"].save_pretrained(folder),
     "convert": lambda folder, at: convert._write(at["net"], folder, "x.pth.tar", "TSM_CinST_BN"),
     "write_results": lambda folder, at: write_results([result()], folder / "results.json"),
-    "document": lambda folder, at: document.put("table", "figures " * 500, folder / "note.md"),
+    "document": lambda folder, at: markdown.put("table", "figures " * 500, folder / "note.md"),
     "cache": lambda folder, at: load_frames(at["sample"], Recipe(**RECIPE), folder),
     "ship": lambda folder, at: ship(at["run"], "new", at["data"], checkpoints=folder),
     "bench": lambda folder, at: files.write_text(folder / "bench.json", "figures " * 500),
@@ -345,7 +350,7 @@ def test_a_stopped_command_removes_its_temporary_files(tmp_path):
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
 @pytest.mark.parametrize("format", ["film.mp4", "figure.pdf"])
 def test_the_page_says_that_its_disk_is_full_and_not_where(format, seen):
-    side = work.Side("x.mp4", "small", False, (), seen)
+    side = requests.Side("x.mp4", "small", False, (), seen)
     with limited(0):
         shown = handlers.make_file(side, None, "A", {"block": "layer1.0"}, format)
     assert text.DISK in shown["problem"]["value"] and "/" not in text.DISK

@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 
 from aia import files
 from aia.errors import AIAError
-from aia.preprocess import preprocess, resized_size
+from aia.modeling.preprocess import preprocess, resized_size
+from aia.synthetic.gestures import LABELS, render_gesture
 from aia.text_files import read_labels, read_lines, read_table
 from aia.training.augment import (
     colours,
@@ -31,8 +32,7 @@ from aia.training.augment import (
     without_gesture,
 )
 from aia.training.recipe import Recipe
-from aia.training.synthetic import LABELS, render_gesture
-from aia.video import read_clip, read_frames, sample_indices
+from aia.video.reader import read_clip, read_frames, sample_indices
 
 log = logging.getLogger(__name__)
 

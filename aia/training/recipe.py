@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aia.config import AIAConfig
 from aia.errors import AIAError
+from aia.modeling.config import AIAConfig
 
 EVERY = "*"  # in a table: each class that the table does not name, as itself
 _CHOICES = {

@@ -7,11 +7,11 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.models import get_model, get_model_weights
 
-from aia.checkpoint import StoredTensor, read_state_dicts
 from aia.errors import AIAError
-from aia.fit import COUNTER, best_fits, read_tensors
-from aia.hub import load
-from aia.network import AIANet
+from aia.hub.checkpoint import StoredTensor, read_state_dicts
+from aia.hub.fit import COUNTER, best_fits, read_tensors
+from aia.hub.loading import load
+from aia.modeling.network import AIANet
 
 CLASSIFIERS = ("fc.", "classifier.")
 

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from aia import files
 from aia.errors import AIAError
-from aia.gates import Attention
-from aia.network import AIANet
+from aia.modeling.attention import Attention
+from aia.modeling.network import AIANet
 from aia.training.curves import draw_curves
 from aia.training.data import (
     ClipDataset,
@@ -35,7 +35,7 @@ from aia.training.data import (
     rendered_pool,
     split_samples,
 )
-from aia.training.processes import Processes
+from aia.training.distributed import Processes
 from aia.training.recipe import Recipe
 from aia.training.start import load_start
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 import aia
-from aia import render
+from aia.visualization import render
 
 FOLDER = Path(__file__).parent
 FILES = ("learn.html", "learn.css", "tensors.js", "pictures.js", "stages.js", "learn.js")
@@ -22,7 +22,7 @@ def component() -> gr.HTML:
     unit triggers the event `select`, whose `gr.EventData` has `block` and `unit`: answer it with a new payload as the
     value. The step, the frame and the marked place stay as they were.
     """
-    colours = {name: base64.b64encode(render.colour_table(name)).decode() for name in ("viridis", "magma")}
+    colours = {name: base64.b64encode(render.colormap_table(name)).decode() for name in ("viridis", "magma")}
     html, css, *js = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in FILES)
     return gr.HTML(
         "",
@@ -46,9 +46,9 @@ def payload(model: aia.AIANet, clip: aia.Clip, block: str, unit: str = "") -> st
     Raises:
         AIAError: The model has no AIA, no such block or no such unit.
     """
-    from aia.lesson import lesson, lesson_view  # brings torch, which the page starts without
+    from aia.inspection.trace import trace_block, trace_view  # brings torch, which the page starts without
 
-    return json.dumps(lesson_view(lesson(model, clip, block), unit), separators=(",", ":"))
+    return json.dumps(trace_view(trace_block(model, clip, block), unit), separators=(",", ":"))
 
 
 def notice(sentence: str) -> str:

@@ -1,4 +1,4 @@
-// The tensors of a lesson, unpacked from a view of it (aia/lesson.py), and the arithmetic that is left to the page. A
+// The tensors of a lesson, unpacked from a view of it (aia/inspection/trace.py), and the arithmetic that is left to the page. A
 // tensor is an object whose at(cell) gives its value at a cell {T, C, H, W}: it passes over the axes it lacks, and that
 // is all that broadcasting takes. The files of this folder are one script: tensors, pictures, stages, learn.
 const AXES = ["T", "C", "H", "W"];
@@ -51,7 +51,7 @@ const meanOf = (a, b, c) => ({
   at: (where) => (a.at(where) + b.at(where) + c.at(where)) / 3,
 });
 
-// The modules as in aia/gates.py. V is what the inner gate makes of X, and what the outer units look at; Y the output.
+// The modules as in aia/modeling/attention.py. V is what the inner gate makes of X, and what the outer units look at; Y the output.
 function tensors() {
   const gates = Object.fromEntries(Object.entries(view.gates).map(([unit, packed]) => [unit, unpack(packed)]));
   const feature = unpack(view.x);

@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from aia import files, render
+from aia import files
+from aia.visualization import render
 from app import text
 
 _HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ def component(shown: dict[str, Any] | None = None, **options) -> gr.HTML:
     Returns:
         A component with two properties that events may set: `value`, and `other` for a second side ("" for none).
     """
-    colours = {name: base64.b64encode(render.colour_table(name).tobytes()).decode() for name in render.COLOUR_MAPS}
+    colours = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in render.COLORMAPS}
     return gr.HTML(
         shown,
         html_template=_read("viewer.html"),
@@ -50,7 +51,7 @@ def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
     fetches once, not as text. It lies in Gradio's cache, which Gradio empties, under a name that nobody can guess.
 
     Args:
-        answer: Of `aia.pack.pack`.
+        answer: Of `aia.visualization.web.pack`.
         channels: Its bytes; empty for none.
     """
     file = None

@@ -1,4 +1,4 @@
-// An answer of the server (`aia.pack`), opened: its maps, means and limits. No page is touched here.
+// An answer of the server (`aia.visualization.web`), opened: its maps, means and limits. No page is touched here.
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 

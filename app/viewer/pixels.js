@@ -1,4 +1,4 @@
-// Values to pixels: the same pictures as `aia.render` draws.
+// Values to pixels: the same pictures as `aia.visualization.render` draws.
 
 const known = new Map(); // what `between` answered: a viewer draws the same sizes again and again
 

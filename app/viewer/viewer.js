@@ -1,7 +1,7 @@
 // The viewer of the gates: one state, and one function that draws everything from it, without asking the server.
 // Maps come from answer.js, pixels from pixels.js.
 //
-// `props.value` and `props.other` are the two sides, each `{ answer, channels }`: an answer of `aia.pack` (JSON), and the file
+// `props.value` and `props.other` are the two sides, each `{ answer, channels }`: an answer of `aia.visualization.web` (JSON), and the file
 // of its channels' gates, which is fetched once. `props.colours` are colour tables (name -> base64 of 256 RGB triples);
 // `props.words` are sentences. Gradio runs one line, which calls `startViewer`.
 

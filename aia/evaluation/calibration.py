@@ -1,0 +1,104 @@
+"""How sure an answer must be: temperature and threshold of a setting, from clips that its runs never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aia.evaluation.evaluate import Logits, Run
+from aia.evaluation.metrics import choose_threshold, fit_temperature, softmax, unanswered
+
+# The kinds of unknown clips that a threshold is chosen on; the others, a real film among them, are only measured.
+CHOSEN_ON = ("camera pan", "idle hand", "noise", "test pattern")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a model answers; both numbers go into its config.json.
+
+    Attributes:
+        temperature: Logits are divided by it.
+        threshold: A less probable answer is not given, 0 to 1.
+    """
+
+    temperature: float
+    threshold: float
+
+    def unanswered(self, run: Run, logits: np.ndarray) -> np.ndarray:
+        """Whether each clip becomes "no gesture" or unsure, `[N]`."""
+        return unanswered(softmax(logits, self.temperature), self.threshold, run.none)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """The held-out clips of all runs of a setting, each answered with a calibration that it had no part in.
+
+    Attributes:
+        targets: Indices of the labels, `[N]`.
+        none: The class "no gesture".
+        plain: Probabilities of the logits as they are, `[N, classes]`.
+        scaled: Probabilities at the temperature that was fitted on the other runs' clips.
+        unanswered: Whether the clip becomes "no gesture" or unsure at the other runs' temperature and threshold, `[N]`.
+    """
+
+    targets: np.ndarray
+    none: int
+    plain: np.ndarray
+    scaled: np.ndarray
+    unanswered: np.ndarray
+
+
+def pool(runs: Sequence[Run], split: str) -> Logits:
+    """A split of several runs as one."""
+    parts = [run.splits[split] for run in runs]
+    return Logits(
+        tuple(clip for part in parts for clip in part.clips),
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+    )
+
+
+def by_kind(unknown: Logits) -> dict[str, Logits]:
+    """Clips of the split "unknown" by their kind, in the order of the alphabet."""
+    kinds = np.array([clip.split("/")[0] for clip in unknown.clips])
+    return {str(kind): unknown.where(kinds == kind) for kind in np.unique(kinds)}
+
+
+def calibrate(runs: Sequence[Run]) -> Calibration:
+    """Fits a setting's temperature and chooses its threshold.
+
+    Args:
+        runs: Of one setting. Each holds out scenes of its own, so that every clip used here was classified by a network
+            that never saw its scene.
+
+    Returns:
+        The temperature with the least negative log-likelihood on all held-out clips, and the threshold that catches
+        enough held-out clips without a gesture and enough unknown clips of the kinds `CHOSEN_ON`, and loses few
+        held-out gestures: see `choose_threshold`.
+    """
+    held, unknown = pool(runs, "held-out"), by_kind(pool(runs, "unknown"))
+    temperature = round(fit_temperature(held.logits, held.targets), 3)
+    gesture = held.targets != runs[0].none
+    nothing = [held.where(~gesture), *(unknown[kind] for kind in CHOSEN_ON if kind in unknown)]
+    threshold = choose_threshold(
+        softmax(held.where(gesture).logits, temperature),
+        [softmax(kind.logits, temperature) for kind in nothing if kind.clips],
+        runs[0].none,
+    )
+    return Calibration(temperature, threshold)
+
+
+def cross_fit(runs: Sequence[Run]) -> CrossFit:
+    """Answers each run's held-out clips by what `calibrate` makes of the other runs: what was fitted flatters itself.
+
+    Args:
+        runs: Of one setting, each with other scenes held out. A single one has no other, and takes its own.
+    """
+    fits = [calibrate([other for other in runs if other is not run] or runs) for run in runs]
+    parts = [run.splits["held-out"] for run in runs]
+    scaled = [softmax(part.logits, fit.temperature) for part, fit in zip(parts, fits, strict=True)]
+    refused = [fit.unanswered(run, part.logits) for run, part, fit in zip(runs, parts, fits, strict=True)]
+    held = pool(runs, "held-out")
+    return CrossFit(held.targets, runs[0].none, softmax(held.logits), np.concatenate(scaled), np.concatenate(refused))

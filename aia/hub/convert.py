@@ -1,0 +1,134 @@
+"""From a checkpoint in the published format (.pth.tar) to our folder."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from pathlib import Path
+
+import torch
+
+from aia.errors import AIAError
+from aia.hub.checkpoint import read_state_dicts
+from aia.hub.fit import Fit, best_fits, read_tensors
+from aia.modeling.config import ARCHS, STAGES, AIAConfig
+from aia.modeling.network import AIANet
+from aia.text_files import read_labels
+
+log = logging.getLogger(__name__)
+
+_VARIANTS = {
+    "": "none",
+    "_C_BN": "c",
+    "_ST_BN": "st",
+    "_CinST_BN": "cinst",
+    "_STinC_BN": "stinc",
+    "_STinC-2022-06_BN": "stinc-2022-06",
+    "_CplusST_BN": "c+st",
+    "_C2ST_BN": "c->st",
+    "_ST2C_BN": "st->c",
+    "_CinST2STinC_BN": "cinst->stinc",
+    "_STinC2CinST_BN": "stinc->cinst",
+    "_STinCplusCinST_BN": "stinc+cinst",
+}
+# Net file of the published code -> (temporal, attention). The published name of TSN is "C2D". "STinC-2022-06" is our name
+# for the class called STinC until 2022-08-05, which has the same keys and other mathematics.
+NETS = {
+    f"{prefix}{variant}": (temporal, attention)
+    for prefix, temporal in (("C2D", "tsn"), ("TSM", "tsm"))
+    for variant, attention in _VARIANTS.items()
+}
+_PUBLISHED, _TORCHVISION, _OWN = "published", "torchvision", "own"  # ways of naming tensors
+_SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own code, whose shift wraps a convolution
+
+
+def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
+    """Turns a published-format checkpoint into a folder for `aia.load`.
+
+    The net has to be told: several nets share one set of names, and the number of segments is not stored. The trunk's depth
+    follows from the names.
+
+    Args:
+        checkpoint: A file of torch.save (or safetensors) with named weights, in any place and with anything before the
+            names; no code in it runs. TSM's own checkpoints, torchvision's names and ours are taken too.
+        out: Gets config.json, model.safetensors and README.md.
+        net: A name in `NETS`, such as "TSM_CinST_BN".
+        labels: Text file with one label a line, in the order of the classes; see `read_labels`.
+        segments: Frames per clip the network was trained with.
+
+    Returns:
+        The network.
+
+    Raises:
+        AIAError: Something does not fit; the sentence names the difference, and nothing is written.
+    """
+    folder = Path(out)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise AIAError(f"{out} exists already; give a new folder, so that nothing is lost.")
+    if net not in NETS:
+        near = difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
+        raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
+    temporal, attention = NETS[net]
+    names = read_labels(labels)
+    states = read_state_dicts(checkpoint)
+    layouts = {}
+    for arch in ARCHS:
+        with torch.device("meta"):  # names and shapes without numbers
+            own = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention)).state_dict()
+        for naming in (_PUBLISHED, _TORCHVISION, _OWN) if arch in STAGES else (_OWN,):
+            layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
+    fits = best_fits(states, layouts)
+    if not fits:
+        name = next(iter(next(iter(states.values()))))
+        raise AIAError(f"{checkpoint} holds no ResNet: its names are like {name[:80]!r}.")
+    fit, expected = fits[0], layouts[fits[0].layout]
+    _check(fit, names, net, f"{checkpoint} as {net}{fit.where}", str(labels))
+    state = read_tensors(fit.tensors, expected, f"{checkpoint}{fit.where}")
+    if len(fits) > 1:
+        log.info("%s: the weights%s are taken; those%s fit too.", checkpoint, fit.where, fits[1].where)
+    arch, naming = fit.layout
+    model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
+    stored = {key: _stored_name(key, attention, naming) for key in model.state_dict()}
+    model.load_state_dict({key: state[name] for key, name in stored.items() if name in state}, strict=False)
+    model.eval()
+    _write(model, out, Path(checkpoint).name, net)
+    return model
+
+
+def _check(fit: Fit, labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
+    """Refuses weights of another network than the net."""
+    (temporal, attention), (arch, naming) = NETS[net], fit.layout
+    shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(name))}
+    if shifted and temporal != "tsm":
+        raise AIAError(f"{where} has the wrapper conv1.net of TSM's shift; give --net TSM{net[3:]}.")
+    bias = fit.tensors.get(_stored_name("head.bias", attention, naming))
+    if bias and len(bias.shape) == 1 and bias.shape[0] != len(labels):
+        raise AIAError(
+            f"{where} has {bias.shape[0]} classes and {labels_file} has {len(labels)} labels; they must be equal."
+        )
+    if fit.difference:
+        raise AIAError(f"{where} does not fit the network: it {fit.difference}.")
+    blocks = set(AIAConfig(labels, arch=arch).blocks)
+    if shifted and shifted != blocks:
+        odd = min(shifted ^ blocks)
+        raise AIAError(
+            f"{where} shifts other blocks than this project's {arch}, such as {odd}; it cannot be converted."
+        )
+
+
+def _stored_name(key: str, attention: str, naming: str) -> str:
+    """Our name of a tensor -> its name in a checkpoint."""
+    if naming == _OWN:
+        return key
+    single = "->" not in attention and "+" not in attention
+    # The published head has torchvision's name if the network was trained without dropout.
+    backbone, head = ("base_model.", "new_fc.") if naming == _PUBLISHED else ("", "fc.")
+    key = re.sub(r"^backbone\.", backbone, re.sub(r"^head\.", head, key))
+    key = key.replace(".attention.first.", ".eft." if single else ".eft1.").replace(".attention.second.", ".eft2.")
+    return re.sub(r"(\.eft[12]?\.[CTHW])\.", r"\1_", key)
+
+
+def _write(model: AIANet, out: str | Path, source: str, net: str) -> None:
+    card = {"origin": f"Converted from `{source}` (published format, net `{net}`) with `python -m aia convert`."}
+    model.save_pretrained(out, model_card_kwargs=card)

@@ -1,0 +1,61 @@
+"""A model folder to the Hub, as it lies there: weights, configuration, its card and what belongs to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from aia.errors import AIAError
+from aia.hub.loading import CONFIG, WEIGHTS, load
+
+CARD = "README.md"
+FILES = (CONFIG, WEIGHTS, CARD, "recipe.json", "history.jsonl", "*.png", "*.jpg", "*.svg", "*.webp")
+
+
+def push(folder: str | Path, repo: str, *, private: bool = False) -> str:
+    """Uploads a model folder, with the token of the environment's HF_TOKEN only.
+
+    Args:
+        folder: What `train`, `convert` or `save_pretrained` wrote. The files of `FILES` that lie directly in it are
+            uploaded, so no cache and no training state.
+        repo: "user/repo"; made if it does not exist.
+        private: Whether a repository that is made is private.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        AIAError: No valid model or no card, no token, a name that cannot be, no permission or no connection.
+    """
+    token = os.environ.get("HF_TOKEN", "").strip()
+    if not token:
+        raise AIAError("Pushing to the Hub needs a token that may write; set HF_TOKEN in the environment.")
+    if not Path(folder).is_dir():
+        raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
+    load(folder, device="cpu")  # what could not be loaded again is not uploaded
+    if not Path(folder, CARD).is_file():
+        raise AIAError(f"{folder} has no {CARD}; write its card first, so that others know what the model is.")
+    try:
+        validate_repo_id(repo)
+        if "/" not in repo:  # the Hub's rule, but not enough to push to
+            raise HFValidationError(repo)
+        api = HfApi(token=token)
+        api.create_repo(repo, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=list(FILES)).commit_url)
+    except HFValidationError:
+        raise AIAError(f"{repo[:200]!r} cannot be a repository's name; write user/repo.") from None
+    except Exception as error:  # which ones depends on huggingface_hub's version; their text may show the token
+        raise AIAError(_why(error, repo)) from None
+
+
+def _why(error: Exception, repo: str) -> str:
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else 0
+    if status in (401, 403):
+        return f"The Hub does not let this token write to {repo}; check HF_TOKEN and its permissions."
+    if status == 400:
+        return f"The Hub refused {repo}, most likely for what stands at the head of {CARD}; mend it and try again."
+    return f"{repo} could not be pushed; check the connection and try again."

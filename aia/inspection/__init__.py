@@ -1,0 +1,1 @@
+"""What the gates of a network did on a clip, and what they do for its prediction."""

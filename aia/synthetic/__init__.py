@@ -1,0 +1,1 @@
+"""Drawn clips: scenes, gestures, and clips that show no gesture."""

@@ -1,0 +1,1 @@
+"""A video file becomes a `Clip`. No torch here."""

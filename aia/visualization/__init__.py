@@ -1,0 +1,1 @@
+"""An inspection becomes pictures, files, programs and the answer that the page draws."""

@@ -1,0 +1,173 @@
+"""Arrays in, pictures out: colour maps, overlays, a legend, MP4."""
+
+from __future__ import annotations
+
+import base64
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from aia import files
+from aia.errors import AIAError
+
+COLORMAPS = ("viridis", "cividis", "magma", "grey", "turbo")
+UNSEEN_DIM = 0.35  # brightness of the part of a picture that the network did not see
+FOOTER_PX = 34  # height of the legend under a picture
+JPEG_QUALITY = 80  # of a picture for a page
+INK, PAPER = (28, 32, 40), (250, 250, 248)
+_COLOURS = Path(__file__).with_name("colours.png")  # matplotlib's, a row for each map: importing it takes too long
+
+
+@cache
+def colormap_table(name: str) -> np.ndarray:
+    """The colours of a map, uint8 `[256, 3]`.
+
+    Raises:
+        AIAError: Not one of `COLORMAPS`.
+    """
+    if name not in COLORMAPS:
+        raise AIAError(f"There is no colour map {name!r}; choose one of {', '.join(COLORMAPS)}.")
+    return np.array(Image.open(_COLOURS))[COLORMAPS.index(name)]
+
+
+def overlay(
+    frames: np.ndarray,
+    maps: np.ndarray,
+    *,
+    seen_box: tuple[float, float, float, float] = (0, 0, 1, 1),
+    opacity: float = 0.5,
+    colour_map: str = "viridis",
+    scale: tuple[float, float] = (0.0, 1.0),
+    smooth: bool = True,
+) -> np.ndarray:
+    """Lays maps over frames.
+
+    Args:
+        frames: RGB uint8 `[T, H, W, 3]`.
+        maps: `[T, h, w]`, any size.
+        seen_box: Part of the frame that the maps cover, (left, top, right, bottom) as fractions; the rest is darkened.
+        opacity: 0 shows only the frame, 1 only the map.
+        colour_map: One of `COLORMAPS`.
+        scale: Values shown as the first and the last colour; the same for all frames.
+        smooth: Interpolates between a map's values; otherwise each is a rectangle.
+
+    Returns:
+        RGB uint8 `[T, H, W, 3]`.
+    """
+    height, width = frames.shape[1:3]
+    left, right = round(seen_box[0] * width), max(round(seen_box[2] * width), round(seen_box[0] * width) + 1)
+    top, bottom = round(seen_box[1] * height), max(round(seen_box[3] * height), round(seen_box[1] * height) + 1)
+    table, (low, high) = colormap_table(colour_map), scale
+    # linear: cubic would draw values that no gate has
+    enlarge = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT
+    out = (frames * UNSEEN_DIM).astype(np.uint8)
+    for picture, frame, values in zip(out, frames, maps, strict=True):
+        levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
+        levels = cv2.resize(levels, (right - left, bottom - top), interpolation=enlarge)
+        colours = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
+        part = frame[top:bottom, left:right]
+        picture[top:bottom, left:right] = cv2.addWeighted(colours, opacity, part, 1 - opacity, 0)
+    return out
+
+
+def with_legend(
+    frames: np.ndarray, captions: list[str], *, colour_map: str = "viridis", scale: tuple[float, float] = (0.0, 1.0)
+) -> np.ndarray:
+    """Adds a footer to every frame: a caption of one or two lines, and the colour scale with its numbers.
+
+    Returns:
+        RGB uint8 `[T, H + FOOTER_PX, W, 3]`.
+    """
+    count, height, width = frames.shape[:3]
+    out = np.empty((count, height + FOOTER_PX, width, 3), np.uint8)
+    out[:, :height] = frames
+    bar_width = min(width // 4, 160)
+    bar = colormap_table(colour_map)[np.linspace(0, 255, bar_width).astype(int)]
+    font = ImageFont.load_default(13)
+    low, high = scale_numbers(scale)[::2]
+    for picture, caption in zip(out, captions, strict=True):
+        footer = Image.new("RGB", (width, FOOTER_PX), PAPER)
+        footer.paste(Image.fromarray(np.tile(bar, (12, 1, 1))), (width - bar_width - 8, 4))
+        draw = ImageDraw.Draw(footer)
+        draw.text((8, FOOTER_PX / 2), caption, INK, font, anchor="lm", spacing=1)
+        small = ImageFont.load_default(11)
+        draw.text((width - bar_width - 8, 17), low, INK, small)
+        draw.text((width - 8, 17), high, INK, small, anchor="ra")
+        picture[height:] = np.asarray(footer)
+    return out
+
+
+def scale_numbers(scale: tuple[float, float]) -> tuple[str, str, str]:
+    """The lowest, middle and highest value of a scale as text, with as many digits as tell them apart."""
+    low, high = scale
+    if scale == (0, 1):
+        return "0", "0.5", "1"
+    digits = int(np.clip(1 - np.floor(np.log10(high - low)), 2, 4)) if high > low else 2
+    return f"{low:.{digits}f}", f"{(low + high) / 2:.{digits}f}", f"{high:.{digits}f}"
+
+
+def shrink(frames: np.ndarray, max_side: int) -> np.ndarray:
+    """Frames `[T, H, W, 3]` scaled down until the longer side has `max_side` pixels; never up."""
+    height, width = frames.shape[1:3]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return frames
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # averages over areas take five times as long, and look better only where less than every second pixel stays
+    way = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(frame, size, interpolation=way) for frame in frames])
+
+
+def strip(frames: np.ndarray, *, height: int = 180, gap: int = 4) -> np.ndarray:
+    """All frames side by side, scaled to `height`: RGB uint8."""
+    width = max(1, round(frames.shape[2] * height / frames.shape[1]))
+    pictures = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    blank = np.full((height, gap, 3), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, blank)][:-1], axis=1)
+
+
+def playback_fps(num_frames: int, duration: float) -> float:
+    """Frames a second at which T sampled frames play about as long as the clip, but never slower than 2 or faster than 10."""
+    return float(np.clip(num_frames / max(duration, 1e-3), 2, 10))
+
+
+def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> None:
+    """Writes an MP4 that browsers play: H.264, yuv420p, index first.
+
+    Args:
+        path: Written over.
+        frames: RGB uint8 `[T, H, W, 3]`; an odd last row or column is repeated, since yuv420p needs even sizes.
+        fps: Frames a second.
+        crf: libx264's quality: 18 looks like the source, 28 is small.
+    """
+    height, width = frames.shape[1:3]
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    how = {"format": "mp4", "options": {"movflags": "faststart"}}
+    with files.writing(path) as part, av.open(str(part.absolute()), "w", **how) as container:
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Writes one RGB picture."""
+    with files.writing(path) as part:
+        Image.fromarray(picture).save(part)
+
+
+def data_url(picture: np.ndarray, width: int) -> str:
+    """One RGB picture as a JPEG that a page can hold, scaled to `width` pixels."""
+    height = max(1, round(width * picture.shape[0] / picture.shape[1]))
+    small = cv2.cvtColor(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+    jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[
+        1
+    ]  # WebP is half as large, but 20 times as slow
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

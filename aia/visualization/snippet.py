@@ -1,0 +1,61 @@
+"""A view as a short program: what a visitor sees on the page, made again with the library."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aia.modeling.recording import Switch
+from aia.visualization.view import View
+
+
+def as_python(
+    model_name: str,
+    video: str | Path,
+    view: View,
+    *,
+    switches: Sequence[Switch] = (),
+    backwards: bool = False,
+    precision: str = "float32",
+) -> str:
+    """Writes a program that reproduces a view: it prints the answer, and writes the frame's picture and the figure.
+
+    Args:
+        model_name: What `aia.load` takes.
+        video: The file to read; any name is safe, since it is quoted.
+        view: What is looked at.
+        switches: Changes to the gates, in order.
+        backwards: Whether the clip runs backwards.
+        precision: Of the network, see `AIANet.optimize`.
+
+    Returns:
+        Python source; the same for the same arguments.
+    """
+    how = "" if precision == "float32" else f", precision={precision!r}"
+    changes = f", switches=[{', '.join(_call(switch) for switch in switches)}]" if switches else ""
+    return "\n".join(
+        [
+            "import aia",
+            "from aia.visualization.export import export_view",
+            "",
+            f"model = aia.load({str(model_name)!r}{how})",
+            f"clip = aia.read_clip({str(video)!r}, num_segments=model.config.num_segments)",
+            *(["clip = clip.backwards()"] if backwards else []),
+            f"seen = aia.inspect(model, clip{changes})",
+            'print(f"{seen.label}: {seen.probabilities.max():.1%}")',
+            "",
+            f"view = {_call(view)}",
+            'export_view(seen, view, "frame.png", folder=".")',
+            'export_view(seen, view, "figure.pdf", folder=".")',
+            "",
+        ]
+    )
+
+
+def _call(value: Any) -> str:
+    """The call that makes a dataclass again: its first field, then by name those that are not at their default."""
+    first, *others = dataclasses.fields(value)
+    named = [f"{f.name}={getattr(value, f.name)!r}" for f in others if getattr(value, f.name) != f.default]
+    return f"aia.{type(value).__name__}({', '.join([repr(getattr(value, first.name)), *named])})"

@@ -1,0 +1,1 @@
+"""What stands before Gradio: routes, sizes, memory, temporary files."""

@@ -1,0 +1,284 @@
+"""The endpoints for programs and language models (MCP): one for each thing that the page can do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+
+from aia import AIAError
+from aia.visualization import export
+from aia.visualization.view import SCHEMA, View
+from app import text
+from app.service import models, requests
+from app.ui import handlers
+
+LIST = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}  # as text: separated by commas
+CLIP = {"path": "clip.mp4", "url": "clip.mp4", "meta": {"_type": "gradio.FileData"}}  # in the examples of "Use via API"
+
+
+def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
+    """Adds the endpoints to the page that is being built, whose errors the page makes sentences of.
+
+    They are bound to hidden components, so that files pass Gradio's own checks.
+
+    Args:
+        names: The models that the page offers.
+        queue: Options of events that run a model.
+    """
+    first = names[0] if names else ""
+
+    def list_models() -> list[dict[str, Any]]:
+        """Lists the models of this page: name, network, labels, and whether it has gates. The first is the default."""
+        return [_about(name) for name in names]
+
+    def classify(video: str, model: str = first) -> dict[str, Any]:
+        """Classifies a short video of a gesture.
+
+        Returns the label, whether the model is sure (if not, it does not know the clip and the label is only the closest),
+        the probability of every label, the model's name and the 0-based indices of the frames that the network saw.
+
+        Args:
+            video: The video file.
+            model: A name from list_models.
+        """
+        return _answer(requests.inspect_video(video, model, names))
+
+    def inspect(video: str, model: str = first, block: str = "") -> tuple[dict[str, Any], str, str]:
+        """Classifies a video and records the attention gates of every block.
+
+        Returns a JSON summary (label, sure, scores, frames, per-channel means and temporal profile of every block),
+        gates.npz with every gate, and overlay.mp4 of one block.
+
+        Args:
+            video: The video file.
+            model: A name from list_models.
+            block: The block to draw; empty for the one that the page shows first.
+        """
+        seen = requests.inspect_video(video, model, names).seen
+        files = {path.name: str(path) for path in export.save(seen, handlers.export_folder(), block=block or None)}
+        shown = seen.block(block or seen.first_block) if seen.blocks else None
+        return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]
+
+    def what_if(
+        video: str,
+        model: str = first,
+        mode: str = "mean",
+        blocks: list[str] | str = "*",
+        units: list[str] | str = "C,T,H,W",
+    ) -> dict[str, Any]:
+        """Switches attention gates and says how the prediction moves.
+
+        Returns "before" and "after" (as classify does) and "change_of_logits" for every label.
+
+        Args:
+            video: The video file.
+            model: A name from list_models, with gates.
+            mode: "mean" (a gate's mean over the clip), "identity" (1) or "shuffle" (other frames' gates).
+            blocks: Names of blocks, as a list or separated by commas; "*" for all.
+            units: Which of the gates C, T, H, W, as a list or separated by commas.
+        """
+        before = requests.inspect_video(video, model, names)
+        chosen = [unit.strip() for unit in _listed(units).split(",")]
+        after = requests.inspect_video(
+            video, model, names, switches=requests.switches_for(before.seen, mode, _listed(blocks), chosen)
+        )
+        gains = after.seen.logits - before.seen.logits
+        return {
+            "before": _answer(before),
+            "after": _answer(after),
+            "change_of_logits": dict(zip(before.seen.labels, gains.tolist(), strict=True)),
+        }
+
+    def rank_blocks(video: str, model: str = first, mode: str = "mean") -> dict[str, Any]:
+        """Says which block's gates matter most for the prediction: each block's gates are switched off in turn.
+
+        Returns the label that is followed and, from the largest change of its logit, each block with that change, the
+        label's probability then, and the answer then.
+
+        Args:
+            video: The video file.
+            model: A name from list_models, with gates.
+            mode: What a block's gates are switched to: "mean", "identity" or "shuffle".
+        """
+        found = requests.rank(video, model, names, mode)
+        kept = ("block", "change", "probability", "answer")
+        rows = [{name: getattr(effect, name) for name in kept} for effect in found.effects]
+        return {"label": found.label, "mode": found.mode, "blocks": rows}
+
+    def compare(
+        video: str, model: str = first, other_model: str = "", other_video: str | None = None, backwards: bool = False
+    ) -> dict[str, Any]:
+        """Compares two models on a clip, or a model on two clips, or on a clip played forwards and backwards.
+
+        Returns "a" and "b" (as classify does) and "words", one sentence on what they say about each other.
+
+        Args:
+            video: The video file of side A.
+            model: The model of side A, a name from list_models.
+            other_model: The model of side B; empty for the same.
+            other_video: The video file of side B; none for the same.
+            backwards: Plays the clip of side B backwards.
+        """
+        a = requests.inspect_video(video, model, names)
+        b = requests.inspect_video(
+            other_video or video, other_model or model, names, backwards=_flag("backwards", backwards)
+        )
+        return {"a": _answer(a), "b": _answer(b), "words": text.compared(a, b)}
+
+    def lesson(video: str, model: str = first, block: str = "", unit: str = "") -> dict[str, Any]:
+        """Shows what one attention unit computes on a clip, stage by stage: pooling, convolution, sigmoid, product.
+
+        Returns shapes, kernel, and pictures (base64 of bytes with their lowest and highest value) of every stage.
+
+        Args:
+            video: The video file.
+            model: A name from list_models, with gates.
+            block: Empty for the model's default block, or its first.
+            unit: "C", "T", "H" or "W" (in composites such as "1.C"); empty for the first.
+        """
+        requests.check(video, model, names)
+        return json.loads(requests.lesson(video, model, block, unit))
+
+    def export_view(
+        video: str, model: str = first, format: str = "figure.png", view: dict[str, Any] | str | None = None
+    ) -> str:
+        """Draws one view of the gates as a file: a picture, a figure for a paper, a film, or numbers.
+
+        Args:
+            video: The video file.
+            model: A name from list_models.
+            format: One of the page's files, such as frame.png, figure.pdf, film.mp4, gates.npz or values.csv.
+            view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
+        """
+        seen = requests.inspect_video(video, model, names).seen
+        return str(export.export_view(seen, _view(view), format, handlers.export_folder()))
+
+    def as_python(video: str, model: str = first, view: dict[str, Any] | str | None = None) -> str:
+        """Writes a short Python program that makes one view of the gates again with the library.
+
+        Args:
+            video: The video file.
+            model: A name from list_models.
+            view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
+        """
+        side = requests.inspect_video(video, model, names)
+        return handlers.program(side, _view(view).checked(side.seen))
+
+    with gr.Column(visible=False):
+        video, other_video = (_told(gr.Video(label=label), example=CLIP) for label in ("video", "other_video"))
+        model = _told(gr.Textbox(first, label="model"), {"type": "string", "default": first}, first)
+        other_model, block, unit = (
+            _told(gr.Textbox("", label=label), {"type": "string", "default": ""}, "")
+            for label in ("other_model", "block", "unit")
+        )
+        mode = _chosen("mode", [mode for _, mode in text.MODES], "mean")
+        format = _chosen("format", list(export.FORMATS), "figure.png")
+        blocks = _told(gr.JSON(["*"], label="blocks"), LIST | {"default": ["*"]}, ["*"])
+        units = _told(gr.JSON([*"CTHW"], label="units"), LIST | {"default": [*"CTHW"]}, ["C", "T"])
+        backwards = _told(gr.Checkbox(False, label="backwards"), {"type": "boolean", "default": False}, True)
+        view = _told(gr.JSON(label="view"), SCHEMA, {"gate": "T", "frame": 3, "scale": "clip"})
+        listed = _told(gr.JSON(label="models"), {"type": "array", "items": {"type": "object"}})
+        answer, summary = (_told(gr.JSON(label=label), {"type": "object"}) for label in ("answer", "summary"))
+        said, file = gr.Textbox(label="program"), gr.File(label="file")
+        npz, mp4 = gr.File(label="gates_npz"), gr.File(label="overlay_mp4")
+        for function, inputs, outputs in (
+            (list_models, [], listed),
+            (classify, [video, model], answer),
+            (inspect, [video, model, block], [summary, npz, mp4]),
+            (what_if, [video, model, mode, blocks, units], answer),
+            (rank_blocks, [video, model, mode], answer),
+            (compare, [video, model, other_model, other_video, backwards], answer),
+            (lesson, [video, model, block, unit], answer),
+            (export_view, [video, model, format, view], file),
+            (as_python, [video, model, view], said),
+        ):
+            gr.Button().click(
+                _with_defaults(function),
+                inputs,
+                outputs,
+                api_name=function.__name__,
+                api_description=_summary(function) + (f" {text.CLIP_OF_A_TOOL}" if inputs else ""),
+                **(queue if inputs else {}),
+            )
+
+
+def _told(component: gr.components.Component, schema: dict[str, Any] | None = None, example: Any = None) -> Any:
+    """The component, with what programs and tools are told of its value: a JSON Schema, and an example.
+
+    Set here, since Gradio writes a .pyi file beside every class of a component.
+    """
+    if schema:
+        vars(component)["api_info"] = lambda: schema
+    vars(component)["example_payload"] = lambda: example
+    return component
+
+
+def _chosen(label: str, names: Sequence[str], first: str) -> gr.Textbox:
+    """One of some names; another gets a sentence of our own, a menu's would be Gradio's."""
+    return _told(gr.Textbox(first, label=label), {"type": "string", "enum": list(names), "default": first}, first)
+
+
+def _with_defaults(function: Callable) -> Callable:
+    """The function with its defaults in the place of null, which some clients send for whatever is left out."""
+    given = inspect.signature(function).parameters.values()
+    defaults = [None if parameter.default is parameter.empty else parameter.default for parameter in given]
+
+    @wraps(function)
+    def filled(*values: Any) -> Any:
+        return function(*(one if value is None else value for value, one in zip(values, defaults, strict=True)))
+
+    return filled
+
+
+def _listed(names: Any) -> str:
+    """Names separated by commas, as they came or as a list."""
+    return ",".join(map(str, names)) if isinstance(names, list) else str(names)
+
+
+def _flag(name: str, value: Any) -> bool:
+    """True or false, which some clients send as text.
+
+    Raises:
+        AIAError: Neither.
+    """
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    if not isinstance(value, bool):
+        raise AIAError(text.NOT_A_FLAG.format(name=name))
+    return value
+
+
+def _view(value: Any) -> View:
+    """A view that was sent as an object, as text that holds one, or not at all.
+
+    Raises:
+        AIAError: It is none.
+    """
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):  # the view then says what it should be
+            value = json.loads(value or "{}")
+    return View.from_state({} if value is None else value)
+
+
+def _summary(function: Callable) -> str:
+    """A docstring up to its arguments, on one line."""
+    return " ".join(function.__doc__.split("Args:")[0].split())
+
+
+def _about(name: str) -> dict[str, Any]:
+    known = models.config(name)
+    if known is None:  # only loading it would tell
+        return {"name": name, "network": models.title(name), "labels": [], "gates": None}
+    return {"name": name, "network": known.title, "labels": list(known.labels), "gates": known.attention != "none"}
+
+
+def _answer(side: requests.Side) -> dict[str, Any]:
+    seen = side.seen
+    answer = {"label": seen.label, "sure": seen.is_confident, "scores": seen.scores, "model": side.model}
+    return {**answer, "frames": seen.clip.indices.tolist()}

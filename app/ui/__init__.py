@@ -1,0 +1,1 @@
+"""The page: layout, events, HTML."""

@@ -1,0 +1,59 @@
+"""The examples' answers: kept in memory once asked for, and a small form of them in assets/ for the first paint.
+
+`python -m app.ui.examples` writes the files of the default model into assets/answers.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from aia import console, files, limits
+from aia.cli import DEFAULT_MODEL
+from aia.locations import ASSETS
+from app import text, viewer
+from app.service import requests
+from app.ui import html
+
+FOLDER = ASSETS / "answers"
+
+
+@lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
+def of_example(example: str, model: str) -> requests.Side:
+    """The result of an example, computed once."""
+    return requests.inspect_video(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
+
+
+def first_paint(example: str, model: str) -> dict[str, Any]:
+    """What the page shows before any model is loaded, by the name of a component; empty where nothing is prepared.
+
+    The channels' own gates are not in it: they are ten times the rest, and come with the real answer a moment later.
+    """
+    path = FOLDER / f"{example}.json"
+    if model != DEFAULT_MODEL or not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found | {"viewer": viewer.value(found["viewer"])}
+
+
+def prepare(example: str) -> dict[str, Any]:
+    """Computes what `first_paint` reads."""
+    side = of_example(example, DEFAULT_MODEL)
+    return {
+        "viewer": requests.answer(side, channels=False)[0] | {"prepared": True},
+        "summary": html.result(side.seen, where=False),
+        "sentence": html.words(text.what_is_seen(side.seen)),
+    }
+
+
+def main() -> None:
+    """Writes the file of every example."""
+    with files.writing_into(FOLDER) as part:
+        for example in requests.EXAMPLES:
+            content = json.dumps(prepare(example), ensure_ascii=False)
+            (part / f"{example}.json").write_text(content + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(console.run(main))

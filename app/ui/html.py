@@ -1,0 +1,129 @@
+"""Results as HTML: small functions, every text escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from app import text
+
+if TYPE_CHECKING:
+    from aia import Inspection
+    from aia.inspection.ablation import Ranking
+    from app.service.requests import Result
+
+TOP = 5  # labels shown
+
+
+def header(device: str = "") -> str:
+    """Title and tagline, and where the networks run once that is known."""
+    chip = f'<span class="chip">Runs on {escape(device)}</span>' if device else ""
+    return (
+        f'<header class="aia-head"><h1>{text.TITLE}</h1>{chip}'
+        f'<p class="tagline">{text.TAGLINE}</p><p class="intro">{text.INTRO}</p></header>'
+    )
+
+
+def error(sentence: str) -> str:
+    """What could not be done; it stays until it is closed or the next run succeeds."""
+    return (
+        f'<div class="problem" role="alert"><span>{escape(sentence)}</span>'
+        f'<button type="button" class="close" aria-label="{text.CLOSE}">×</button></div>'
+    )
+
+
+def words(sentence: str) -> str:
+    """A sentence about what is seen."""
+    return f'<p class="words">{escape(sentence)}</p>'
+
+
+def muted(sentence: str) -> str:
+    """A sentence that stays in the background."""
+    return f'<p class="quiet">{escape(sentence)}</p>'
+
+
+def result(seen: Inspection, *, where: bool = True) -> str:
+    """The answer, the five most probable labels as bars, warnings, and (`where`) where and how long it ran."""
+    notes = [*seen.clip.warnings, *([text.BLIND] if seen.config.blind_to_order else [])]
+    warnings = "".join(f'<p class="note" role="status">{escape(note)}</p>' for note in notes)
+    title, sentence = text.headline(seen)
+    ran = f'<p class="quiet small">{escape(text.ran(seen))}</p>' if where else ""
+    return (
+        f'<section class="result{"" if seen.is_confident else " unknown"}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
+        f'<p class="quiet">{escape(sentence)}</p>{_scores(seen)}{warnings}{ran}</section>'
+    )
+
+
+def _answer(seen: Inspection) -> str:
+    """The answer and the most probable labels, without more."""
+    title, _ = text.headline(seen)
+    return f'<div class="result{"" if seen.is_confident else " unknown"}"><p class="label">{escape(title)}</p>{_scores(seen)}</div>'
+
+
+def _scores(seen: Inspection) -> str:
+    rows = "".join(
+        f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
+        f'<span class="number">{text.percent(p)}</span></li>'
+        for label, p in list(seen.scores.items())[:TOP]
+    )
+    return f'<ol class="scores">{rows}</ol>'
+
+
+def change(before: Inspection, after: Inspection, title: str) -> str:
+    """Two answers to one clip beside each other: probabilities, and what became of each logit."""
+    chosen = list(dict.fromkeys([*list(before.scores)[:TOP], *list(after.scores)[:TOP]]))
+    place = {label: before.labels.index(label) for label in chosen}
+    gains = {label: float(after.logits[i] - before.logits[i]) for label, i in place.items()}
+    most = max(1e-9, *(abs(gain) for gain in gains.values()))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(label)}</th><td>{text.percent(before.scores[label])}</td>'
+        f"<td>{text.percent(after.scores[label])}</td>{_gain(gains[label], most)}</tr>"
+        for label in chosen
+    )
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("Label", "As trained", "Switched"))
+    return (
+        f'<section aria-label="What if"><p class="words">{escape(text.what_changed(before, after, title))}</p>'
+        f'<div class="wide-table"><table><thead><tr>{head}<th scope="col" colspan="2">Change of the logit</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def ranking(found: Ranking) -> str:
+    """Which block's gates matter most: a row for each block, from the largest change."""
+    most = max(1e-9, *(abs(effect.logit_delta) for effect in found.effects))
+    rows = "".join(
+        f'<tr><th scope="row"><button type="button" data-show-block="{escape(effect.block)}">{escape(effect.block)}</button>'
+        f"</th>{_gain(effect.logit_delta, most)}<td>{text.percent(effect.probability)}</td><td>{escape(effect.label)}</td></tr>"
+        for effect in found.effects
+    )
+    head = (
+        '<th scope="col">Block</th><th scope="col" colspan="2">Change of the logit</th><th scope="col">Probability then</th>'
+        '<th scope="col">Answer then</th>'
+    )
+    return (
+        f'<section aria-label="Ranking of the blocks"><p class="words">{escape(text.ranked(found))}</p>'
+        f'<div class="wide-table tall"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _gain(value: float, most: float) -> str:
+    """Two cells: a number with its sign, and a bar to the left (down) or right (up) of the middle."""
+    half = 50 * abs(value) / most
+    left = 50 if value >= 0 else 50 - half
+    side = "up" if value >= 0 else "down"
+    return (
+        f'<td class="number">{value:+.2f}</td><td class="gain" aria-hidden="true">'
+        f'<span class="{side}" style="left:{left:.1f}%;width:{half:.1f}%"></span></td>'
+    )
+
+
+def comparison(a: Result, b: Result) -> str:
+    """Two results beside each other."""
+    sides = "".join(
+        f"<div><h3>{letter}: {escape(text.side_title(side))}</h3>{_answer(side.seen)}</div>"
+        for letter, side in (("A", a), ("B", b))
+    )
+    return (
+        f'<section aria-label="Comparison"><p class="words">{escape(text.compared(a, b))}</p>'
+        f'<div class="sides">{sides}</div></section>'
+    )

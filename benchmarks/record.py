@@ -1,0 +1,71 @@
+"""What it costs to look inside: recording every gate, and Grad-CAM for one label, over one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from aia.modeling import recording
+from aia.modeling.config import AIAConfig
+from aia.modeling.network import AIANet
+from benchmarks.table import Options, Table, timed
+
+FORWARD = "forward, nothing recorded"
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """The given network, and ResNet-50 with CinST at 8 x 224 x 224."""
+    model = options.load()
+    yield _table(model, options.repeats)
+    published = AIAConfig(("a", "b"), arch="resnet50", temporal="tsn", num_segments=8, input_size=224)
+    yield _table(AIANet(published).eval().to(model.device).optimize(model.precision), options.repeats)
+
+
+def _table(model: AIANet, repeats: int) -> Table:
+    config = model.config
+    x = torch.randn(1, config.num_segments, 3, config.input_size, config.input_size, device=model.device)
+
+    def forward() -> Tensor:
+        with torch.inference_mode():
+            return model(x).cpu()  # waits for the device
+
+    def recorded(**how: bool) -> None:
+        with recording.recording(**how):
+            forward()
+
+    parts: dict[str, Callable[[], object]] = {
+        FORWARD: forward,
+        "all gates recorded": recorded,
+        "all gates and features recorded": lambda: recorded(features=True),
+        "Grad-CAM of one label (grad-cam)": _grad_cam(model, x),
+    }
+    title = f"{config.title}, {config.arch}, {config.num_segments} x {config.input_size} x {config.input_size}"
+    found = {name: part for name, part in parts.items() if part}
+    return timed(f"Looking inside {title}", found, baseline=FORWARD, repeats=repeats, warm_up=2)
+
+
+def _grad_cam(model: AIANet, x: Tensor) -> Callable[[], object] | None:
+    """Grad-CAM at the last features; None where the package is not installed (`make bench` does it)."""
+    try:
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    except ImportError:
+        return None
+
+    class Frames(nn.Module):  # the package wants a batch of pictures
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, frames: Tensor) -> Tensor:
+            return self.model(frames.unsqueeze(0))
+
+    last = model.backbone.features if model.config.arch == "mobilenet_v2" else model.backbone.layer4
+
+    def run() -> None:
+        with GradCAM(Frames(), [last]) as cam:  # hooks the layer, and lets it go again
+            cam(x[0], [ClassifierOutputTarget(0)])
+
+    return run

@@ -1,0 +1,57 @@
+"""Whether frames may be decoded straight to a smaller size: what it saves, and what it does to the answers."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aia.inspection.inspection import probabilities
+from aia.modeling.preprocess import preprocess
+from aia.synthetic.gestures import LABELS, render_gesture
+from aia.video.reader import read_clip, sample_indices
+from aia.visualization.render import write_mp4
+from benchmarks.table import Options, Table
+
+ENOUGH = 0.01  # exact enough: no probability changes by more than this, and no label changes
+SIDES = (None, 640, 320, 256)  # pixels, the longer one; None for the source's own
+SIZE = {"height": 720, "width": 1280}
+
+
+def table(options: Options) -> Table:
+    """Reads drawn clips of eight frames each at several sizes, down to twice what the shipped networks take."""
+    model = options.load()
+    count = model.config.num_segments
+    rounds, answers = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "drawn.mp4"
+        for label in LABELS:
+            drawn = render_gesture(label, 0, **SIZE, indices=lambda frames: sample_indices(frames, count))
+            write_mp4(path, drawn.frames, 10)
+            for _ in range(options.repeats):
+                spent, said = {}, {}
+                for side in SIDES:
+                    start = time.perf_counter()
+                    x = preprocess(read_clip(path, count, max_side=side).frames, model.config)
+                    spent[side] = 1000 * (time.perf_counter() - start)
+                    with torch.inference_mode():
+                        said[side] = probabilities(model, model(x.to(model.device))[0].float().cpu())
+                rounds.append(spent)
+            answers.append(said)
+    return Table(
+        f"Decoding straight to a smaller size: {len(LABELS)} clips of {count} frames, {SIZE['width']} x {SIZE['height']}, "
+        f"{model.config.title}; enough would be {ENOUGH} and no other label",
+        [
+            {
+                "longer side": side or "as it is",
+                "read and preprocess, ms": statistics.median(spent[side] for spent in rounds),
+                "largest change of a probability": f"{max(np.abs(a[side] - a[None]).max() for a in answers):.4f}",
+                "other labels": sum(a[side].argmax() != a[None].argmax() for a in answers),
+            }
+            for side in SIDES
+        ],
+    )

@@ -1,0 +1,100 @@
+"""How fast the page's viewer draws: a real browser, a real answer, the changes that a visitor makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from aia.errors import AIAError
+from aia.inspection.inspection import inspect
+from aia.video.reader import read_clip
+from aia.visualization import web
+from aia.visualization.render import COLORMAPS, colormap_table
+from benchmarks.table import Options, Table
+
+VIEWER = Path(__file__).resolve().parents[1] / "app" / "viewer"
+CLIP = VIEWER.parents[1] / "assets" / "examples" / "swipe-left.mp4"
+SIZE = {"width": 1440, "height": 900}
+STEPS = 200  # of each kind
+CHANGES = {  # what changes in step i, as JavaScript
+    "scrubbing through frames": "{ frame: i % T }",
+    "opacity": "{ opacity: (i % 20) / 20 }",
+    "another block": "{ block: blocks[i % blocks.length] }",
+    "another channel": "{ channel: i % C }",
+    "another gate and scale": "{ gate: ['combined', 'T', 'H'][i % 3], scale: ['block', 'clip'][i % 2] }",
+}
+_RUN = """async ([changes, steps]) => {
+    const viewer = document.querySelector(".viewer").viewer;
+    const { times, blocks: all } = viewer.lead;
+    const [T, blocks, C] = [times.length, all.map((b) => b.name), all[0].shape[1]];
+    const rows = {};
+    for (const [name, code] of Object.entries(changes)) {
+        const change = new Function("i", "T", "blocks", "C", `return (${code})`);
+        const spent = [];
+        const start = performance.now();
+        for (let i = 0; i < steps; i++) {
+            const before = performance.now();
+            viewer.set(change(i, T, blocks, C));
+            spent.push(performance.now() - before);
+            await new Promise(requestAnimationFrame);
+        }
+        const seconds = (performance.now() - start) / 1000;
+        spent.sort((a, b) => a - b);
+        rows[name] = [steps / seconds, spent[steps >> 1], spent[Math.floor(steps * 0.95)]];
+    }
+    return rows;
+}"""
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Draws in a headless Chromium, one change for each frame that the browser shows (60 a second at most).
+
+    Raises:
+        AIAError: The model has no gates, or Playwright or a Chromium is missing.
+    """
+    model = options.load()
+    if not model.block_names:
+        raise AIAError("This model has no gates to draw; choose one with AIA, such as CinST.")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise AIAError("This needs Playwright; install it: python -m pip install -r requirements-dev.txt") from None
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
+    answer, channels = web.pack(inspect(model, read_clip(CLIP, model.config.num_segments)))
+    file = {"url": f"data:;base64,{base64.b64encode(channels).decode()}"}
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
+    ):
+        page = b.new_page(viewport=SIZE)
+        page.set_content(f"<style>{_read('viewer.css')}</style><div id=here>{_read('viewer.html')}</div>")
+        page.add_script_tag(content="\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js"))))
+        page.evaluate(
+            """([value, colours]) => {
+                const words = new Proxy({}, { get: () => "words" });
+                startViewer(document.querySelector("#here"), { value, other: "", colours, words }, () => {}, () => {});
+            }""",
+            [{"answer": json.dumps(answer), "channels": file}, {name: _base64(name) for name in COLORMAPS}],
+        )
+        page.wait_for_function("document.querySelector('.viewer').viewer.answers[0]?.channelBytes")
+        rows = page.evaluate(_RUN, [CHANGES, STEPS])
+    yield Table(
+        f"The viewer in a headless Chromium, {model.config.title}",
+        [
+            {"what a visitor does": name, "frames a second": fps, "drawing, ms": median, "95 % under, ms": high}
+            for name, (fps, median, high) in rows.items()
+        ],
+    )
+
+
+def _read(name: str) -> str:
+    return (VIEWER / name).read_text(encoding="utf-8")
+
+
+def _base64(colours: str) -> str:
+    return base64.b64encode(colormap_table(colours).tobytes()).decode()
