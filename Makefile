@@ -34,16 +34,18 @@ test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/test_
 check: lint ## ruff and the tests that need no browser, no running page and no training: a minute
 	$(PYTEST) -m "not browser and not server and not slow" $(ARGS)
 
-lint: .venv/.dev ## ruff's checks and the format, nothing is changed
+lint: .venv/.dev ## style, format, types and which package may import which; nothing is changed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 format: .venv/.dev ## ruff's fixes and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 bench: .venv/.bench ## time everything and put the tables into the README; one part: make bench ARGS=forward
-	$(PY) -m aia bench $(if $(ARGS),$(ARGS),--update)
+	$(PY) -m benchmarks $(if $(ARGS),$(ARGS),--update)
 
 examples: .venv/.app ## draw assets/examples again
 	$(PY) -m tools.draw_examples assets/examples

@@ -1,0 +1,36 @@
+"""The public names; `__init__.py` reads them from here and imports each when it is first used."""
+
+from . import evaluation, hub, inspection, kernels, modeling, synthetic, training, video, visualization
+from .errors import AIAError
+from .hub.loading import available_models, load
+from .inspection.ablation import rank_blocks
+from .inspection.inspection import Inspection, inspect
+from .modeling.config import AIAConfig
+from .modeling.network import AIANet
+from .modeling.recording import Switch
+from .video.reader import Clip, read_clip
+from .visualization.view import View
+
+__all__ = [
+    "AIAConfig",
+    "AIAError",
+    "AIANet",
+    "Clip",
+    "Inspection",
+    "Switch",
+    "View",
+    "available_models",
+    "evaluation",
+    "hub",
+    "inspect",
+    "inspection",
+    "kernels",
+    "load",
+    "modeling",
+    "rank_blocks",
+    "read_clip",
+    "synthetic",
+    "training",
+    "video",
+    "visualization",
+]

@@ -1,0 +1,54 @@
+"""Modules of version 0.1 under their old names: an import gives the module's new place and a warning."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "aia.batch": "aia.inspection.batch",
+    "aia.config": "aia.modeling.config",
+    "aia.convert": "aia.hub.convert",
+    "aia.decoder": "aia.video.worker",
+    "aia.export": "aia.visualization.export",
+    "aia.figure": "aia.visualization.figure",
+    "aia.gates": "aia.modeling.attention",
+    "aia.lesson": "aia.inspection.trace",
+    "aia.network": "aia.modeling.network",
+    "aia.preprocess": "aia.modeling.preprocess",
+    "aia.push": "aia.hub.push",
+    "aia.record": "aia.modeling.recording",
+    "aia.render": "aia.visualization.render",
+    "aia.snippet": "aia.visualization.snippet",
+    "aia.view": "aia.visualization.view",
+    "aia.whatif": "aia.inspection.ablation",
+}
+
+
+class _Moved(MetaPathFinder, Loader):
+    """Finds the old names."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        new = MOVED[spec.name]
+        warnings.warn(f"{spec.name} is now {new}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2)
+        module = ModuleType(spec.name, f"The old name of `{new}`.")
+        module.__getattr__ = lambda name: getattr(importlib.import_module(new), name)  # type: ignore[method-assign]
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The module asks its new place for every name."""
+
+
+def install() -> None:
+    """Makes the old names importable."""
+    sys.meta_path.append(_Moved())
