@@ -9,6 +9,7 @@ from .modeling.config import AIAConfig
 from .modeling.network import AIANet
 from .modeling.recording import Switch
 from .video.reader import Clip, read_clip
+from .visualization.export import save
 from .visualization.view import View
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "modeling",
     "rank_blocks",
     "read_clip",
+    "save",
     "synthetic",
     "training",
     "video",

@@ -1,9 +1,16 @@
-"""`python -m aia`."""
+"""`python -m aia`, and the command `aia`."""
 
 import signal
 import sys
 
-from aia.cli import main
+from aia import cli
 
-signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # temporary files are removed then too
-raise SystemExit(main())
+
+def main() -> int:
+    """Runs one command; a SIGTERM ends it as an error does, so that temporary files are removed."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    return cli.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

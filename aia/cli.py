@@ -17,7 +17,6 @@ from aia.errors import AIAError
 
 DEFAULT_MODEL = "tsm-mobilenetv2-cinst"
 BATCH, MAX_BATCH = 4, 256  # clips; see aia/inspection/batch.py
-BENCH_PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "batch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,14 +51,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"clips that go through the network at a time ({BATCH} where N is left out, else 1)",
     )
-    _model_options(command)
+    add_model_options(command)
     command.set_defaults(run=_classify)
 
     command = commands.add_parser("inspect", help="label one video and write its gates as npz, json, csv, png and mp4")
     command.add_argument("video", metavar="VIDEO")
     command.add_argument("--out", required=True, metavar="DIR")
     command.add_argument("--block", help="the block to draw; by default the model's own, else the liveliest")
-    _model_options(command)
+    add_model_options(command)
     command.set_defaults(run=_inspect)
 
     command = commands.add_parser("convert", help="turn a published-format checkpoint into a model folder")
@@ -104,17 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--private", action="store_true", help="if the repository has to be made")
     command.set_defaults(run=_push)
 
-    command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the README")
+    command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the shipped models")
     command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
     command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
     command.add_argument("--recipe", metavar="CONFIG", help="where the model's folder has no recipe.json")
     command.add_argument("--split", default="held-out", help="test, background, unknown or (default) held-out")
     command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
     command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
-    command.add_argument("--ship", metavar="NAME", help="copy the run into the shipped models, in half precision")
     command.add_argument("--results", metavar="FILE", help="what the tables are made of; shipped by default")
-    command.add_argument("--calibrate", action="store_true", help="write temperature and threshold of shipped models")
-    command.add_argument("--update", action="store_true", help="write the tables and the cards instead of printing")
     command.set_defaults(run=_evaluate)
 
     command = commands.add_parser("localise", help="whether the gates look at the hand, on drawn clips")
@@ -124,24 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="all numbers, those of every block too")
     command.set_defaults(run=_localise)
 
-    command = commands.add_parser("bench", help="time everything beside its baseline, as Markdown tables")
-    command.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(BENCH_PARTS)}; all by default")
-    command.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own; otherwise some are drawn")
-    command.add_argument("--repeats", type=int, default=9)
-    command.add_argument("--json", metavar="FILE", help="write the tables to this file too")
-    command.add_argument("--update", action="store_true", help="put the tables into the README")
-    _model_options(command)
-    command.set_defaults(run=_bench)
-
-    command = commands.add_parser("soak", help="many good, bad and hostile clients at once, each answer checked")
-    command.add_argument("--minutes", type=float, default=15)
-    command.add_argument("--clients", type=int, default=8)
-    command.add_argument("--seed", type=int, default=0)
-    command.set_defaults(run=_soak)
     return parser
 
 
-def _model_options(command: argparse.ArgumentParser) -> None:
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """The options that name a model and say how it runs."""
     command.add_argument("--model", default=DEFAULT_MODEL, help=f"shipped name, folder or user/repo ({DEFAULT_MODEL})")
     command.add_argument("--revision", help="of a Hub repository")
     command.add_argument("--device", choices=("cpu", "cuda", "mps"), help="the fastest one by default")
@@ -234,13 +217,14 @@ def _answer(seen: Any) -> str:
 def _inspect(options: argparse.Namespace) -> int:
     from aia.inspection.inspection import inspect
     from aia.video.reader import read_clip
+    from aia.visualization.export import save
 
     videos = _expanded([options.video])
     if len(videos) > 1:
         raise AIAError(f"{options.video} matches {len(videos)} files; inspect takes one.")
     model = _load(options)
     seen = inspect(model, read_clip(videos[0], model.config.num_segments, shown=videos[0]))
-    files = seen.save(options.out, block=options.block)
+    files = save(seen, options.out, block=options.block)
     print(f"{videos[0]}: {_answer(seen)}")
     print(f"{options.out}: {', '.join(file.name for file in files)}")
     return 0
@@ -279,22 +263,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _evaluate_models(options: argparse.Namespace) -> int:
     from aia import files
     from aia.evaluation.evaluate import SPLITS, evaluate, measure, recipe_of, write_results
-    from tools.release import ship
 
     if options.data is None:
         raise AIAError("Evaluating a model needs clips; give their folder with --data.")
     models = _expanded(options.models)
-    if options.ship and len(models) > 1:
-        raise AIAError("Only one run can be shipped under one name; give one.")
     if options.write:
         files.check(options.write)
     for name in models:
-        if options.ship:
-            gap = ship(name, options.ship, options.data)
-            half = "other answers in half precision, so stored in single"
-            same = "" if gap is None else f"the same answers in half precision, probabilities within {gap:.4f}"
-            print(f"{options.ship}: {same or half}")
-            continue
         model, recipe = _model(name), recipe_of(name, options.recipe)
         if options.write:
             run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
@@ -307,17 +282,11 @@ def _evaluate_models(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from aia.evaluation.evaluate import RESULTS, read_results
-    from tools import release, report
+    from aia.evaluation.report import tables
+    from aia.evaluation.shipped import check
 
     runs = read_results(options.results or RESULTS)
-    if options.data:
-        print("\n".join(release.check(runs, options.data, test=options.test)))
-    if options.calibrate:
-        print("\n".join(release.calibrate_shipped(runs)))
-    if options.update:
-        print("\n".join(str(path) for path in report.update(runs)))
-    if not (options.data or options.calibrate or options.update):
-        print(report.tables(runs))
+    print("\n".join(check(runs, options.data, test=options.test)) if options.data else tables(runs))
     return 0
 
 
@@ -327,37 +296,3 @@ def _localise(options: argparse.Namespace) -> int:
     result = localise(_model(options.model), clips=options.clips, seed=options.seed)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    import benchmarks
-    from aia import files
-    from benchmarks.table import Options, machine
-    from tools.markdown import put
-
-    unknown = next((part for part in options.parts if part not in BENCH_PARTS), None)
-    if unknown:
-        raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(BENCH_PARTS)}.")
-    told = Options(options.model, options.revision, options.device, options.precision, options.video, options.repeats)
-    if options.json:
-        files.check(options.json)
-    made, document = [], [f"On {machine()}; times are medians of rounds in which all rows took turns."]
-    print(document[0])
-    for part in options.parts or BENCH_PARTS:
-        for table in benchmarks.run(part, told):
-            print(f"\n{table.to_markdown()}", flush=True)
-            made.append({"part": part, **table.to_dict()})
-            document.append(table.to_markdown())
-    if options.json:
-        files.write_text(options.json, json.dumps(made, indent=1) + "\n")
-    if options.update:
-        put("bench", "\n\n".join(document))
-    return 0
-
-
-def _soak(options: argparse.Namespace) -> int:
-    from tools.soak import soak
-
-    report = soak(minutes=options.minutes, clients=options.clients, seed=options.seed)
-    print(report.to_markdown())
-    return int(not report.sound)

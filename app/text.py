@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aia import limits
-from aia.inspection.inspection import FLAT_SPREAD
+from aia.inspection.gates import FLAT_SPREAD
 from aia.synthetic.trajectories import NO_GESTURE
 from aia.video.reader import FORMAT_NAMES
 

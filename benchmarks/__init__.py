@@ -1,4 +1,4 @@
-"""What everything costs, each figure beside its baseline in the same run: `python -m aia bench`.
+"""What everything costs, each figure beside its baseline in the same run: `python -m benchmarks`.
 
 A part of the benchmark is a module here with one function, `tables(options)`.
 """

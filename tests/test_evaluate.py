@@ -13,13 +13,14 @@ from huggingface_hub import ModelCard
 import aia
 from aia import AIAConfig, AIAError, AIANet
 from aia.cli import main
-from aia.evaluation import metrics
+from aia.evaluation import metrics, report
 from aia.evaluation.calibration import CHOSEN_ON, calibrate, cross_fit
 from aia.evaluation.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
 from aia.synthetic.trajectories import LABELS, NO_GESTURE
 from aia.training.recipe import Recipe
 from aia.visualization.render import write_mp4
-from tools import release, report
+from tools import release
+from tools import report as writing
 
 NONE = LABELS.index(NO_GESTURE)
 NETWORK = {"arch": "mobilenet_v2", "num_segments": 2, "input_size": 32, "resize": [32, 32]}
@@ -212,11 +213,11 @@ def test_tables_without_test_clips_can_be_used_to_choose(runs, checkpoints):
 def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, checkpoints, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:begin -->\nstale tables\n<!-- results:end -->\nafter\n")
-    report.update(runs, readme, checkpoints)
+    writing.update(runs, readme, checkpoints)
     once = readme.read_text()
     assert once.startswith("before\n") and once.endswith("\nafter\n") and "stale" not in once
     assert report.tables(runs, checkpoints) in once
-    report.update(runs, readme, checkpoints)
+    writing.update(runs, readme, checkpoints)
     assert readme.read_text() == once
     folder = checkpoints / "tsm-mobilenetv2-cinst"
     card = ModelCard.load(folder / "README.md")
@@ -228,7 +229,7 @@ def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, c
     assert (folder / "reliability.png").read_bytes().startswith(b"\x89PNG")
     readme.write_text("no marks")
     with pytest.raises(AIAError, match="results:begin"):
-        report.update(runs, readme, checkpoints)
+        writing.update(runs, readme, checkpoints)
 
 
 def test_a_shipped_model_takes_its_settings_calibration(runs, checkpoints):
@@ -305,8 +306,8 @@ def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run
     stored = measure(aia.load(run_folder, device="cpu"), data, recipe)
     fresh = measure(shipped, data, recipe)
     assert "the same answers" in differences(stored, fresh)[0]
-    assert release.check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
-    assert "lacks its run" in release.check({}, data, checkpoints=tmp_path / "c")[0]
+    assert shipped.check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
+    assert "lacks its run" in shipped.check({}, data, checkpoints=tmp_path / "c")[0]
 
 
 def test_a_run_whose_answers_change_in_half_precision_is_shipped_whole(data, run_folder, tmp_path):

@@ -116,7 +116,7 @@ def test_figures_show_odd_labels_as_they_are(odd, tmp_path):
 def test_no_label_reaches_a_table_or_a_file_name_and_json_keeps_it(odd, tmp_path):
     for format in export.FORMATS:
         export.export_view(odd, View(odd.first_block), format, tmp_path)
-    odd.save(tmp_path)
+    aia.save(odd, tmp_path)
     for path in tmp_path.iterdir():
         assert re.fullmatch(r"[a-z-]+\.[a-z0-9]+", path.name)
         if path.suffix == ".csv":  # a spreadsheet would run =HYPERLINK

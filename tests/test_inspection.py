@@ -14,7 +14,8 @@ from PIL import Image
 import aia
 from aia import AIAError
 from aia.cli import main
-from aia.inspection.inspection import BlockGates, inspect
+from aia.inspection.gates import BlockGates
+from aia.inspection.inspection import inspect
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.visualization import export, render
 
@@ -74,7 +75,7 @@ def test_below_its_threshold_a_network_is_not_sure(net, clip, tmp_path):
 def test_the_block_shown_first_is_the_models_own_where_it_names_one(net, clip, careful, tmp_path):
     assert inspect(net, clip).first_block == inspect(net, clip).most_dynamic_block
     seen = inspect(aia.load(careful, device="cpu"), clip)
-    seen.save(tmp_path)
+    aia.save(seen, tmp_path)
     assert seen.first_block == json.loads((tmp_path / "inspection.json").read_text())["drawn_block"] == "layer2.1"
     assert inspect(aia.AIANet(dataclasses.replace(seen.config, attention="none")).eval(), clip).first_block == ""
 
@@ -102,7 +103,7 @@ def test_the_block_shown_first_is_the_one_whose_map_moves(net, clip):
 def test_a_network_without_aia_has_no_gates_and_still_answers(clip, tmp_path):
     seen = inspect(small_net("none"), clip)
     assert seen.blocks == () and seen.most_dynamic_block == ""
-    assert {p.name for p in seen.save(tmp_path)} >= {"overlay.mp4", "inspection.json"}
+    assert {p.name for p in aia.save(seen, tmp_path)} >= {"overlay.mp4", "inspection.json"}
 
 
 def test_preprocessing_is_resize_crop_normalise():
@@ -189,7 +190,7 @@ def test_highlights_find_the_peak_and_call_a_flat_gate_flat():
 
 def test_saved_files_reopen_and_agree(net, video, tmp_path):
     seen = inspect(net, aia.read_clip(video))
-    seen.save(tmp_path, block="layer2.0")
+    aia.save(seen, tmp_path, block="layer2.0")
     summary = json.loads((tmp_path / "inspection.json").read_text())
     assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
     assert summary["clip"]["indices"] == seen.clip.indices.tolist()

@@ -8,8 +8,9 @@ import pytest
 from conftest import clip_of, moving_frames, small_net
 
 import aia
-from aia.inspection.trace import FEATURE_VALUES, SETTINGS, trace_block, trace_view
+from aia.inspection.trace import SETTINGS, trace_block
 from aia.modeling.config import ATTENTIONS, split_attention
+from aia.visualization.trace_view import FEATURE_VALUES, trace_view
 
 WITH_GATES = [attention for attention in ATTENTIONS if attention != "none"]
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}

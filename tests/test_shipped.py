@@ -7,12 +7,14 @@ import pytest
 from huggingface_hub import ModelCard
 
 import aia
-from aia.cli import DEFAULT_MODEL, main
+from aia.cli import DEFAULT_MODEL
 from aia.evaluation.calibration import calibrate
 from aia.evaluation.evaluate import RESULTS, read_results
+from aia.evaluation.report import SHIPPED, tables
+from aia.evaluation.shipped import folds, shipped
 from aia.hub.loading import CHECKPOINTS
+from benchmarks.__main__ import main as benchmark
 from tools import markdown, report
-from tools.release import folds, shipped
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
 KNOWN = {  # file -> label
@@ -32,7 +34,7 @@ KNOWN = {  # file -> label
 
 
 def test_the_family_comes_with_the_project():
-    family = {f"{temporal}-mobilenetv2-{attention}" for temporal, attention in report.SHIPPED}
+    family = {f"{temporal}-mobilenetv2-{attention}" for temporal, attention in SHIPPED}
     assert family <= set(aia.available_models()) and DEFAULT_MODEL in family
 
 
@@ -57,7 +59,7 @@ def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
 def test_the_readme_and_the_cards_say_what_the_stored_logits_say():
     runs = read_results()
-    assert report.tables(runs) in markdown.README.read_text(encoding="utf-8"), "python -m aia evaluate --update"
+    assert tables(runs) in markdown.README.read_text(encoding="utf-8"), "python -m tools.release update"
     for name in shipped():
         assert report.card(name, runs) == (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8"), name
 
@@ -76,7 +78,7 @@ def test_the_benchmark_prints_its_tables(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.batch.FILES", 2)  # sixteen are for measuring
     clip = str(markdown.README.parent / "assets" / "examples" / "swipe-left.mp4")
     told = ["--video", clip, "--repeats", "1", "--json", str(tmp_path / "bench.json")]
-    assert main(["bench", "request", "batch", *told]) == 0
+    assert benchmark(["request", "batch", *told]) == 0
     out = capsys.readouterr().out
     kept = json.loads((tmp_path / "bench.json").read_text())
     assert [table["part"] for table in kept] == ["request", "batch"]
@@ -84,4 +86,4 @@ def test_the_benchmark_prints_its_tables(capsys, tmp_path, monkeypatch):
         assert table["machine"] and table["title"] in out
         assert all(f"| {next(iter(row.values()))} |" in out for row in table["rows"])
     assert any("whole request" in row["part"] for row in kept[0]["rows"])
-    assert main(["bench", "--repeats", "0"]) == main(["bench", "everything"]) == 1
+    assert benchmark(["--repeats", "0"]) == benchmark(["everything"]) == 1

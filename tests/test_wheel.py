@@ -1,6 +1,5 @@
 """The built wheel, installed in an environment of its own, works from an empty folder."""
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -48,7 +47,7 @@ def installed(wheel, tmp_path_factory):
         )
 
     yield run
-    assert os.listdir(empty) == []
+    assert list(empty.iterdir()) == []
 
 
 def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else(wheel):
@@ -59,7 +58,9 @@ def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else
     for file in ("py.typed", "__init__.pyi", "kernels/inference.c", "kernels/training.c", "checkpoints/results.json"):
         assert f"aia/{file}" in there
     assert any(name.startswith("aia/training/configs/") for name in names)
-    assert sum(name.endswith("model.safetensors") for name in names) == len(list(ROOT.glob("checkpoints/*/config.json")))
+    assert sum(name.endswith("model.safetensors") for name in names) == len(
+        list(ROOT.glob("checkpoints/*/config.json"))
+    )
 
 
 def test_the_command_classifies_a_clip_with_a_shipped_model_and_says_once_that_no_compiler_is_there(installed):

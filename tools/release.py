@@ -1,24 +1,27 @@
-"""The shipped models: their weights in half precision, their calibration, and whether they give the stored results."""
+"""Shipping a run: its weights in half precision, its calibration."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 
-from aia import files
+from aia import console, files
 from aia.errors import AIAError
 from aia.evaluation.calibration import calibrate
-from aia.evaluation.evaluate import SPLITS, Run, differences, measure, predictions, recipe_of, run_name
+from aia.evaluation.evaluate import RESULTS, Run, predictions, read_results, recipe_of
 from aia.evaluation.metrics import TEMPERATURES, softmax
-from aia.hub.loading import CHECKPOINTS, CONFIG, load
+from aia.evaluation.shipped import folds, shipped
+from aia.hub.loading import CONFIG, load
+from aia.locations import CHECKPOINTS
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
-from aia.training.recipe import Recipe
+from tools import report
 
 MAX_GAP = 0.01  # of a probability, between the weights as trained and as shipped
 
@@ -66,48 +69,6 @@ def _halved(model: AIANet) -> AIANet:
     return copy
 
 
-def shipped(checkpoints: Path = CHECKPOINTS) -> dict[str, str]:
-    """Shipped model -> the run that it is, by the recipe beside it."""
-    found = {}
-    for path in sorted(checkpoints.glob("*/recipe.json")):
-        recipe = Recipe.from_file(path)
-        found[path.parent.name] = run_name(recipe.config.temporal, recipe.config.attention, recipe.seed)
-    return found
-
-
-def of_setting(runs: Mapping[str, Run], setting: tuple[str, str]) -> list[Run]:
-    """The runs of a setting, by their seeds."""
-    return sorted((run for run in runs.values() if run.setting == setting), key=lambda run: run.seed)
-
-
-def folds(runs: Mapping[str, Run], setting: tuple[str, str]) -> list[Run]:
-    """The runs of a setting that have held-out clips, to calibrate on."""
-    return [run for run in of_setting(runs, setting) if "held-out" in run.splits]
-
-
-def check(runs: Mapping[str, Run], data: Path, *, test: bool = False, checkpoints: Path = CHECKPOINTS) -> list[str]:
-    """Classifies the clips of the results file again, with the shipped weights.
-
-    Args:
-        runs: Of the results file.
-        data: See `read_manifest`.
-        test: The test clips too.
-        checkpoints: Where the models lie.
-
-    Returns:
-        A sentence for each model and split: whether the answers are those of the results file, and how far the logits are.
-    """
-    said = []
-    for name, run in shipped(checkpoints).items():
-        folder = checkpoints / name
-        if run in runs:
-            fresh = measure(load(folder), data, recipe_of(folder), (*SPLITS, "test") if test else SPLITS)
-            said += [f"{name}, {line}" for line in differences(runs[run], fresh)]
-        else:
-            said.append(f"{name}: the results file lacks its run, {run}")
-    return said
-
-
 def calibrate_shipped(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> list[str]:
     """Writes temperature and threshold (see `calibrate`) into the config.json of every shipped model; says which."""
     said, (low, high) = [], TEMPERATURES
@@ -122,3 +83,36 @@ def calibrate_shipped(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) 
         vague = "" if low < found.temperature < high else " (an end of the range: the held-out clips do not settle it)"
         said.append(f"{name}: temperature {found.temperature:g}{vague}, threshold {found.threshold:g}")
     return said
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ships a run, calibrates the shipped models, or writes the README's tables and the cards."""
+    parser = argparse.ArgumentParser("python -m tools.release", description="What follows a training run.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    command = commands.add_parser("ship", help="copy a run into the shipped models, in half precision if that is safe")
+    command.add_argument("run", metavar="RUN")
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--data", type=Path, required=True, metavar="DIR")
+    for name, help in (
+        ("calibrate", "write temperature and threshold of the shipped models"),
+        ("update", "write the tables of the README and the cards"),
+    ):
+        commands.add_parser(name, help=help).add_argument("--results", metavar="FILE", default=RESULTS)
+    options = parser.parse_args(arguments)
+    return console.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "ship":
+        gap = ship(options.run, options.name, options.data)
+        half = "other answers in half precision, so stored in single"
+        same = "" if gap is None else f"the same answers in half precision, probabilities within {gap:.4f}"
+        print(f"{options.name}: {same or half}")
+    elif options.command == "calibrate":
+        print("\n".join(calibrate_shipped(read_results(options.results))))
+    else:
+        print("\n".join(str(path) for path in report.update(read_results(options.results))))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

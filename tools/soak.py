@@ -5,6 +5,7 @@ Clients talk as programs and browsers do, over plain HTTP, to `app.py` in a fold
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import logging
@@ -30,6 +31,7 @@ from typing import Any
 import av
 import httpx
 
+from aia import console
 from aia.errors import AIAError
 from aia.hub.loading import available_models
 
@@ -543,3 +545,24 @@ def _percentile(values: Sequence[float], share: int) -> float:
 def _table(rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a soak and prints its report; the exit status is 1 for a wrong answer, an unexplained error or a file left."""
+    parser = argparse.ArgumentParser("python -m tools.soak", description="Many clients at once, each answer checked.")
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+
+    def run() -> int:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        report = soak(minutes=options.minutes, clients=options.clients, seed=options.seed)
+        print(report.to_markdown())
+        return int(not report.sound)
+
+    return console.run(run)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aia.errors import AIAError
-from aia.inspection.inspection import BlockGates
+from aia.inspection.gates import BlockGates
 from aia.modeling import recording
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet

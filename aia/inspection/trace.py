@@ -1,13 +1,11 @@
-"""One block's attention on one clip, stage by stage, as the network computed it; and a small view of it to draw."""
+"""One block's attention on one clip, stage by stage, as the network computed it."""
 
 from __future__ import annotations
 
-import base64
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,15 +19,8 @@ from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.modeling.recording import Switch
 from aia.video.reader import Clip
-from aia.visualization import render
 
 SETTINGS = ("trained", "mean", "identity")  # of the block's gates, one forward pass each
-FEATURE_VALUES = 2**16  # a view of a larger feature leaves out rows and columns
-STAGE_VALUES = 12 * 2**12  # the same for each map of a unit
-FINE_VALUES = 90_000  # up to so many values a view has 16 bits for each, beyond 8
-TOP = 5  # labels in a view, beside those that a setting makes the most probable
-BINS = 32  # of the histogram of the values that go into the sigmoid
-PICTURE_PX = 96  # width of a frame in a view
 
 
 class Norm(NamedTuple):
@@ -55,7 +46,7 @@ class UnitTrace:
         response: Of the 3-D convolution, `[*axes]`.
         normalised: The response after batch norm, `[*axes]`.
         gate: As it was used: C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`.
-        multiplied: The input X of its module, `[T, C, H, W]`.
+        module_input: The input X of its module, `[T, C, H, W]`.
         product: X . U_C, or X . G with the mean G of the three gates, `[T, C, H, W]`.
         kernel: `[2, 3, 3, 3]`, of the maximum and the mean.
         norm: The numbers of the batch norm.
@@ -227,125 +218,3 @@ def _array(values: Tensor) -> np.ndarray:
 
 def _size(values: Tensor) -> float:
     return float(values.float().square().mean().sqrt())
-
-
-def trace_view(lesson: BlockTrace, unit: str = "", channels: Sequence[int] | None = None) -> dict[str, Any]:
-    """Makes of a lesson what a page needs to draw it: JSON types, some 100 kB to 300 kB.
-
-    A packed array is `{"axes", "shape", "channels", "step", "low", "high", "bits", "data"}`. "shape" is that of the
-    whole array; only the listed channels were packed, and of rows and columns only every `step`-th. "data" holds its
-    values in C order, 8 or 16 `bits` each (little-endian, base64), from 0 for "low" to the largest for "high". A gate is
-    packed without the axis that its unit pools away.
-
-    Args:
-        lesson: From `lesson`.
-        unit: The unit whose stages are wanted; the first one by default.
-        channels: Which channels of features and gates are packed; `lesson.channels` by default.
-
-    Raises:
-        AIAError: No such unit or channel.
-    """
-    shown = _shown(lesson, unit)
-    channels = lesson.channels if channels is None else tuple(channels)
-    count = lesson.x.shape[1]
-    if not channels or not all(0 <= channel < count for channel in channels):
-        raise AIAError(f"{lesson.block} has the channels 0 to {count - 1}; choose some of them.")
-    around = sorted({c + d for c in channels for d in (-1, 0, 1)} & set(range(count)))  # what the kernel reads
-    x = _Cut(lesson.x, "TCHW", channels, FEATURE_VALUES)
-    gates = {name: _Cut(*_squeezed(one), channels, FEATURE_VALUES, x.step) for name, one in lesson.units.items()}
-    largest = _Cut(shown.pooled[0], shown.axes, around, STAGE_VALUES)
-    mean = _Cut(shown.pooled[1], shown.axes, around, STAGE_VALUES, largest.step)
-    response = _Cut(shown.response, shown.axes, channels, STAGE_VALUES, largest.step)
-    bits = 16 if sum(cut.values.size for cut in (x, *gates.values(), largest, mean, response)) <= FINE_VALUES else 8
-    low, high = float(shown.normalised.min()), float(shown.normalised.max())
-    kinds, combination = split_attention(lesson.attention)
-    return {
-        "network": lesson.network,
-        "block": lesson.block,
-        "blocks": [[name, *size] for name, size in lesson.blocks.items()],
-        "unit": shown.unit,
-        "units": list(lesson.units),
-        "modules": list(kinds),
-        "combination": combination,
-        "shape": list(lesson.x.shape),
-        "channels": list(channels),
-        "means": _rounded(lesson.x.mean(axis=(0, 2, 3))[list(channels)]),
-        "times": _rounded(lesson.times),
-        "frames": [render.data_url(frame, PICTURE_PX) for frame in lesson.frames],
-        "x": x.packed(bits),
-        "gates": {name: cut.packed(bits) for name, cut in gates.items()},
-        "max": largest.packed(bits),
-        "mean": mean.packed(bits),
-        "response": response.packed(bits),
-        "axes": shown.axes,
-        "kernel": _rounded(shown.kernel),
-        "norm": {name: round(value, 8) for name, value in shown.norm._asdict().items()},
-        "normalised": [low, high],
-        "histogram": np.histogram(shown.normalised, BINS, (low, high))[0].tolist(),
-        "channel_mean": shown.channel_mean,
-        "sizes": {name: round(value, 6) for name, value in lesson.sizes.items()},
-        "scores": _scores(lesson),
-    }
-
-
-def _shown(lesson: BlockTrace, unit: str) -> UnitTrace:
-    names = tuple(lesson.units)
-    if unit and unit not in names:
-        raise AIAError(f"{lesson.block} has no unit {unit!r:.60}; choose one of {', '.join(names)}.")
-    return lesson.units[unit or names[0]]
-
-
-def _squeezed(unit: UnitTrace) -> tuple[np.ndarray, str]:
-    """A gate without the axis that was pooled away, and the axes it still has."""
-    axis = unit.unit[-1]
-    return unit.gate.squeeze("TCHW".index(axis)), "TCHW".replace(axis, "")
-
-
-class _Cut:
-    """Some channels of an array, and as many of its rows and columns as a limit allows, or every `step`-th."""
-
-    def __init__(self, array: np.ndarray, axes: str, channels: Sequence[int], limit: int, step: int = 0) -> None:
-        self.shape, self.axes, self.channels = array.shape, axes, list(channels)
-        self.step = step or self._fitting(limit)
-        for place, axis in enumerate(axes):
-            if axis == "C":
-                array = array.take(self.channels, place)
-            elif axis in "HW":
-                array = array.take(range(0, array.shape[place], self.step), place)
-        self.values = array
-
-    def _fitting(self, limit: int) -> int:
-        sides = dict(zip(self.axes, self.shape, strict=True))
-        rest = prod(len(self.channels) if a == "C" else n for a, n in sides.items() if a not in "HW")
-        picture = [n for axis, n in sides.items() if axis in "HW"]
-        steps = range(1, max(picture) + 1)
-        return next((s for s in steps if rest * prod(ceil(n / s) for n in picture) <= limit), max(picture))
-
-    def packed(self, bits: int) -> dict[str, Any]:
-        low, high = float(self.values.min()), float(self.values.max())
-        levels = (self.values - low) * ((2**bits - 1) / max(high - low, 1e-12))
-        data = np.rint(levels).astype("<u2" if bits == 16 else "u1").tobytes()
-        return {
-            "axes": self.axes,
-            "shape": list(self.shape),
-            "channels": self.channels,
-            "step": self.step,
-            "low": low,
-            "high": high,
-            "bits": bits,
-            "data": base64.b64encode(data).decode(),
-        }
-
-
-def _scores(lesson: BlockTrace) -> list[dict[str, Any]]:
-    """The most probable labels as trained, and whatever is the most probable in another setting."""
-    found = lesson.probabilities
-    wanted = [*np.argsort(-found["trained"], kind="stable")[:TOP], *(p.argmax() for p in found.values())]
-    return [
-        {"label": lesson.labels[i], **{mode: round(float(p[i]), 6) for mode, p in found.items()}}
-        for i in dict.fromkeys(int(i) for i in wanted)
-    ]
-
-
-def _rounded(values: np.ndarray) -> list:
-    return np.round(values.astype(float), 6).tolist()

@@ -159,8 +159,8 @@ class AIANet(nn.Module, PyTorchModelHubMixin):
     def optimize(self, precision: str = "float32") -> AIANet:
         """Makes the network quicker; returns the network itself.
 
-        For inference (eval mode, no gradients) the trunk runs in its quick form, see `fast_inference.py`: the same logits but for
-        rounding. In training features lie channels last, and the gates take compiled passes (`fast_training.py`).
+        For inference (eval mode, no gradients) the trunk runs in its quick form, see `fast_inference.py`: the same logits but
+        for rounding. In training features lie channels last, and the gates take compiled passes (`fast_training.py`).
 
         Args:
             precision: Of inference: "float32", or "bfloat16" or "float16" where the device is fast at it; "auto" for the

@@ -12,7 +12,8 @@ import numpy as np
 
 from aia import files
 from aia.errors import AIAError
-from aia.inspection.inspection import BlockGates, Inspection
+from aia.inspection.gates import BlockGates
+from aia.inspection.inspection import Inspection
 from aia.visualization import figure, render
 from aia.visualization.view import View
 

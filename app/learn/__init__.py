@@ -46,7 +46,8 @@ def payload(model: aia.AIANet, clip: aia.Clip, block: str, unit: str = "") -> st
     Raises:
         AIAError: The model has no AIA, no such block or no such unit.
     """
-    from aia.inspection.trace import trace_block, trace_view  # brings torch, which the page starts without
+    from aia.inspection.trace import trace_block  # brings torch, which the page starts without
+    from aia.visualization.trace_view import trace_view
 
     return json.dumps(trace_view(trace_block(model, clip, block), unit), separators=(",", ":"))
 

@@ -49,7 +49,7 @@ def result(seen: Inspection, *, where: bool = True) -> str:
     title, sentence = text.headline(seen)
     ran = f'<p class="quiet small">{escape(text.ran(seen))}</p>' if where else ""
     return (
-        f'<section class="result{"" if seen.is_confident else " unknown"}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
+        f'<section class="result{_unknown(seen)}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
         f'<p class="quiet">{escape(sentence)}</p>{_scores(seen)}{warnings}{ran}</section>'
     )
 
@@ -57,7 +57,12 @@ def result(seen: Inspection, *, where: bool = True) -> str:
 def _answer(seen: Inspection) -> str:
     """The answer and the most probable labels, without more."""
     title, _ = text.headline(seen)
-    return f'<div class="result{"" if seen.is_confident else " unknown"}"><p class="label">{escape(title)}</p>{_scores(seen)}</div>'
+    return f'<div class="result{_unknown(seen)}"><p class="label">{escape(title)}</p>{_scores(seen)}</div>'
+
+
+def _unknown(seen: Inspection) -> str:
+    """The class of a result that the model does not vouch for."""
+    return "" if seen.is_confident else " unknown"
 
 
 def _scores(seen: Inspection) -> str:

@@ -92,7 +92,7 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
-        free: Whether visitors may type the name of any other model: `--allow-any-model`.
+        allow_custom: Whether visitors may type the name of any other model: `--allow-any-model`.
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS

@@ -1,0 +1,206 @@
+"""The gates of one block on one clip, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aia.errors import AIAError
+from aia.modeling.config import split_attention
+
+FLAT_SPREAD = 0.02  # a map, profile or row of channels that spans less than this (of 0 to 1) is called flat
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """What stands out in one block's gate.
+
+    Attributes:
+        low: Smallest value of the spatio-temporal map.
+        high: Largest value of the map.
+        mean: Mean value of the map.
+        flat: Whether the map spans less than `FLAT_SPREAD`.
+        peak_frame: Frame of the largest value, 0-based.
+        peak_place: Its place in the part of the picture that the network saw: (x, y) as fractions.
+        open_frame: Frame with the largest mean.
+        closed_frame: Frame with the smallest mean.
+        steady: Whether the frames' means span less than `FLAT_SPREAD`.
+        channels_flat: Whether the channels' means span less than `FLAT_SPREAD`.
+        strongest: The five channels with the largest mean gate.
+        weakest: The five channels with the smallest mean gate.
+    """
+
+    low: float
+    high: float
+    mean: float
+    flat: bool
+    peak_frame: int
+    peak_place: tuple[float, float]
+    open_frame: int
+    closed_frame: int
+    steady: bool
+    channels_flat: bool
+    strongest: tuple[int, ...]
+    weakest: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockGates:
+    """The gates of one block, as they were used on one clip.
+
+    The gate that multiplies the block's feature X follows from the factorised gates alone. With G = (T + H + W) / 3 it is
+    G for ST and CinST, C for C and STinC, the product of the two for cascades and their mean for averages.
+
+    Attributes:
+        name: The block, such as "layer1.0".
+        attention: The network's setting, such as "cinst".
+        gates: Unit -> float32 array in (0, 1): C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`. In a
+            composite the first module's units are called "1.C", ... and the second's "2.C", ...
+        input: What the module got, `[T, C, H, W]`; only if features were asked for.
+        output: What the module gave, `[T, C, H, W]`; only if features were asked for.
+    """
+
+    name: str
+    attention: str
+    gates: Mapping[str, np.ndarray]
+    input: np.ndarray | None = None
+    output: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, C, H, W) of the feature that the gates multiply; C is 1 for the setting "c", whose gate has no channels."""
+        return np.broadcast_shapes(*(gate.shape for gate in self.gates.values()))
+
+    @property
+    def applied(self) -> dict[str, str | None]:
+        """Which gates multiply the feature: "c", the unit's name or None; "st", the prefix of T, H and W or None; and "how".
+
+        "how" says how the two are combined: "single" (only one is there), "average" or "cascade" (their product).
+        """
+        kinds, combination = split_attention(self.attention)
+        names: dict[str, str | None] = {"c": None, "st": None, "how": combination}
+        for number, kind in enumerate(kinds, start=1):
+            prefix = "" if len(kinds) == 1 else f"{number}."
+            if kind in ("st", "cinst"):
+                names["st"] = prefix
+            else:
+                names["c"] = prefix + "C"
+        return names
+
+    @property
+    def channel_mean(self) -> np.ndarray:
+        """Mean gate of each channel over (T, H, W), `[C]`.
+
+        Of the gate that multiplies X. STinC multiplies by C, which is one value for all channels: there it is the mean of
+        G, which steers C. The setting "c" has no gate per channel: one value, `[1]`.
+        """
+        u, g, combination = self._applied()
+        if g is None:
+            g = self._spatio_temporal("")
+            if g is None:
+                return np.array([u.mean()], np.float32)
+            u = None
+        if combination == "average":
+            return 0.5 * u.mean() + 0.5 * _channel_mean(None, g)
+        return _channel_mean(u, g)
+
+    @property
+    def spatiotemporal_map(self) -> np.ndarray:
+        """Mean over channels of the gate that multiplies X, `[T, H, W]`: where and when features are let through."""
+        return self.gate_map()
+
+    def gate_map(self, gate: str = "combined", channel: int | None = None) -> np.ndarray:
+        """One gate in every frame, of one channel or as the mean over channels.
+
+        Args:
+            gate: "combined" for the gate that multiplies X, else one of the block's units, such as "T" or "1.C".
+            channel: A channel of X, 0-based; None for the mean. A C gate has one value for all channels.
+
+        Returns:
+            float32 `[T, h, w]` as the gate is: H has one row `[T, 1, W]`, W one column `[T, H, 1]`, T repeats itself.
+
+        Raises:
+            AIAError: The block has no such gate or channel.
+        """
+        frames, channels = self.shape[:2]
+        if channel is not None and channels > 1 and not 0 <= channel < channels:
+            raise AIAError(f"{self.name} has no channel {channel}; its channels are 0 to {channels - 1}.")
+        if gate == "combined":
+            u, g, combination = self._applied()
+            u = None if u is None else _of_channel(u, channel)
+            return _combined(u, None if g is None else sum(_of_channel(one, channel) for one in g) / 3, combination)
+        if gate not in self.gates:
+            raise AIAError(f"{self.name} has no gate {gate!r}; choose combined, {', '.join(self.gates)}.")
+        values = _of_channel(self.gates[gate], channel)
+        return np.broadcast_to(values, (frames, *values.shape[1:]))
+
+    @property
+    def temporal_profile(self) -> np.ndarray:
+        """Mean of the map in each frame, `[T]`."""
+        return self.spatiotemporal_map.mean(axis=(1, 2))
+
+    @property
+    def highlights(self) -> Highlights:
+        """What stands out in the block's gate."""
+        values, channels = self.spatiotemporal_map, self.channel_mean
+        frame, row, column = np.unravel_index(values.argmax(), values.shape)
+        order = np.argsort(-channels, kind="stable")
+        profile = values.mean(axis=(1, 2))
+        return Highlights(
+            low=float(values.min()),
+            high=float(values.max()),
+            mean=float(values.mean()),
+            flat=bool(np.ptp(values) < FLAT_SPREAD),
+            peak_frame=int(frame),
+            peak_place=((column + 0.5) / values.shape[2], (row + 0.5) / values.shape[1]),
+            open_frame=int(profile.argmax()),
+            closed_frame=int(profile.argmin()),
+            steady=bool(np.ptp(profile) < FLAT_SPREAD),
+            channels_flat=bool(np.ptp(channels) < FLAT_SPREAD),
+            strongest=tuple(order[:5].tolist()),
+            weakest=tuple(order[::-1][:5].tolist()),
+        )
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""
+        u, g, combination = self._applied()
+        return x * _combined(u, None if g is None else sum(g) / 3, combination)
+
+    def _applied(self) -> tuple[np.ndarray | None, tuple[np.ndarray, ...] | None, str]:
+        """The C gate and the (T, H, W) gates that multiply X, and how they are combined."""
+        names = self.applied
+        u = None if names["c"] is None else self.gates[names["c"]]
+        g = None if names["st"] is None else self._spatio_temporal(names["st"])
+        return u, g, names["how"]
+
+    def _spatio_temporal(self, prefix: str) -> tuple[np.ndarray, ...] | None:
+        return tuple(self.gates[prefix + axis] for axis in "THW") if prefix + "T" in self.gates else None
+
+
+def _of_channel(gate: np.ndarray, channel: int | None) -> np.ndarray:
+    """One channel of a gate `[T, C, H, W]`, or its mean over channels; the one channel of a C gate stands for all."""
+    if gate.shape[1] == 1:
+        return gate[:, 0]
+    return gate.mean(axis=1) if channel is None else gate[:, channel]
+
+
+def _combined(u: np.ndarray | None, g: np.ndarray | None, combination: str) -> np.ndarray:
+    """What multiplies X: the C gate, the spatio-temporal gate G, or the two of a composite."""
+    if u is None or g is None:
+        return g if u is None else u
+    return 0.5 * u + 0.5 * g if combination == "average" else u * g
+
+
+def _channel_mean(u: np.ndarray | None, g: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of u . G over (T, H, W), `[C]`, without building G: each gate meets u averaged over the axis it lacks."""
+    if u is None:
+        return sum(gate.mean(axis=(0, 2, 3)) for gate in g) / 3
+    return (
+        sum(
+            (u.mean(axis=axis, keepdims=True) * gate).mean(axis=(0, 2, 3))
+            for axis, gate in zip((0, 2, 3), g, strict=True)
+        )
+        / 3
+    )

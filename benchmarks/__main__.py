@@ -1,0 +1,56 @@
+"""`python -m benchmarks`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from aia import console
+from aia.cli import add_model_options
+from aia.errors import AIAError
+
+PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "batch")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the tables of some benchmarks; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Time everything beside its baseline.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
+    parser.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own; otherwise some are drawn")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json", metavar="FILE", help="write the tables to this file too")
+    parser.add_argument("--update", action="store_true", help="put the tables into the README")
+    add_model_options(parser)
+    options = parser.parse_args(arguments)
+    return console.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    import benchmarks  # torch takes seconds to import; --help should not
+    from aia import files
+    from benchmarks.table import Options, machine
+    from tools.markdown import put
+
+    unknown = next((part for part in options.parts if part not in PARTS), None)
+    if unknown:
+        raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(PARTS)}.")
+    given = Options(options.model, options.revision, options.device, options.precision, options.video, options.repeats)
+    if options.json:
+        files.check(options.json)
+    tables, document = [], [f"On {machine()}; times are medians of rounds in which all rows took turns."]
+    print(document[0])
+    for part in options.parts or PARTS:
+        for table in benchmarks.run(part, given):
+            print(f"\n{table.to_markdown()}", flush=True)
+            tables.append({"part": part, **table.to_dict()})
+            document.append(table.to_markdown())
+    if options.json:
+        files.write_text(options.json, json.dumps(tables, indent=1) + "\n")
+    if options.update:
+        put("bench", "\n\n".join(document))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
