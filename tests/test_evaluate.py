@@ -16,6 +16,7 @@ from aia.cli import main
 from aia.evaluation import metrics, report
 from aia.evaluation.calibration import CHOSEN_ON, calibrate, cross_fit
 from aia.evaluation.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
+from aia.evaluation.shipped import check
 from aia.synthetic.trajectories import LABELS, NO_GESTURE
 from aia.training.recipe import Recipe
 from aia.visualization.render import write_mp4
@@ -306,8 +307,8 @@ def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run
     stored = measure(aia.load(run_folder, device="cpu"), data, recipe)
     fresh = measure(shipped, data, recipe)
     assert "the same answers" in differences(stored, fresh)[0]
-    assert shipped.check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
-    assert "lacks its run" in shipped.check({}, data, checkpoints=tmp_path / "c")[0]
+    assert check({stored.name: stored}, data, checkpoints=tmp_path / "c")[0].startswith("m, held-out, 2 clips")
+    assert "lacks its run" in check({}, data, checkpoints=tmp_path / "c")[0]
 
 
 def test_a_run_whose_answers_change_in_half_precision_is_shipped_whole(data, run_folder, tmp_path):
