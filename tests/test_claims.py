@@ -43,9 +43,9 @@ def read(path: Path, segments: int = 8) -> reader.Clip:
 
 def refusal(path: Path) -> str:
     sentences = set()
-    for reader in (reader.read_clip, worker.read_clip):
+    for read in (reader.read_clip, worker.read_clip):
         with pytest.raises(AIAError) as caught:
-            reader(path)
+            read(path)
         sentences.add(str(caught.value))
     (sentence,) = sentences
     assert sentence.startswith(f"“{path.name}” ") and sentence.endswith(".")
