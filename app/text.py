@@ -13,7 +13,7 @@ from aia.video.reader import FORMAT_NAMES
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
-    from app.service.requests import Result
+    from app.result import Result
 
 
 def how_long(seconds: int) -> str:

@@ -25,10 +25,10 @@ from video_files import slow_clip
 
 import aia
 from aia.cli import DEFAULT_MODEL
-from app import text
+from app import errors, text
 from app.server import blocks, guard
 from app.service import models
-from app.ui import handlers, layout
+from app.ui import layout
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -403,7 +403,7 @@ def test_an_address_is_this_pages_own_upload_or_it_is_refused():
 
 
 def test_a_bug_is_logged_with_a_number_and_the_visitor_is_told_only_that(caplog):
-    told = plain(handlers.sentence(FileNotFoundError("/home/somebody/secret.mp4")))
+    told = plain(errors.sentence(FileNotFoundError("/home/somebody/secret.mp4")))
     (number,) = re.findall(r"report number ([0-9a-f]{8})", told)
     (record,) = caplog.records
     assert number in record.getMessage() and record.exc_info and "secret" not in told

@@ -12,8 +12,7 @@ from gradio.utils import get_function_description, get_upload_folder, is_in_or_e
 from gradio_client.utils import is_file_obj_with_meta
 
 from aia import AIAError
-from app import text
-from app.ui import handlers
+from app import errors, text
 
 log = logging.getLogger(__name__)
 OWN_FILES = "/gradio_api/file="  # what the address of an uploaded file has in it
@@ -64,7 +63,7 @@ class Page(gr.Blocks):
         try:
             return await super().process_api(block_fn, *args, root_path=root_path, **kwargs)
         except Exception as error:
-            sentence = handlers.sentence(error)
+            sentence = errors.sentence(error)
             raise gr.Error(sentence, duration=None, print_exception=False) from None  # it stays until it is closed
 
 

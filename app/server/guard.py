@@ -23,8 +23,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aia.limits import DELETE_AFTER_SECONDS, MAX_REQUEST_BYTES, MAX_TOOL_BYTES, MAX_UPLOAD_BYTES
-from app import text
-from app.ui import handlers
+from app import errors, text
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
@@ -252,7 +251,7 @@ def _said(error: Exception, path: str) -> tuple[int, str]:
     if ASKS.fullmatch(path) or path.startswith((API + "cancel", API + "reset")):  # nothing of ours has run yet
         log.info("refused what was sent to %.100r: %.200r", path, error)
         return 400, text.BAD_INPUT
-    return 500, handlers.sentence(error)
+    return 500, errors.sentence(error)
 
 
 def _counted(receive: Receive, headers: Headers, most: int, sentence: str) -> Receive:

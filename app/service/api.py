@@ -15,8 +15,7 @@ from aia import AIAError
 from aia.visualization import export
 from aia.visualization.view import SCHEMA, View
 from app import text
-from app.service import models, requests
-from app.ui import handlers
+from app.service import exports, models, requests
 
 LIST = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}  # as text: separated by commas
 CLIP = {"path": "clip.mp4", "url": "clip.mp4", "meta": {"_type": "gradio.FileData"}}  # in the examples of "Use via API"
@@ -61,7 +60,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             block: The block to draw; empty for the one that the page shows first.
         """
         seen = requests.inspect_video(video, model, names).seen
-        files = {path.name: str(path) for path in export.save(seen, handlers.export_folder(), block=block or None)}
+        files = {path.name: str(path) for path in export.save(seen, exports.export_folder(), block=block or None)}
         shown = seen.block(block or seen.first_block) if seen.blocks else None
         return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]
 
@@ -157,7 +156,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
         """
         seen = requests.inspect_video(video, model, names).seen
-        return str(export.export_view(seen, _view(view), format, handlers.export_folder()))
+        return str(export.export_view(seen, _view(view), format, exports.export_folder()))
 
     def as_python(video: str, model: str = first, view: dict[str, Any] | str | None = None) -> str:
         """Writes a short Python program that makes one view of the gates again with the library.
@@ -168,7 +167,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
         """
         side = requests.inspect_video(video, model, names)
-        return handlers.program(side, _view(view).checked(side.seen))
+        return exports.program(side, _view(view).checked(side.seen))
 
     with gr.Column(visible=False):
         video, other_video = (_told(gr.Video(label=label), example=CLIP) for label in ("video", "other_video"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from aia.locations import ASSETS
 from aia.video import worker
 from aia.visualization import render, web
 from app import learn, text
+from app.result import Result
 from app.service import disconnect, models
 
 if TYPE_CHECKING:
@@ -49,25 +50,6 @@ Step = Callable[[float, str], None]  # told how far the work is, 0 to 1, and wha
 
 class Gone(aia.AIAError):
     """A clip that is no longer on the server."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """One result, and what to run to get it again.
-
-    Attributes:
-        video: The file.
-        model: A name that the page offers.
-        backwards: Whether the clip was played backwards.
-        switches: Changes made to the gates.
-        seen: What came out; its frames are no larger than `KEPT_SIDE`.
-    """
-
-    video: str
-    model: str
-    backwards: bool
-    switches: tuple[aia.Switch, ...]
-    seen: aia.Inspection
 
 
 def inspect_video(

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import secrets
-import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 import aia
-from aia.files import NotWritten
-from aia.visualization import export, snippet
+from aia.visualization import export
 from aia.visualization.view import View, limits
-from app import learn, text, viewer
-from app.service import models, requests
-from app.service.requests import Result
+from app import errors, learn, text, viewer
+from app.result import Result
+from app.service import exports, models, requests
 from app.ui import examples, html
 
 log = logging.getLogger(__name__)
-EXPORT_SECONDS = 60
 FIRST_EXAMPLE = next(iter(requests.EXAMPLES))
 
 Shown = dict[str, Any]
@@ -35,18 +28,6 @@ RESULT = (
     *("what_if", "ranking", "compared", "lesson", "file", "python"),
 )
 NOTHING_SAID = gr.update(value="", visible=False)
-
-
-def sentence(error: Exception) -> str:
-    """What a visitor is told about an error: our own sentences as they are, of a bug only a number to report."""
-    if isinstance(error, NotWritten) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
-        log.error("%s", error)
-        return text.DISK
-    if isinstance(error, aia.AIAError):
-        return str(error)
-    number = secrets.token_hex(4)
-    log.error("report %s", number, exc_info=error)
-    return text.CRASH.format(id=number)
 
 
 def _problem(said: str) -> Shown:
@@ -67,7 +48,7 @@ def _or_problem(handler: Callable[..., Shown]) -> Callable[..., Shown]:
         try:
             return {"problem": NOTHING_SAID} | handler(*args, **kwargs)
         except Exception as error:
-            return _problem(sentence(error))
+            return _problem(errors.sentence(error))
 
     return safe
 
@@ -77,7 +58,7 @@ def show(video: str | None, model: str, offered: Sequence[str], step: requests.S
     try:
         return {"problem": NOTHING_SAID} | _shown(requests.inspect_video(video, model, offered, step=step))
     except Exception as error:
-        said = _problem(sentence(error) + (text.KEPT if kept else ""))
+        said = _problem(errors.sentence(error) + (text.KEPT if kept else ""))
         return said | {"video": None} if isinstance(error, requests.Gone) else said  # the box asks for a clip again
 
 
@@ -120,7 +101,7 @@ def run_first_example(query: dict[str, str], offered: Sequence[str]) -> Shown:
         side = examples.of_example(example, model)
         return _shown(side) | {"header": html.header(text.device_words(side.seen.device))}
     except Exception as error:
-        return _problem(sentence(error))
+        return _problem(errors.sentence(error))
 
 
 def _asked(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
@@ -210,7 +191,7 @@ def compare(side: Result | None, model: str, which: str, video: str | None, offe
         backwards = which == text.BACKWARDS
         other = requests.inspect_video(video if another else side.video, model, offered, backwards=backwards, step=step)
     except requests.Gone as error:
-        return _problem(sentence(error)) | ({"other_video": None} if another else {})
+        return _problem(errors.sentence(error)) | ({"other_video": None} if another else {})
     return {
         "other": other,
         "viewer": gr.update(other=viewer.value(*requests.answer(other))),
@@ -233,14 +214,16 @@ def lesson(side: Result | None, block: str, unit: str) -> Shown:
 def make_file(shown: Result | None, other: Result | None, letter: str, state: Any, format: str) -> Shown:
     """One file of the view that the viewer shows of side A or B."""
     side, view = _view_of_side(shown, other, letter, state)
-    return {"file": gr.update(value=str(export.export_view(side.seen, view, format, export_folder())), visible=True)}
+    return {
+        "file": gr.update(value=str(export.export_view(side.seen, view, format, exports.export_folder())), visible=True)
+    }
 
 
 @_or_problem
 def python(shown: Result | None, other: Result | None, letter: str, state: Any) -> Shown:
     """A program that makes the view again."""
     side, view = _view_of_side(shown, other, letter, state)
-    return {"python": gr.update(value=program(side, view), visible=True)}
+    return {"python": gr.update(value=exports.program(side, view), visible=True)}
 
 
 def _view_of_side(shown: Result | None, other: Result | None, letter: str, state: Any) -> tuple[Result, View]:
@@ -260,21 +243,3 @@ def _view_of_side(shown: Result | None, other: Result | None, letter: str, state
         ends = [limits(seen, view.fitted(seen)) for seen in gated]
         view = replace(view, scale=(min(low for low, _ in ends), max(high for _, high in ends)))
     return side, view
-
-
-def program(side: Result, view: View) -> str:
-    """A program that makes a view again; an example by its path in the project, a visitor's own by its name alone."""
-    example = requests.example_of(side.video)
-    name = f"assets/examples/{example}.mp4" if example else Path(side.video).name
-    return snippet.as_python(
-        side.model, name, view, switches=side.switches, backwards=side.backwards, precision=side.seen.precision
-    )
-
-
-def export_folder() -> Path:
-    """A folder that lives a minute: long enough for Gradio to copy the files to its own cache, which it empties."""
-    folder = tempfile.TemporaryDirectory(prefix="aia-export-")
-    timer = threading.Timer(EXPORT_SECONDS, folder.cleanup)
-    timer.daemon = True
-    timer.start()
-    return Path(folder.name)

@@ -10,7 +10,7 @@ from app import text
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
-    from app.service.requests import Result
+    from app.result import Result
 
 TOP = 5  # labels shown
 
