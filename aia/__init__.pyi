@@ -2,11 +2,12 @@
 
 from . import evaluation, hub, inspection, kernels, modeling, synthetic, training, video, visualization
 from .errors import AIAError
-from .hub.loading import available_models, load
+from .hub.files import available_models
+from .hub.loading import load
+from .hub.pretrained import AIANet
 from .inspection.ablation import rank_blocks
 from .inspection.inspection import Inspection, inspect
 from .modeling.config import AIAConfig
-from .modeling.network import AIANet
 from .modeling.recording import Switch
 from .video.reader import Clip, read_clip
 from .visualization.export import save

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from aia.kernels import build
+from aia.kernels.layout import DIMS
 from aia.modeling import recording
-from aia.modeling.attention import Attention, Unit
+from aia.modeling.attention import Unit
+from aia.modeling.blocks import Attention
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
-from aia.modeling.recording import DIMS
 from benchmarks.table import Options, Table, timed
 
 TRUNK = "plain trunk, quick form"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aia.modeling import recording
+from aia.modeling.backbones import BACKBONES
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from benchmarks.table import Options, Table, timed
@@ -62,7 +63,7 @@ def _grad_cam(model: AIANet, x: Tensor) -> Callable[[], object] | None:
         def forward(self, frames: Tensor) -> Tensor:
             return self.model(frames.unsqueeze(0))
 
-    last = model.backbone.features if model.config.arch == "mobilenet_v2" else model.backbone.layer4
+    last = model.backbone.get_submodule(BACKBONES[model.config.arch].last_features)
 
     def run() -> None:
         with GradCAM(Frames(), [last]) as cam:  # hooks the layer, and lets it go again

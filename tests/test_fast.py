@@ -13,7 +13,8 @@ import aia
 from aia.inspection.trace import trace_block
 from aia.kernels import build
 from aia.modeling import fast_inference, recording
-from aia.modeling.attention import Attention
+from aia.modeling.backbones import BACKBONES
+from aia.modeling.blocks import Attention
 from aia.modeling.config import ATTENTIONS
 
 COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="without-a-compiler")]
@@ -284,9 +285,9 @@ def test_half_precision_can_be_recorded_switched_and_followed_stage_by_stage(cli
 
 def test_the_quickest_precision_is_half_only_where_the_processor_multiplies_it():
     cpu = torch.device("cpu")
-    assert fast_inference.best_precision("mobilenet_v2", cpu) == "float32"
+    assert fast_inference.best_precision(BACKBONES["mobilenet_v2"], cpu) == "float32"
     quick = build.multiplies_bfloat16() and build.library("inference.c") is not None
-    assert fast_inference.best_precision("resnet50", cpu) == ("bfloat16" if quick else "float32")
+    assert fast_inference.best_precision(BACKBONES["resnet50"], cpu) == ("bfloat16" if quick else "float32")
 
 
 @pytest.mark.parametrize("attention", ["c", "st", "cinst", "stinc"])

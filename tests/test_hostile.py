@@ -130,7 +130,7 @@ def test_a_card_shows_odd_labels_as_they_are(tmp_path):
     small_net().save_pretrained(
         tmp_path, config=dataclasses.replace(small_net().config, labels=labels)
     )  # a card is made of the configuration that is given
-    card = aia.modeling.network.model_card(aia.AIAConfig(labels=labels))
+    card = aia.hub.card.model_card(aia.AIAConfig(labels=labels))
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict(), "the lines of data stay what they were"
     for label in labels:
         marks = "`" * (1 + max([len(run) for run in re.findall("`+", label)], default=0))

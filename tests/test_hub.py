@@ -22,9 +22,10 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from aia.errors import AIAError
+from aia.hub import files as hub_files
 from aia.hub import loading
+from aia.hub.pretrained import AIANet
 from aia.modeling.config import AIAConfig
-from aia.modeling.network import AIANet
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -98,11 +99,11 @@ def _answer_jobs() -> None:
     from huggingface_hub import constants
 
     torch.set_num_threads(1)
-    shipped, home = loading.CHECKPOINTS, Path.cwd()
+    shipped, home = hub_files.CHECKPOINTS, Path.cwd()
     for line in sys.stdin:
         job = json.loads(line)
         constants.HF_HUB_CACHE = job["cache"]
-        loading.CHECKPOINTS = Path(job["checkpoints"]) if job.get("checkpoints") else shipped
+        hub_files.CHECKPOINTS = Path(job["checkpoints"]) if job.get("checkpoints") else shipped
         os.chdir(job.get("cwd") or home)
         os.environ.pop("HF_TOKEN", None)
         if job.get("token"):
@@ -308,7 +309,7 @@ def test_a_folder_wins_over_a_shipped_name_and_a_shipped_name_needs_no_hub(serve
 def test_a_shipped_name_cannot_lead_out_of_the_checkpoints(folder, tmp_path, monkeypatch):
     (tmp_path / "shipped/mine").mkdir(parents=True)
     (tmp_path / "outside").symlink_to(folder)
-    monkeypatch.setattr(loading, "CHECKPOINTS", tmp_path / "shipped")
+    monkeypatch.setattr(hub_files, "CHECKPOINTS", tmp_path / "shipped")
     for name in ("../outside", "mine/../../outside", ".", "mine/"):
         with pytest.raises(AIAError) as caught:
             loading.load(name, device="cpu")
@@ -320,7 +321,7 @@ def test_available_models_have_both_files(files, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         for file in held:
             (tmp_path / name / file).write_bytes(files[file])
-    monkeypatch.setattr(loading, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(hub_files, "CHECKPOINTS", tmp_path)
     assert loading.available_models() == ("a", "b")
 
 

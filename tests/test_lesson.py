@@ -9,7 +9,8 @@ from conftest import clip_of, moving_frames, small_net
 
 import aia
 from aia.inspection.trace import SETTINGS, trace_block
-from aia.modeling.config import ATTENTIONS, split_attention
+from aia.modeling.attention_settings import ATTENTION_SETTINGS
+from aia.modeling.config import ATTENTIONS
 from aia.visualization.trace_view import FEATURE_VALUES, trace_view
 
 WITH_GATES = [attention for attention in ATTENTIONS if attention != "none"]
@@ -25,7 +26,7 @@ def check_against_the_network(net, clip, block):
     for name, unit in learned.units.items():
         assert np.allclose(unit.gate, used.gates[name], **ROUNDING), name
         if not unit.channel_mean:
-            sigmoid = 0.5 + 0.5 * np.tanh(unit.normalised / 2)
+            sigmoid = 0.5 + 0.5 * np.tanh(unit.normalized / 2)
             assert np.allclose(
                 unit.gate.squeeze(), sigmoid.swapaxes(1, 2 if name[-1] == "W" else 1).squeeze(), **ROUNDING
             )
@@ -61,7 +62,7 @@ def test_every_trunk_has_its_lesson(arch, block, clip):
 @pytest.mark.parametrize("attention", WITH_GATES)
 def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
     learned = trace_block(small_net(attention), clip, "layer1.0")
-    kinds, combination = split_attention(attention)
+    kinds, combination = ATTENTION_SETTINGS[attention].kinds, ATTENTION_SETTINGS[attention].combination
     x, outputs = learned.x, []
     for module, kind in enumerate(kinds, start=1):
         g, c = gates_of(learned, module, len(kinds))
@@ -100,7 +101,7 @@ def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
 
     norm = unit.norm
     normalised = norm.weight * (response - norm.mean) / np.sqrt(norm.var + norm.eps) + norm.bias
-    assert np.allclose(unit.normalised, normalised, rtol=1e-4, atol=1e-4)
+    assert np.allclose(unit.normalized, normalised, rtol=1e-4, atol=1e-4)
     gate = (1 / (1 + np.exp(-normalised))).transpose([unit.axes.index(letter) for letter in order])
     assert np.allclose(unit.gate, np.expand_dims(gate, place), rtol=1e-4, atol=1e-4)
 
@@ -165,7 +166,7 @@ def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
             values = learned.units[other].gate
             values = values if other == "C" else values[:, channels]
             assert np.abs(unpacked(gate) - values.squeeze("TCHW".index(other))).max() < half_a_level(gate)
-        assert sum(view["histogram"]) == unit.normalised.size
+        assert sum(view["histogram"]) == unit.normalized.size
         assert np.allclose(view["kernel"], unit.kernel, atol=1e-6)
 
 

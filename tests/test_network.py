@@ -7,9 +7,8 @@ from conftest import LABELS, small_net
 
 from aia import AIAConfig, AIAError, AIANet
 from aia.modeling import recording
-from aia.modeling.attention import Attention
+from aia.modeling.blocks import Attention, TemporalShift
 from aia.modeling.config import ARCHS, ATTENTIONS
-from aia.modeling.network import TemporalShift
 
 
 def by_the_paper(attention: str, units: dict, x: torch.Tensor) -> torch.Tensor:

@@ -12,32 +12,22 @@ import torch
 from aia.errors import AIAError
 from aia.hub.checkpoint import read_state_dicts
 from aia.hub.fit import Fit, best_fits, read_tensors
-from aia.modeling.config import ARCHS, STAGES, AIAConfig
-from aia.modeling.network import AIANet
+from aia.hub.pretrained import AIANet
+from aia.modeling.attention_settings import ATTENTION_SETTINGS
+from aia.modeling.backbones import BACKBONES
+from aia.modeling.config import AIAConfig, Temporal
 from aia.text_files import read_labels
 
 log = logging.getLogger(__name__)
 
-_VARIANTS = {
-    "": "none",
-    "_C_BN": "c",
-    "_ST_BN": "st",
-    "_CinST_BN": "cinst",
-    "_STinC_BN": "stinc",
-    "_STinC-2022-06_BN": "stinc-2022-06",
-    "_CplusST_BN": "c+st",
-    "_C2ST_BN": "c->st",
-    "_ST2C_BN": "st->c",
-    "_CinST2STinC_BN": "cinst->stinc",
-    "_STinC2CinST_BN": "stinc->cinst",
-    "_STinCplusCinST_BN": "stinc+cinst",
-}
+_PREFIXES: tuple[tuple[str, Temporal], ...] = (("C2D", "tsn"), ("TSM", "tsm"))
 # Net file of the published code -> (temporal, attention). The published name of TSN is "C2D". "STinC-2022-06" is our name
 # for the class called STinC until 2022-08-05, which has the same keys and other mathematics.
-NETS = {
-    f"{prefix}{variant}": (temporal, attention)
-    for prefix, temporal in (("C2D", "tsn"), ("TSM", "tsm"))
-    for variant, attention in _VARIANTS.items()
+NETS: dict[str, tuple[Temporal, str]] = {
+    f"{prefix}{setting.published}": (temporal, setting.name)
+    for prefix, temporal in _PREFIXES
+    for setting in ATTENTION_SETTINGS.values()
+    if setting.published is not None
 }
 _PUBLISHED, _TORCHVISION, _OWN = "published", "torchvision", "own"  # ways of naming tensors
 _SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own code, whose shift wraps a convolution
@@ -73,10 +63,10 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     names = read_labels(labels)
     states = read_state_dicts(checkpoint)
     layouts = {}
-    for arch in ARCHS:
+    for arch, backbone in BACKBONES.items():
         with torch.device("meta"):  # names and shapes without numbers
             own = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention)).state_dict()
-        for naming in (_PUBLISHED, _TORCHVISION, _OWN) if arch in STAGES else (_OWN,):
+        for naming in (_PUBLISHED, _TORCHVISION, _OWN) if backbone.stages else (_OWN,):
             layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
     fits = best_fits(states, layouts)
     if not fits:
@@ -121,11 +111,11 @@ def _stored_name(key: str, attention: str, naming: str) -> str:
     """Our name of a tensor -> its name in a checkpoint."""
     if naming == _OWN:
         return key
-    single = "->" not in attention and "+" not in attention
     # The published head has torchvision's name if the network was trained without dropout.
-    backbone, head = ("base_model.", "new_fc.") if naming == _PUBLISHED else ("", "fc.")
-    key = re.sub(r"^backbone\.", backbone, re.sub(r"^head\.", head, key))
-    key = key.replace(".attention.first.", ".eft." if single else ".eft1.").replace(".attention.second.", ".eft2.")
+    trunk, head = ("base_model.", "new_fc.") if naming == _PUBLISHED else ("", "fc.")
+    key = re.sub(r"^backbone\.", trunk, re.sub(r"^head\.", head, key))
+    for ours, published in zip(("first", "second"), ATTENTION_SETTINGS[attention].published_modules, strict=False):
+        key = key.replace(f".attention.{ours}.", f".{published}.")
     return re.sub(r"(\.eft[12]?\.[CTHW])\.", r"\1_", key)
 
 

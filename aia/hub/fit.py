@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aia.errors import AIAError
 from aia.hub.checkpoint import StoredTensor, Stub
-from aia.hub.loading import difference
+from aia.hub.files import difference
 
 COUNTER = "num_batches_tracked"  # of a batch norm: older than PyTorch 0.4.1, a checkpoint has none
 # Parts that wrappers add within a name. TSM's shift adds `net` after a block's conv1.

@@ -1,69 +1,47 @@
-"""From a name to a network: a folder, a shipped model or a repository on the Hub; safetensors only, strict."""
+"""`load`: from a name to a network. The names that go with it are importable from here, too."""
 
 from __future__ import annotations
 
-import os
-import re
-import struct
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
+from aia.hub import DEFAULT_MODEL
+from aia.hub.files import (
+    CONFIG,
+    WEIGHTS,
+    available_models,
+    check_tensors,
+    download,
+    is_here,
+    read_weights,
 )
-from safetensors import SafetensorError, safe_open
-
-from aia.errors import AIAError
-from aia.limits import MAX_CHECKPOINT_BYTES, MAX_HEADER_BYTES
 from aia.locations import CHECKPOINTS
-from aia.modeling.config import AIAConfig
 
-if TYPE_CHECKING:  # torch takes seconds to import, and which models there are can be said without
+if TYPE_CHECKING:  # torch takes seconds to import; models are listed without
     import torch
 
-    from aia.modeling.network import AIANet
+    from aia.hub.pretrained import AIANet
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # the Hub's own rule
-_NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # in no git name; in a path it could lead out of the cache
-
-
-def available_models() -> tuple[str, ...]:
-    """Names of the models that come with the project, for `load`."""
-    return tuple(sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file()))
-
-
-def is_here(name: str) -> bool:
-    """Whether `load` gets this model, or says why not, without asking the Hub."""
-    if os.path.isdir(name) or name in available_models() or not _REPO.fullmatch(name):  # noqa: PTH112  as in load
-        return True
-    return _cached(name, None) is not None
-
-
-def download(repo: str) -> None:
-    """Brings a repository's two files into the Hub's cache, from where `load` takes them.
-
-    Raises:
-        AIAError: As of `load`.
-    """
-    _from_hub(repo, None)
+__all__ = [
+    "CHECKPOINTS",
+    "CONFIG",
+    "DEFAULT_MODEL",
+    "WEIGHTS",
+    "available_models",
+    "best_device",
+    "check_tensors",
+    "download",
+    "is_here",
+    "load",
+    "read_weights",
+]
 
 
 def best_device() -> torch.device:
     """The fastest device here: cuda, mps or cpu."""
-    import torch
+    from aia.hub import pretrained
 
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return pretrained.best_device()
 
 
 def load(
@@ -76,17 +54,17 @@ def load(
 ) -> AIANet:
     """Loads a pretrained network.
 
-    Looked for in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Of a repository only
-    `config.json` and `model.safetensors` are read; pickled weights never are. A private repository's token is taken
-    from the environment variable HF_TOKEN and from nowhere else.
+    The name is looked up in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Only
+    `config.json` and `model.safetensors` of a repository are read, never pickled weights. A private repository's token is
+    taken from the environment variable HF_TOKEN only.
 
     Args:
         name: A folder, one of `available_models()`, or "user/repo".
-        revision: Branch, tag or commit of a Hub repository. Once cached, a branch is not asked for again.
+        revision: Branch, tag or commit of a Hub repository. Once cached, a branch is not checked for updates.
         device: Where to put the network; the fastest one by default.
-        optimize: Runs inference in its quick form, see `AIANet.optimize`: the same numbers but for rounding. Without, the
-            network runs as `network.py` and `attention.py` write it.
-        precision: Of the quick form: "float32", "bfloat16", "float16", or "auto" for the quickest here.
+        optimize: Runs inference in its quick form, see `AIANet.optimize`: the same numbers except for rounding. Otherwise the
+            network runs as `blocks.py` and `attention.py` write it.
+        precision: Of the quick form: "float32", "bfloat16", "float16", or "auto" for the quickest on this device.
 
     Returns:
         The network in eval mode.
@@ -94,156 +72,6 @@ def load(
     Raises:
         AIAError: Nothing by that name, no connection, files that are not a valid AIA model, or no such device.
     """
-    from aia.modeling.network import AIANet
+    from aia.hub.pretrained import AIANet
 
-    name = str(name)
-    if os.path.isdir(name):  # noqa: PTH112  to Path, "" is the current folder and a name of 10,000 characters an error
-        config, weights = _from_folder(Path(name))
-    elif name in available_models():
-        config, weights = _from_folder(CHECKPOINTS / name)
-    elif _REPO.fullmatch(name):
-        config, weights = _from_hub(name, revision or None)
-    else:
-        shipped = ", ".join(available_models()) or "none"
-        raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo.")
-    model, device = read_weights(AIANet(config), weights), device or best_device()
-    model.name = name
-    try:
-        model = model.to(device)
-        return model.optimize(precision) if optimize else model
-    except (RuntimeError, AssertionError):  # torch raises either for a device that is not there
-        raise AIAError(f"The device {str(device)[:80]!r} cannot be used here or is full; give another one.") from None
-
-
-def read_weights(model: AIANet, path: Path) -> AIANet:
-    """Fills a network from a safetensors file, every tensor by its name and shape; other floats become float32.
-
-    Raises:
-        AIAError: Damaged or too large, a missing, extra or misshapen tensor, or a value that is not finite.
-    """
-    import torch
-
-    expected = model.state_dict()
-    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-    try:
-        _check_size(path.stat().st_size, path.name)
-        _check_header(path)
-        with safe_open(path, framework="pt") as file:
-            check_tensors({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, expected, path.name)  # noqa: SIM118
-            state = {key: file.get_tensor(key) for key in expected}
-    except (SafetensorError, OSError, ValueError, struct.error):
-        raise AIAError(f"{path.name} is damaged or no safetensors file; download or convert it again.") from None
-    for key, tensor in state.items():
-        want = expected[key].dtype
-        if tensor.dtype == want or (want.is_floating_point and tensor.dtype in floats):
-            state[key] = tensor.to(want)  # before the check: a float64 may be too large for a float32
-            if torch.isfinite(state[key]).all():
-                continue
-        raise AIAError(f"{path.name} holds values in {key} that are no finite numbers of its type; convert it again.")
-    model.load_state_dict(state)
-    return model.eval()
-
-
-def check_tensors(found: dict[str, tuple[int, ...]], expected: dict[str, torch.Tensor], where: str) -> None:
-    """Compares names and shapes.
-
-    Raises:
-        AIAError: They differ; the sentence names the first difference of each kind and how many more there are.
-    """
-    if differences := difference(found, expected)[0]:
-        raise AIAError(f"{where} does not fit the network: it {differences}.")
-
-
-def difference(found: Mapping[str, Sequence[int]], expected: Mapping[str, torch.Tensor]) -> tuple[str, int]:
-    """How names and shapes differ: in words, such as "lacks a.weight and 3 more", and the number of names."""
-    missing = [key for key in expected if key not in found]
-    extra = [key for key in found if key not in expected]
-    wrong = [key for key in expected if key in found and tuple(found[key]) != tuple(expected[key].shape)]
-    words = []
-    for keys, what in ((missing, "lacks"), (extra, "has the unexpected"), (wrong, "has another shape for")):
-        if keys:
-            key = repr(keys[0][:80]) if keys is extra else keys[0]  # the file's own words may be of any kind
-            shapes = f" ({str(list(found[key]))[:80]}, not {list(expected[key].shape)})" if keys is wrong else ""
-            more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            words.append(f"{what} {key}{shapes}{more}")
-    return ", and ".join(words), len(missing) + len(extra) + len(wrong)
-
-
-def _check_size(size: int, where: str) -> None:
-    if size > MAX_CHECKPOINT_BYTES:
-        raise AIAError(f"{where} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB; no AIA model is.")
-
-
-def _check_header(path: Path) -> None:
-    """Refuses a header that is too long, before it is parsed: the library would take 100 MB, 10 s and 2 GB of memory.
-
-    The rest the library checks before it gives a tensor out: JSON, types, shapes, and that the tensors fill the file,
-    without a gap or an overlap.
-    """
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-    if length > path.stat().st_size - 8:
-        raise ValueError
-    if length > MAX_HEADER_BYTES:
-        raise AIAError(f"{path.name} has a header of more than {MAX_HEADER_BYTES >> 10} KiB; no AIA model has.")
-
-
-def _from_folder(folder: Path) -> tuple[AIAConfig, Path]:
-    config, weights = AIAConfig.from_file(folder / CONFIG), folder / WEIGHTS
-    if not weights.is_file():
-        raise AIAError(
-            f"The folder {str(folder)!r} has no {WEIGHTS}; pickled weights are not loaded, convert them first."
-        )
-    return config, weights
-
-
-def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
-    """Config and weights of one commit; no request at all if both are in the cache."""
-    if revision and _NO_REVISION.search(revision):
-        raise AIAError(f"{revision[:200]!r} cannot be a revision; give a branch, a tag or a commit of {repo}.")
-    if cached := _cached(repo, revision):
-        return AIAConfig.from_file(cached[0]), cached[1]
-    config = _fetch(repo, CONFIG, revision)
-    checked = AIAConfig.from_file(config)  # before the weights travel
-    return checked, _fetch(repo, WEIGHTS, config.parent.name)  # its folder is named after the commit
-
-
-def _cached(repo: str, revision: str | None) -> tuple[Path, Path] | None:
-    """Both files of a repository in the Hub's cache; None unless both are there."""
-    try:
-        found = [try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS)]
-    except (OSError, ValueError):  # a cache that cannot be read
-        return None
-    return (Path(found[0]), Path(found[1])) if all(isinstance(path, str) for path in found) else None
-
-
-def _fetch(repo: str, file: str, revision: str | None) -> Path:
-    """Downloads one file into the Hub's cache."""
-    token = os.environ.get("HF_TOKEN", "").strip() or False  # False: not even one that was stored by a login
-    try:
-        # One question with one short timeout comes first: hf_hub_download repeats its own for minutes.
-        url = hf_hub_url(repo, file, revision=revision)
-        _check_size(get_hf_file_metadata(url, token=token).size or 0, file)
-        return Path(hf_hub_download(repo, file, revision=revision, token=token))
-    except AIAError:
-        raise
-    except Exception as error:  # which ones depends on huggingface_hub's version (requests, httpx, httpx2, hf_xet)
-        raise AIAError(_why(error, repo, file, revision)) from None
-
-
-def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:
-    """The sentence for what went wrong on the way; the error's own text may hold addresses, so it is not shown."""
-    if isinstance(error, GatedRepoError):
-        return f"The repository {repo} is gated: ask for access on its page, then set HF_TOKEN in the environment."
-    if isinstance(error, RepositoryNotFoundError):
-        return f"{repo} is neither a folder here nor a public repository on the Hub; check the name, or set HF_TOKEN."
-    if isinstance(error, RevisionNotFoundError):
-        return f"The repository {repo} has no revision {(revision or 'main')[:200]!r}; check its branches and tags."
-    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-        hint = "pickled weights are not loaded, since they can run code" if file == WEIGHTS else "it is no AIA model"
-        return f"The repository {repo} has no {file}; {hint}."
-    if isinstance(error, OfflineModeIsEnabled):
-        return f"{repo} is not in the cache and HF_HUB_OFFLINE is set; unset it, or use a shipped model."
-    if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code in (401, 403):
-        return f"The Hub does not give {repo} to this token or address; check HF_TOKEN in the environment."
-    return f"The download of {repo} failed; check the connection and the disk and try again, or use a shipped model."
+    return AIANet.from_pretrained(name, revision=revision, device=device, optimize=optimize, precision=precision)

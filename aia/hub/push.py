@@ -1,4 +1,4 @@
-"""A model folder to the Hub, as it lies there: weights, configuration, its card and what belongs to it."""
+"""Uploads a model folder to the Hub: weights, configuration, card, recipe and pictures."""
 
 from __future__ import annotations
 
@@ -7,23 +7,35 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # the client's types do not export it
 
 from aia.errors import AIAError
-from aia.hub.loading import CONFIG, WEIGHTS, load
+from aia.hub.files import CONFIG, WEIGHTS, find_model, read_weights
+from aia.modeling.network import AIANet
 
 CARD = "README.md"
 FILES = (CONFIG, WEIGHTS, CARD, "recipe.json", "history.jsonl", "*.png", "*.jpg", "*.svg", "*.webp")
 
 
-def push(folder: str | Path, repo: str, *, private: bool = False) -> str:
+def push(
+    folder: str | Path,
+    repo: str,
+    *,
+    private: bool | None = False,
+    commit_message: str | None = None,
+    branch: str | None = None,
+    create_pr: bool | None = None,
+) -> str:
     """Uploads a model folder, with the token of the environment's HF_TOKEN only.
 
     Args:
-        folder: What `train`, `convert` or `save_pretrained` wrote. The files of `FILES` that lie directly in it are
-            uploaded, so no cache and no training state.
-        repo: "user/repo"; made if it does not exist.
-        private: Whether a repository that is made is private.
+        folder: Written by `train`, `convert` or `save_pretrained`. Only the files of `FILES` directly in it are uploaded, so
+            no cache and no training state.
+        repo: "user/repo"; created if it does not exist.
+        private: Whether a repository that is created is private; None for its owner's default.
+        commit_message: Of the commit; the Hub client's own by default.
+        branch: To push to; the main one by default.
+        create_pr: Whether to open a pull request.
 
     Returns:
         The commit's address.
@@ -36,7 +48,8 @@ def push(folder: str | Path, repo: str, *, private: bool = False) -> str:
         raise AIAError("Pushing to the Hub needs a token that may write; set HF_TOKEN in the environment.")
     if not Path(folder).is_dir():
         raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
-    load(folder, device="cpu")  # what could not be loaded again is not uploaded
+    config, weights = find_model(str(folder))
+    read_weights(AIANet(config), weights)  # only a folder that can be loaded is uploaded
     if not Path(folder, CARD).is_file():
         raise AIAError(f"{folder} has no {CARD}; write its card first, so that others know what the model is.")
     try:
@@ -45,7 +58,15 @@ def push(folder: str | Path, repo: str, *, private: bool = False) -> str:
             raise HFValidationError(repo)
         api = HfApi(token=token)
         api.create_repo(repo, private=private, exist_ok=True)
-        return str(api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=list(FILES)).commit_url)
+        commit = api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            allow_patterns=list(FILES),
+            commit_message=commit_message,
+            revision=branch,
+            create_pr=create_pr,
+        )
+        return str(commit.commit_url)
     except HFValidationError:
         raise AIAError(f"{repo[:200]!r} cannot be a repository's name; write user/repo.") from None
     except Exception as error:  # which ones depends on huggingface_hub's version; their text may show the token
@@ -57,5 +78,5 @@ def _why(error: Exception, repo: str) -> str:
     if status in (401, 403):
         return f"The Hub does not let this token write to {repo}; check HF_TOKEN and its permissions."
     if status == 400:
-        return f"The Hub refused {repo}, most likely for what stands at the head of {CARD}; mend it and try again."
+        return f"The Hub refused {repo}, most likely for what stands at the head of {CARD}; correct it and try again."
     return f"{repo} could not be pushed; check the connection and try again."

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from aia.errors import AIAError
 from aia.modeling import recording
-from aia.modeling.attention import AXES, Attention, Stages, Unit
-from aia.modeling.config import split_attention
+from aia.modeling.attention import AXES, Stages, Unit
+from aia.modeling.attention_settings import ATTENTION_SETTINGS
+from aia.modeling.blocks import Attention
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.modeling.recording import Switch
@@ -44,7 +45,7 @@ class UnitTrace:
         unit_input: What the unit pooled, `[T, C, H, W]`.
         pooled: Maximum and mean over the unit's axis, `[2, *axes]`.
         response: Of the 3-D convolution, `[*axes]`.
-        normalised: The response after batch norm, `[*axes]`.
+        normalized: The response after batch norm, `[*axes]`.
         gate: As it was used: C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`.
         module_input: The input X of its module, `[T, C, H, W]`.
         product: X . U_C, or X . G with the mean G of the three gates, `[T, C, H, W]`.
@@ -59,7 +60,7 @@ class UnitTrace:
     unit_input: np.ndarray
     pooled: np.ndarray
     response: np.ndarray
-    normalised: np.ndarray
+    normalized: np.ndarray
     gate: np.ndarray
     module_input: np.ndarray
     product: np.ndarray
@@ -185,7 +186,7 @@ def _units(attention: Attention, setting: str, x: Tensor) -> dict[str, UnitTrace
     with recording.segments_per_clip(x.shape[1]):
         attention(x.flatten(0, 1))
     units = {}
-    for kind, module in zip(split_attention(setting)[0], (attention.first, attention.second), strict=False):
+    for kind, module in zip(ATTENTION_SETTINGS[setting].kinds, (attention.first, attention.second), strict=False):
         stages = {unit.axis: unit.stages(inputs[unit]) for unit in module.children()}
         mean = sum(stages[axis].gate for axis in "THW") / 3 if "T" in stages else None
         for unit in sorted(module.children(), key=lambda unit: "CTHW".index(unit.axis)):

@@ -1,4 +1,4 @@
-"""C files beside this one, compiled once for each machine and version; who calls them has a way without."""
+"""Compiles the C files beside this one, once for each machine and version; callers fall back to PyTorch without it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-# Sums may be reordered, so that loops use the processor's vectors; the files read no NaN or infinity on purpose.
+# Sums may be reordered, so that loops use the processor's vectors; no file relies on NaN or infinity.
 FLAGS = (
     *("-O3", "-march=native", "-shared", "-fPIC", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffinite-math-only"),
@@ -32,27 +33,50 @@ def library(name: str, *defines: str) -> ctypes.CDLL | None:
         defines: Macros to define.
 
     Returns:
-        The compiled file, or None where there is no C compiler or it fails.
+        The compiled file, or None without a C compiler that can compile it.
     """
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not compiler:
+        _warn_once("The gates run without compiled passes, which is slower: there is no C compiler.")
         return None
-    source, flags = Path(__file__).with_name(name), [*FLAGS, *(f"-D{define}" for define in defines)]
-    key = hashlib.sha256(source.read_bytes() + " ".join([compiler, *flags, _processor()]).encode()).hexdigest()[:16]
+    source = Path(__file__).with_name(name)
+    command = [compiler, *FLAGS, *(f"-D{define}" for define in defines), str(source)]
     try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aia-studio"
-        path = root / f"{source.stem}-{key}.so"
-        if not path.is_file():
-            root.mkdir(parents=True, exist_ok=True)
-            _compile([compiler, *flags, str(source)], path)
-        return ctypes.CDLL(str(path))
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: there is no home
-        log.info("The gates run without compiled passes: %s", error)
+        return _load(command, f"{source.stem}-{_key(source, command[:-1])}.so")
+    except (OSError, subprocess.SubprocessError) as error:
+        _warn_once(f"The gates run without compiled passes, which is slower: {error}")
         return None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
+
+
+def _key(source: Path, command: list[str]) -> str:
+    """Changes with all that the compiled file depends on."""
+    headers = sorted(source.parent.glob("*.h"))
+    content = b"".join(file.read_bytes() for file in (source, *headers))
+    return hashlib.sha256(content + " ".join([*command, _processor()]).encode()).hexdigest()[:16]
+
+
+def _load(command: list[str], name: str) -> ctypes.CDLL:
+    """Loads a file from the user's cache, compiled if it is new there; without such a cache, compiles it for this process."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aia-studio"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / name).is_file():
+            _compile(command, folder / name)
+        return ctypes.CDLL(str(folder / name))
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        _warn_once("The compiled passes cannot be kept in the user's cache; every process compiles them again.")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:  # a loaded file may be deleted
+        _compile(command, Path(temporary) / name)
+        return ctypes.CDLL(str(Path(temporary) / name))
 
 
 def _compile(command: list[str], path: Path) -> None:
-    """With OpenMP, whose threads are then PyTorch's own; without it where the compiler lacks it."""
+    """With OpenMP, whose threads are then PyTorch's own; without it if the compiler lacks it."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name
         for parallel in (["-fopenmp"], []):
@@ -64,7 +88,7 @@ def _compile(command: list[str], path: Path) -> None:
 
 
 def _processor() -> str:
-    """What tells one processor from another on Linux; a library made for one may not run on the next."""
+    """The processor's features, on Linux: a file that was compiled for one processor may not run on another."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -73,13 +97,22 @@ def _processor() -> str:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor says that it has instructions for products of bfloat16."""
+    """Whether this processor reports instructions for products of bfloat16."""
     return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(_processor().split())
 
 
-def call(function: ctypes._CFuncPtr, *arguments: Tensor | float | int | None) -> int:
-    """Calls a C function: a tensor is passed as where its values lie, None as NULL; returns what an int function does."""
+def call(function: Any, *arguments: Tensor | float | int | None) -> int:
+    """Calls a function of a C file.
+
+    Args:
+        function: Such as `library("inference.c").gate_c`; ctypes does not export its type.
+        arguments: A tensor is passed as the address of its values, None as NULL.
+
+    Returns:
+        What a C function that returns int returns.
+    """
     if function.argtypes is None:
         kinds = {int: ctypes.c_int, float: ctypes.c_float}
         function.argtypes = [kinds.get(type(value), ctypes.c_void_p) for value in arguments]
-    return function(*[value.data_ptr() if isinstance(value, Tensor) else value for value in arguments])
+    result: int = function(*[value.data_ptr() if isinstance(value, Tensor) else value for value in arguments])
+    return result

@@ -1,24 +1,13 @@
-// AIA's modules for inference on the CPU: what is left of them when nothing must be differentiated.
+// An AIA module in inference on the CPU: gates and products, without anything that only a gradient needs.
 //
-// A feature x is [B, T, H, W, C] (channels last) of float or bfloat16; gates are float: of the unit T [B, H, W, C], of H
-// [B, T, W, C], of W [B, T, H, C], of C [B, T, H, W]. All arrays are contiguous. Compiled once for each type of x.
+// Features are float or bfloat16, gates are float; `layout.h` has their axes. Compiled once for each type of feature.
 
-#include <float.h>
+#include "layout.h"
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#define THREADS omp_get_max_threads()
-#else
-#define THREADS 1
-#endif
 
-#define R restrict
-#define LANES 16 // values that are worked on at once; the compiler makes them vectors
-#define COLUMNS 16 // and blocks of LANES channels that are pooled in one go
-#define BLOCKS 2
-#define INLINE static inline __attribute__((always_inline))
+#define LANES 16   // values in a vector
+#define COLUMNS 16 // columns of a picture, and
+#define BLOCKS 2   // vectors of channels, that are pooled at a time: their pooled rows stay in the nearest cache
 
 #ifdef BFLOAT16
 typedef uint16_t element;
@@ -39,30 +28,30 @@ INLINE float load(element v) { return v; }
 INLINE element store(float f) { return f; }
 #endif
 
-// A pooled map [L, M, N] lies in rows of whole vectors. A unit's two maps follow each other, the maximum and the sum:
-// [B, 2, MAP]; what lies behind each keeps them from falling on the same places of the cache.
+// A pooled map [L, M, N] has rows of whole vectors. A unit's two maps follow each other, the maximum and the sum: [B, 2, MAP].
+// The padding behind each map keeps the maps from sharing the same sets of the cache.
 #define ROW(N) (((size_t)(N) + LANES - 1) / LANES * LANES)
 #define MAP(L, M, N) ((size_t)(L) * (M) * ROW(N) + LANES)
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
-INLINE vec at(const float *values) {
+INLINE vec load_vec(const float *values) {
     vec v;
     memcpy(&v, values, sizeof v);
     return v;
 }
-INLINE void put(float *values, vec v) { memcpy(values, &v, sizeof v); }
-INLINE vec largest(vec a, vec b) {
+INLINE void store_vec(float *values, vec v) { memcpy(values, &v, sizeof v); }
+INLINE vec max_vec(vec a, vec b) {
     vec v;
     for (int i = 0; i < LANES; i++) v[i] = a[i] > b[i] ? a[i] : b[i];
     return v;
 }
 
-INLINE float larger(float a, float b) { return a > b ? a : b; }
-INLINE float smaller(float a, float b) { return a < b ? a : b; }
+INLINE float max_of(float a, float b) { return a > b ? a : b; }
+INLINE float min_of(float a, float b) { return a < b ? a : b; }
 
-// exp(v) for |v| < 87, in steps that become vectors; sums may be reordered, so it is off by up to 4e-6 of itself at the ends,
-// which leaves the sigmoid within 1.2e-7 of the exact one.
-INLINE float exponential(float v) {
+// exp(v) for |v| < 87, in steps that the compiler vectorizes. Sums may be reordered, so the relative error reaches 4e-6 at the
+// ends of the range. The sigmoid stays within 1.2e-7 of the exact one.
+INLINE float fast_exp(float v) {
     float n = rintf(v * 1.44269504f), r = v - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1 + r * (1 + r * (0.5f + r * (0.166666667f + r * (0.0416666667f + r * (0.00833333333f + r * 0.00138888889f)))));
     int32_t bits = ((int32_t)n + 127) << 23;
@@ -71,31 +60,31 @@ INLINE float exponential(float v) {
     return p * power;
 }
 
-INLINE int not_finite(float v) {
+INLINE int is_not_finite(float v) {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
     return (bits & 0x7f800000) == 0x7f800000;
 }
 
-INLINE float inverse(float v) { // of a normal number above 0, to 1.3 units in the last place; a division takes much longer
+INLINE float reciprocal(float v) { // for normal v > 0, to 1.3 units in the last place; a division takes much longer
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    bits = 0x7ef311c7 - bits; // within 13 %, and each step squares the error
+    bits = 0x7ef311c7 - bits; // within 13 %; each Newton step squares the error
     float r;
     memcpy(&r, &bits, sizeof r);
     for (int i = 0; i < 4; i++) r *= 2 - v * r;
     return r;
 }
 
-INLINE float sigmoid(float v) { return inverse(1 + exponential(-smaller(larger(v, -80), 80))); }
+INLINE float sigmoid(float v) { return reciprocal(1 + fast_exp(-min_of(max_of(v, -80), 80))); }
 
-// One unit: sigmoid(k * maps + shift) for 3x3x3 taps, the batch norm's scale folded into them; the second map holds sums
-// over `pooled` values. Returns whether a value is not finite, which a sigmoid would hide.
-static int respond(const float *maps, int pooled, const float *k, float shift, int B, int L, int M, int N, float *gate) {
-    int wild = 0;
+// One unit: sigmoid(k * maps + shift). The batch norm's scale is folded into the 3x3x3 taps k. The second map holds sums over
+// `pooled` values. Returns whether a value is not finite, because the sigmoid would hide it.
+static int conv_bn_sigmoid(const float *maps, int pooled, const float *k, float shift, int B, int L, int M, int N, float *gate) {
+    int non_finite = 0;
     float taps[54];
     for (int i = 0; i < 54; i++) taps[i] = i < 27 ? k[i] : k[i] / pooled;
-    // What a row gives to the value after, at and before its own; sums of two vectors at once keep the processor busy.
+    // What a row adds to the values after, at and before its own. Two vectors at a time keep the processor's units busy.
     float before[ROW(N) + 2 * LANES], same[ROW(N) + LANES], after[ROW(N) + 2 * LANES], zeros[ROW(N) + LANES];
     memset(before, 0, sizeof before), memset(zeros, 0, sizeof zeros);
 #pragma omp for schedule(static) nowait
@@ -113,52 +102,52 @@ static int respond(const float *maps, int pooled, const float *k, float shift, i
             vec a0 = {0}, a1 = {0}, s0 = {0}, s1 = {0}, z0 = {0}, z1 = {0};
 #pragma GCC unroll 3
             for (int r = 0; r < 18; r++) {
-                vec v0 = at(rows[r] + n), v1 = at(rows[r] + n + LANES);
+                vec v0 = load_vec(rows[r] + n), v1 = load_vec(rows[r] + n + LANES);
                 float t0 = taps[3 * r], t1 = taps[3 * r + 1], t2 = taps[3 * r + 2];
                 a0 += t0 * v0, a1 += t0 * v1, s0 += t1 * v0, s1 += t1 * v1, z0 += t2 * v0, z1 += t2 * v1;
             }
-            put(before + LANES + n, a0), put(before + 2 * LANES + n, a1);
-            put(same + n, s0), put(same + LANES + n, s1);
-            put(after + n, z0), put(after + LANES + n, z1);
+            store_vec(before + LANES + n, a0), store_vec(before + 2 * LANES + n, a1);
+            store_vec(same + n, s0), store_vec(same + LANES + n, s1);
+            store_vec(after + n, z0), store_vec(after + LANES + n, z1);
         }
-        after[N] = 0; // no value lies there, nor at before[LANES - 1]
+        after[N] = 0; // outside the row, as before[LANES - 1] is
         for (int n = 0; n < N; n++) {
             float v = before[LANES + n - 1] + same[n] + after[n + 1] + shift;
-            wild |= not_finite(v);
+            non_finite |= is_not_finite(v);
             gate[(size_t)line * N + n] = sigmoid(v);
         }
     }
-    return wild;
+    return non_finite;
 }
 
-INLINE vec values_of(const element *x, int n) {
-    element some[LANES] = {0};
-    memcpy(some, x, n * sizeof *x);
+INLINE vec load_element_vec(const element *x, int n) {
+    element padded[LANES] = {0};
+    memcpy(padded, x, n * sizeof *x);
 #ifdef BFLOAT16
     typedef uint16_t narrow __attribute__((vector_size(LANES * sizeof(uint16_t))));
     typedef uint32_t wide __attribute__((vector_size(LANES * sizeof(uint32_t))));
     narrow bits;
-    memcpy(&bits, some, sizeof bits);
+    memcpy(&bits, padded, sizeof bits);
     return (vec)(__builtin_convertvector(bits, wide) << 16);
 #else
-    return at(some);
+    return load_vec(padded);
 #endif
 }
 
-// Where the pooled maps of T, H and W begin for one clip; the sums lie as far behind the maxima as the second number says.
+// Where the pooled maps of T, H and W begin for one clip, and how far the sums lie behind the maxima.
 typedef struct {
     float *t, *h, *w;
     size_t t_sum, h_sum, w_sum;
 } Maps;
 
-// Pools n channels of nt x nh rows (of following frames, of following lines) between two columns: a tile of four rows meets
-// the T and the H map half as often as four rows by themselves.
+// Pools n channels of nt x nh rows (consecutive frames, consecutive lines) between two columns. A tile of 2 x 2 rows reads and
+// writes the T and H maps half as often as four single rows.
 INLINE void pool(const element *x, const float *u, int n, int nt, int nh, size_t frame, int W, int C, int left, int right, Maps m,
                  size_t h_frame, size_t w_frame) {
     vec max[2][2], sum[2][2];
     for (int i = 0; i < nt; i++)
         for (int j = 0; j < nh; j++) {
-            max[i][j] = at(m.w + i * w_frame + j * ROW(C)), sum[i][j] = at(m.w + m.w_sum + i * w_frame + j * ROW(C));
+            max[i][j] = load_vec(m.w + i * w_frame + j * ROW(C)), sum[i][j] = load_vec(m.w + m.w_sum + i * w_frame + j * ROW(C));
             if (!left) max[i][j] = (vec){0} - FLT_MAX, sum[i][j] = (vec){0};
         }
     for (int w = left; w < right; w++) {
@@ -166,32 +155,32 @@ INLINE void pool(const element *x, const float *u, int n, int nt, int nh, size_t
         for (int i = 0; i < nt; i++)
             for (int j = 0; j < nh; j++) {
                 size_t place = i * frame + (size_t)j * W + w;
-                v[i][j] = values_of(x + place * C, n) * (u ? u[place] : 1);
-                max[i][j] = largest(max[i][j], v[i][j]), sum[i][j] += v[i][j];
+                v[i][j] = load_element_vec(x + place * C, n) * (u ? u[place] : 1);
+                max[i][j] = max_vec(max[i][j], v[i][j]), sum[i][j] += v[i][j];
             }
         for (int j = 0; j < nh; j++) {
             float *to = m.t + ((size_t)j * W + w) * ROW(C);
-            put(to, largest(at(to), nt == 2 ? largest(v[0][j], v[1][j]) : v[0][j]));
-            put(to + m.t_sum, at(to + m.t_sum) + (nt == 2 ? v[0][j] + v[1][j] : v[0][j]));
+            store_vec(to, max_vec(load_vec(to), nt == 2 ? max_vec(v[0][j], v[1][j]) : v[0][j]));
+            store_vec(to + m.t_sum, load_vec(to + m.t_sum) + (nt == 2 ? v[0][j] + v[1][j] : v[0][j]));
         }
         for (int i = 0; i < nt; i++) {
             float *to = m.h + i * h_frame + w * ROW(C);
-            put(to, largest(at(to), nh == 2 ? largest(v[i][0], v[i][1]) : v[i][0]));
-            put(to + m.h_sum, at(to + m.h_sum) + (nh == 2 ? v[i][0] + v[i][1] : v[i][0]));
+            store_vec(to, max_vec(load_vec(to), nh == 2 ? max_vec(v[i][0], v[i][1]) : v[i][0]));
+            store_vec(to + m.h_sum, load_vec(to + m.h_sum) + (nh == 2 ? v[i][0] + v[i][1] : v[i][0]));
         }
     }
     for (int i = 0; i < nt; i++)
         for (int j = 0; j < nh; j++) {
-            put(m.w + i * w_frame + j * ROW(C), max[i][j]), put(m.w + m.w_sum + i * w_frame + j * ROW(C), sum[i][j]);
+            store_vec(m.w + i * w_frame + j * ROW(C), max[i][j]), store_vec(m.w + m.w_sum + i * w_frame + j * ROW(C), sum[i][j]);
         }
 }
 
-static void begin(float *maxima, size_t sums, int rows, int C) { // LANES channels of some rows
-    for (int r = 0; r < rows; r++) put(maxima + r * ROW(C), (vec){0} - FLT_MAX), put(maxima + sums + r * ROW(C), (vec){0});
+static void reset_pools(float *maxima, size_t sums, int rows, int C) { // LANES channels of some rows
+    for (int r = 0; r < rows; r++) store_vec(maxima + r * ROW(C), (vec){0} - FLT_MAX), store_vec(maxima + sums + r * ROW(C), (vec){0});
 }
 
-// Bytes of room for the pooled maps of `gates_thw` and of `gate_c`.
-size_t room(int B, int T, int H, int W, int C) {
+// Bytes of workspace for the pooled maps of `gates_thw` and of `gate_c`.
+size_t workspace_bytes(int B, int T, int H, int W, int C) {
     size_t thw = MAP(H, W, C) + MAP(T, W, C) + MAP(T, H, C), c = MAP(T, H, W);
     return (2 * B * (thw > c ? thw : c) + LANES) * sizeof(float);
 }
@@ -202,17 +191,16 @@ int gates_thw(const element *x, const float *u, int B, int T, int H, int W, int 
     float *pt = maps, *ph = pt + 2 * B * MAP(H, W, C), *pw = ph + 2 * B * MAP(T, W, C);
     int blocks = (C + LANES - 1) / LANES, parts = blocks < THREADS ? blocks : THREADS;
     size_t frame = (size_t)H * W;
-    int wild = 0;
-#pragma omp parallel reduction(| : wild)
+    int non_finite = 0;
+#pragma omp parallel reduction(| : non_finite)
     {
-#pragma omp for schedule(static) // threads share the clips' channels, so that no sum has two of them
+#pragma omp for schedule(static) // threads share the channels, so that each sum belongs to one thread
         for (int part = 0; part < B * parts; part++) {
             int b = part / parts, from = part % parts * blocks / parts, to = (part % parts + 1) * blocks / parts;
             Maps all = {pt + 2 * b * MAP(H, W, C), ph + 2 * b * MAP(T, W, C), pw + 2 * b * MAP(T, H, C),
                         MAP(H, W, C), MAP(T, W, C), MAP(T, H, C)};
             for (int c = from * LANES; c < to * LANES; c += LANES)
-                begin(all.t + c, all.t_sum, H * W, C), begin(all.h + c, all.h_sum, T * W, C);
-            // In pieces so small that the pooled rows stay in the nearest cache.
+                reset_pools(all.t + c, all.t_sum, H * W, C), reset_pools(all.h + c, all.h_sum, T * W, C);
             for (int near = from; near < to; near += BLOCKS)
                 for (int left = 0; left < W; left += COLUMNS)
                     for (int h = 0; h < H; h += 2)
@@ -234,22 +222,18 @@ int gates_thw(const element *x, const float *u, int B, int T, int H, int W, int 
                                     nh == 2 ? POOL(n, 1, 2) : POOL(n, 1, 1);
                             }
         }
-        wild |= respond(pt, T, kt, shift_t, B, H, W, C, gt);
-        wild |= respond(ph, H, kh, shift_h, B, T, W, C, gh);
-        wild |= respond(pw, W, kw, shift_w, B, T, H, C, gw);
+        non_finite |= conv_bn_sigmoid(pt, T, kt, shift_t, B, H, W, C, gt);
+        non_finite |= conv_bn_sigmoid(ph, H, kh, shift_h, B, T, W, C, gh);
+        non_finite |= conv_bn_sigmoid(pw, W, kw, shift_w, B, T, H, C, gw);
     }
-    return wild;
+    return non_finite;
 }
 
-INLINE float mean_gate(const float *R gt, const float *R gh, const float *R gw, int c) {
-    return (gt[c] + gh[c] + gw[c]) * (1 / 3.0f);
-}
-
-// The gate of the unit C for x, or for x . (gt + gh + gw) / 3 where gt is not NULL. Returns whether a value is not finite.
+// The gate of the unit C for x, or for x . G if gt is not NULL. Returns whether a value is not finite.
 int gate_c(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, const float *k,
             float shift, float *maps, float *u) {
-    int wild = 0;
-#pragma omp parallel reduction(| : wild)
+    int non_finite = 0;
+#pragma omp parallel reduction(| : non_finite)
     {
 #pragma omp for schedule(static)
         for (int line = 0; line < B * T * H; line++) {
@@ -257,28 +241,28 @@ int gate_c(const element *x, const float *gt, const float *gh, const float *gw, 
             float *maximum = maps + 2 * b * MAP(T, H, W) + ((size_t)t * H + h) * ROW(W), *sum = maximum + MAP(T, H, W);
             for (int w = 0; w < W; w++) {
                 const element *R row = x + ((size_t)line * W + w) * C;
-                const float *R a = gt ? gt + (((size_t)b * H + h) * W + w) * C : NULL, *R d = gt ? gh + (((size_t)b * T + t) * W + w) * C : NULL,
-                            *R e = gt ? gw + (size_t)line * C : NULL;
+                Rows r = rows(b, t, h, w, T, H, W, C);
+                const float *R gt_row = gt ? gt + r.t : NULL, *R gh_row = gt ? gh + r.h : NULL, *R gw_row = gt ? gw + r.w : NULL;
                 float m = -FLT_MAX, s = 0;
                 if (gt)
                     for (int c = 0; c < C; c++) {
-                        float v = load(row[c]) * mean_gate(a, d, e, c);
-                        m = larger(m, v), s += v;
+                        float v = load(row[c]) * mean_gate(gt_row, gh_row, gw_row, c);
+                        m = max_of(m, v), s += v;
                     }
                 else
                     for (int c = 0; c < C; c++) {
                         float v = load(row[c]);
-                        m = larger(m, v), s += v;
+                        m = max_of(m, v), s += v;
                     }
                 maximum[w] = m, sum[w] = s;
             }
         }
-        wild |= respond(maps, C, k, shift, B, T, H, W, u);
+        non_finite |= conv_bn_sigmoid(maps, C, k, shift, B, T, H, W, u);
     }
-    return wild;
+    return non_finite;
 }
 
-// y = x . (gt + gh + gw) / 3, held between low and high (an activation); y may be x.
+// y = x . G, clamped to [low, high] (an activation); y may be x.
 void apply_thw(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float low,
                float high, element *y) {
 #pragma omp parallel for schedule(static)
@@ -286,15 +270,17 @@ void apply_thw(const element *x, const float *gt, const float *gh, const float *
         int b = line / (T * H), t = line / H % T, h = line % H;
         for (int w = 0; w < W; w++) {
             const element *row = x + ((size_t)line * W + w) * C;
-            const float *a = gt + (((size_t)b * H + h) * W + w) * C, *d = gh + (((size_t)b * T + t) * W + w) * C, *e = gw + (size_t)line * C;
+            Rows r = rows(b, t, h, w, T, H, W, C);
+            const float *gt_row = gt + r.t, *gh_row = gh + r.h, *gw_row = gw + r.w;
             element *to = y + ((size_t)line * W + w) * C;
 #pragma omp simd
-            for (int c = 0; c < C; c++) to[c] = store(smaller(larger(load(row[c]) * mean_gate(a, d, e, c), low), high));
+            for (int c = 0; c < C; c++)
+                to[c] = store(min_of(max_of(load(row[c]) * mean_gate(gt_row, gh_row, gw_row, c), low), high));
         }
     }
 }
 
-// y = x . u, held between low and high; y may be x.
+// y = x . u, clamped to [low, high]; y may be x.
 void apply_c(const element *x, const float *u, int B, int T, int H, int W, int C, float low, float high, element *y) {
 #pragma omp parallel for schedule(static)
     for (int p = 0; p < B * T * H * W; p++) {
@@ -302,6 +288,6 @@ void apply_c(const element *x, const float *u, int B, int T, int H, int W, int C
         element *to = y + (size_t)p * C;
         float scale = u[p];
 #pragma omp simd
-        for (int c = 0; c < C; c++) to[c] = store(smaller(larger(load(row[c]) * scale, low), high));
+        for (int c = 0; c < C; c++) to[c] = store(min_of(max_of(load(row[c]) * scale, low), high));
     }
 }

@@ -1,30 +1,9 @@
-// The passes of an AIA module over a clip's feature, forward and backward, each reading the feature once.
+// An AIA module in training on the CPU: its passes over the feature, forward and backward, each of which reads the feature once.
 //
-// A feature x is [B, T, H, W, C] (channels last), a gate of the unit T is [B, H, W, C], of H [B, T, W, C], of W [B, T, H, C],
-// of C [B, T, H, W]. Pooled maps hold the maximum, then the mean: [B, 2, ...]. All arrays are contiguous.
+// `layout.h` has the axes of features and gates. Pooled maps hold the maximum, then the mean: [B, 2, ...].
 
-#include <float.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "layout.h"
 #include <stdlib.h>
-#include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
-#define R restrict
-
-typedef struct { // where the three gates' rows of C values begin for one clip, frame, row and column
-    size_t t, h, w;
-} Rows;
-
-static inline Rows rows(int b, int t, int h, int w, int T, int H, int W, int C) {
-    return (Rows){(((size_t)b * H + h) * W + w) * C, (((size_t)b * T + t) * W + w) * C, (((size_t)b * T + t) * H + h) * C};
-}
-
-static inline size_t place(int b, int t, int h, int w, int T, int H, int W) {
-    return (((size_t)b * T + t) * H + h) * W + w;
-}
 
 #define EACH_ROW                                                                                                       \
     for (int t = 0; t < T; t++)                                                                                        \
@@ -33,15 +12,11 @@ static inline size_t place(int b, int t, int h, int w, int T, int H, int W) {
 
 #define PARALLEL _Pragma("omp parallel for schedule(static)")
 
-// Where sums run over all axes but C, threads share the clips' channels, so that each sum stays with one thread.
+// Sums over all axes but C are split among threads by channels, so that each sum belongs to one thread.
 static int parts_of(int B, int C) {
-    int parts = 1;
-#ifdef _OPENMP
-    parts = omp_get_max_threads() / B;
+    int parts = THREADS / B;
     parts = parts < C / 16 ? parts : C / 16;
-    parts = parts > 1 ? parts : 1;
-#endif
-    return parts;
+    return parts > 1 ? parts : 1;
 }
 
 static inline void pool_row(const float *R x, float u, int from, int to, float *R max, float *R sum, int32_t *R arg, int32_t i) {
@@ -54,7 +29,7 @@ static inline void pool_row(const float *R x, float u, int from, int to, float *
     }
 }
 
-// Maximum and mean over T, over H and over W of x . u; u may be NULL for 1. The args say where the maximum lay; NULL for no need.
+// Maximum and mean over T, over H and over W of x . u; u may be NULL for 1. at, ah and aw get the maximum's index; or NULL.
 void pool_thw(const float *x, const float *u, int B, int T, int H, int W, int C, float *pt, float *ph, float *pw,
               int32_t *at, int32_t *ah, int32_t *aw) {
     float *pooled[] = {pt, ph, pw};
@@ -91,7 +66,7 @@ void pool_thw(const float *x, const float *u, int B, int T, int H, int W, int C,
         }
 }
 
-// The gradient of pool_thw: dx of x and, where u is given, du of u. Here dp* are the gradients of the pooled maps.
+// The gradient of pool_thw: dx of x and, if u is given, du of u. dpt, dph and dpw are the gradients of the pooled maps.
 void pool_thw_backward(const float *x, const float *u, int B, int T, int H, int W, int C, const float *dpt, const float *dph,
                        const float *dpw, const int32_t *at, const int32_t *ah, const int32_t *aw, float *dx, float *du) {
     size_t st = (size_t)H * W * C, sh = (size_t)T * W * C, sw = (size_t)T * H * C;
@@ -113,8 +88,8 @@ void pool_thw_backward(const float *x, const float *u, int B, int T, int H, int 
     }
 }
 
-// y = x . (gt + gh + gw) / 3
-void gate_thw(const float *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float *y) {
+// y = x . G
+void apply_thw(const float *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float *y) {
     PARALLEL for (int frame = 0; frame < B * T; frame++) {
         int b = frame / T, t = frame % T;
         for (int h = 0; h < H; h++)
@@ -123,12 +98,12 @@ void gate_thw(const float *x, const float *gt, const float *gh, const float *gw,
                 Rows r = rows(b, t, h, w, T, H, W, C);
                 const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w, *R row = x + p * C;
                 float *R to = y + p * C;
-                for (int c = 0; c < C; c++) to[c] = row[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+                for (int c = 0; c < C; c++) to[c] = row[c] * mean_gate(a, e, o, c);
             }
     }
 }
 
-void gate_thw_backward(const float *x, const float *gt, const float *gh, const float *gw, const float *dy, int B, int T, int H,
+void apply_thw_backward(const float *x, const float *gt, const float *gh, const float *gw, const float *dy, int B, int T, int H,
                        int W, int C, float *dx, float *dgt, float *dgh, float *dgw) {
     memset(dgt, 0, (size_t)B * H * W * C * sizeof(float));
     memset(dgh, 0, (size_t)B * T * W * C * sizeof(float));
@@ -140,13 +115,13 @@ void gate_thw_backward(const float *x, const float *gt, const float *gh, const f
         float *R to = dx + p * C, *R da = dgt + r.t, *R de = dgh + r.h, *R dof = dgw + r.w;
         for (int c = 0; c < C; c++) {
             float dg = d[c] * row[c] * (1 / 3.0f);
-            to[c] = d[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+            to[c] = d[c] * mean_gate(a, e, o, c);
             da[c] += dg, de[c] += dg, dof[c] += dg;
         }
     }
 }
 
-// Maximum and mean over C of x, or of x . (gt + gh + gw) / 3 where gt is not NULL.
+// Maximum and mean over C of x, or of x . G if gt is not NULL; arg gets the maximum's index, or is NULL.
 void pool_c(const float *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float *pooled,
             int32_t *arg) {
     size_t plane = (size_t)T * H * W;
@@ -161,7 +136,7 @@ void pool_c(const float *x, const float *gt, const float *gh, const float *gw, i
                 if (gt) {
                     Rows r = rows(b, t, h, w, T, H, W, C);
                     const float *R a = gt + r.t, *R e = gh + r.h, *R o = gw + r.w;
-                    for (int c = 0; c < C; c++) v[c] = row[c] * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+                    for (int c = 0; c < C; c++) v[c] = row[c] * mean_gate(a, e, o, c);
                     row = v;
                 }
                 for (int c = 0; c < C; c++) {
@@ -202,18 +177,18 @@ void pool_c_backward(const float *x, const float *gt, const float *gh, const flo
         float *R da = dgt + r.t, *R de = dgh + r.h, *R dof = dgw + r.w;
         for (int c = 0; c < C; c++) {
             float dg = dmean * row[c] * (1 / 3.0f);
-            to[c] = dmean * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+            to[c] = dmean * mean_gate(a, e, o, c);
             da[c] += dg, de[c] += dg, dof[c] += dg;
         }
         int c = arg[p];
         float dg = dmax * row[c] * (1 / 3.0f);
-        to[c] += dmax * ((a[c] + e[c] + o[c]) * (1 / 3.0f));
+        to[c] += dmax * mean_gate(a, e, o, c);
         da[c] += dg, de[c] += dg, dof[c] += dg;
     }
 }
 
 // y = x . u
-void gate_c(const float *x, const float *u, int B, int T, int H, int W, int C, float *y) {
+void apply_c(const float *x, const float *u, int B, int T, int H, int W, int C, float *y) {
     PARALLEL for (long p = 0; p < (long)B * T * H * W; p++) {
         const float *R row = x + p * C;
         float *R to = y + p * C, scale = u[p];
@@ -221,7 +196,7 @@ void gate_c(const float *x, const float *u, int B, int T, int H, int W, int C, f
     }
 }
 
-void gate_c_backward(const float *x, const float *u, const float *dy, int B, int T, int H, int W, int C, float *dx, float *du) {
+void apply_c_backward(const float *x, const float *u, const float *dy, int B, int T, int H, int W, int C, float *dx, float *du) {
     PARALLEL for (long p = 0; p < (long)B * T * H * W; p++) {
         const float *R row = x + p * C, *R d = dy + p * C;
         float *R to = dx + p * C, scale = u[p], dot = 0;

@@ -13,18 +13,15 @@ Hao et al., "Attention in Attention: Modeling Context Correlation for Efficient 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from aia.modeling import fast_training, recording
-from aia.modeling.config import split_attention
-from aia.modeling.recording import DIMS
+from aia.kernels.layout import DIMS, PUBLISHED, Axis
+from aia.modeling import recording
 
-# The axes of each unit's pooled maps, in the order in which the published kernels run over them.
-AXES = {"C": "THW", "T": "CHW", "H": "TCW", "W": "THC"}
+AXES = PUBLISHED  # of each unit's pooled maps, response and kernel
 
 
 class Stages(NamedTuple):
@@ -33,18 +30,18 @@ class Stages(NamedTuple):
     Attributes:
         pooled: Maximum and mean over the unit's axis, `[B, 2, *axes]`.
         response: Of the 3-D convolution, `[B, *axes]`.
-        normalised: The response after batch norm, `[B, *axes]`.
+        normalized: The response after batch norm, `[B, *axes]`.
         gate: Its sigmoid, as the table at `Unit` says.
     """
 
     pooled: Tensor
     response: Tensor
-    normalised: Tensor
+    normalized: Tensor
     gate: Tensor
 
 
 class Unit(nn.Module):
-    """U_A: pools one axis away, convolves over the other three, and answers with a gate in (0, 1).
+    """U_A: pools one axis, convolves over the other three, and gives a gate in (0, 1).
 
     The gate is broadcast back along the pooled axis:
 
@@ -58,33 +55,33 @@ class Unit(nn.Module):
     ====  =====================  ================================================================
 
     Args:
-        axis: "C", "T", "H" or "W", the axis that is pooled away.
+        axis: "C", "T", "H" or "W", the axis that is pooled.
         channel_mean: Averages the gate over channels before use (the published STinC until 2022-08-05).
     """
 
-    def __init__(self, axis: str, *, channel_mean: bool = False) -> None:
+    def __init__(self, axis: Axis, *, channel_mean: bool = False) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis: Axis = axis
         self.channel_mean = channel_mean
-        self.location = recording.GateLocation("", axis)  # the network says where the unit sits
+        self.location = recording.GateLocation("", axis)  # the block that holds the unit sets it
         self.conv = nn.Conv3d(2, 1, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm3d(1)
 
     def stages(self, v: Tensor) -> Stages:
-        """Computes the gate of `v` `[B, T, C, H, W]` and all that leads to it."""
+        """Computes the gate of `v` `[B, T, C, H, W]`, and every stage before it."""
         dim = DIMS[self.axis]
-        pooled = torch.stack((v.amax(dim), v.mean(dim)), dim=1)  # [B, 2, *the three axes that are left]
+        pooled = torch.stack((v.amax(dim), v.mean(dim)), dim=1)  # [B, 2, *the three other axes]
         if self.axis == "W":
             pooled = pooled.transpose(3, 4)  # [B, 2, T, C, H] -> [B, 2, T, H, C]: the published kernel's axes
         response = self.conv(pooled)
-        normalised = self.bn(response)
-        gate = torch.sigmoid(normalised).squeeze(1)
+        normalized = self.bn(response)
+        gate = torch.sigmoid(normalized).squeeze(1)
         if self.axis == "W":
             gate = gate.transpose(2, 3)
         gate = gate.unsqueeze(dim)
         if self.channel_mean:
             gate = gate.mean(dim=2, keepdim=True).expand_as(gate)
-        return Stages(pooled, response.squeeze(1), normalised.squeeze(1), gate)
+        return Stages(pooled, response.squeeze(1), normalized.squeeze(1), gate)
 
     def forward(self, v: Tensor) -> Tensor:
         """Computes the gate of `v` `[B, T, C, H, W]`; see the table for its shape."""
@@ -100,7 +97,8 @@ class C(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gates `x` `[B, T, C, H, W]`."""
-        return x * self.C(x)
+        u: Tensor = self.C(x)
+        return x * u
 
 
 class ST(nn.Module):
@@ -114,7 +112,8 @@ class ST(nn.Module):
 
     def gate(self, v: Tensor) -> Tensor:
         """G(V), `[B, T, C, H, W]`."""
-        return (self.T(v) + self.H(v) + self.W(v)) / 3
+        g: Tensor = (self.T(v) + self.H(v) + self.W(v)) / 3
+        return g
 
     def forward(self, x: Tensor) -> Tensor:
         """Gates `x` `[B, T, C, H, W]`."""
@@ -142,54 +141,5 @@ class STinC(ST):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gates `x` `[B, T, C, H, W]`."""
-        return x * self.C(x * self.gate(x))
-
-
-def _module(kind: str) -> nn.Module:
-    if kind == "stinc-2022-06":
-        return STinC(channel_mean=True)
-    return {"c": C, "st": ST, "cinst": CinST, "stinc": STinC}[kind]()
-
-
-class Attention(nn.Module):
-    """What sits in one block: a module, the average of two ("+") or a cascade of two ("->").
-
-    Two units inside one composite never share weights.
-
-    Args:
-        attention: One of `aia.modeling.config.ATTENTIONS` except "none".
-        block: The block's name, such as "layer1.0".
-    """
-
-    def __init__(self, attention: str, block: str) -> None:
-        super().__init__()
-        kinds, self.combination = split_attention(attention)
-        self.block = block
-        self.fused = False  # whether to take the compiled passes where they can run; see `AIANet.optimize`
-        self.first = _module(kinds[0])
-        self.second = _module(kinds[1]) if len(kinds) == 2 else None
-        for prefix, module in (("1.", self.first), ("2.", self.second)):
-            for unit in module.children() if module is not None else ():
-                unit.location = recording.GateLocation(block, unit.axis if self.second is None else prefix + unit.axis)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Gates the block's inner feature.
-
-        Args:
-            x: `[B * T, C, H, W]`, the T frames of a clip in a row.
-
-        Returns:
-            The gated feature, same shape.
-        """
-        v = x.unflatten(0, (-1, recording.num_segments()))  # [B * T, C, H, W] -> [B, T, C, H, W]
-        first, second = self.first, self.second
-        if self.fused and fast_training.usable(v):
-            first, second = partial(fast_training.forward, first), partial(fast_training.forward, second)
-        if self.combination == "cascade":
-            out = second(first(v))
-        elif self.combination == "average":
-            out = 0.5 * first(v) + 0.5 * second(v)
-        else:
-            out = first(v)
-        recording.record_features(self.block, v, out)
-        return out.flatten(0, 1)
+        u: Tensor = self.C(x * self.gate(x))
+        return x * u

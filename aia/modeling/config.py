@@ -1,4 +1,4 @@
-"""What a network is: one frozen dataclass, checked before anything is built from it."""
+"""The configuration of a network: one frozen dataclass, checked before anything is built from it."""
 
 from __future__ import annotations
 
@@ -7,50 +7,31 @@ import json
 import numbers
 import re
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from aia.errors import AIAError
 from aia.limits import MAX_CONFIG_BYTES, MAX_INPUT_SIZE, MAX_LABEL_LENGTH, MAX_LABELS, MAX_SEGMENTS
+from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
+from aia.modeling.backbones import BACKBONES
 
-ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2")
-TEMPORALS = ("tsn", "tsm")
-ATTENTIONS = (
-    "none",
-    "c",
-    "st",
-    "cinst",
-    "stinc",
-    "c+st",
-    "c->st",
-    "st->c",
-    "cinst->stinc",
-    "stinc->cinst",
-    "stinc+cinst",
-    "stinc-2022-06",
-)
-MODULE_NAMES = {
-    "none": "no AIA",
-    "c": "C",
-    "st": "ST",
-    "cinst": "CinST",
-    "stinc": "STinC",
-    "stinc-2022-06": "STinC (2022-06)",
-}
+Temporal = Literal["tsn", "tsm"]
+TEMPORALS: tuple[Temporal, ...] = get_args(Temporal)
+ARCHS = tuple(BACKBONES)  # the names that come with the library
+ATTENTIONS = tuple(ATTENTION_SETTINGS)
 
-MIN_INPUT_SIZE = 32  # pixels: the trunks halve the picture five times
+NO_GESTURE = "no gesture"  # the label of clips that show none of a network's gestures, if it has one
+
+MIN_INPUT_SIZE = 32  # pixels: backbones halve the picture five times
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
-# Blocks in each stage of a ResNet.
-STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
-_LONG_STAGE = 23  # blocks from which on only every other block of a stage is changed
-_INVERTED_RESIDUALS = 17  # of MobileNetV2
-# Characters that a label has no use for: control and invisible ones (they move a terminal's cursor, turn the direction of
-# the text around or hide words), line breaks, halves of a character. Two joiners are part of how some scripts are written.
-_UNSEEN, _JOINERS = ("Cc", "Cf", "Cs", "Zl", "Zp"), "\u200c\u200d"
+# Characters that no label may have: control and invisible ones (they move a terminal's cursor, reverse the text's direction or
+# hide words), line breaks, halves of a character. Some scripts are written with the two joiners.
+_HIDDEN, _JOINERS = ("Cc", "Cf", "Cs", "Zl", "Zp"), "\u200c\u200d"
 _PATH = re.compile(
     r"~?[\\/]|[A-Za-z]:[\\/]|\.{1,2}[\\/]|.*(://|[\\/]\.\.([\\/]|$))"
-)  # but EGTEA has "Divide/Pull Apart"
+)  # a slash alone is fine: EGTEA has "Divide/Pull Apart"
 
 
 @dataclass(frozen=True)
@@ -59,28 +40,29 @@ class AIAConfig:
 
     Attributes:
         labels: One name per class, in the order of the logits.
-        arch: Backbone, one of `ARCHS`, built by torchvision.
+        arch: Backbone, a name in `aia.modeling.backbones.BACKBONES`.
         temporal: "tsn" (no shift) or "tsm" (temporal shift).
-        attention: The module at every block, one of `ATTENTIONS`; "+" averages two modules, "->" cascades them.
+        attention: What sits in every block, a name in `aia.modeling.attention_settings.ATTENTION_SETTINGS`; "+" averages two
+            modules, "->" cascades them.
         num_segments: Frames sampled from a video (T). No weight depends on it.
-        input_size: Side of the square centre crop that the network sees, in pixels.
+        input_size: Side of the square center crop that the network sees, in pixels.
         resize: Size before the crop: `(height, width)` exactly, as published, or one number for the shorter side with
             the aspect kept.
         mean: Per-channel (RGB) mean of pixels in [0, 1].
         std: Per-channel (RGB) standard deviation of pixels in [0, 1].
         temperature: Probabilities are softmax(logits / temperature), 0.05 to 20 (temperature scaling, Guo et al., ICML
-            2017); 1 where nobody calibrated.
-        threshold: A largest probability below it means that the model does not know the clip, 0 <= x < 1 (Hendrycks and
-            Gimpel, ICLR 2017); 0 where nobody measured one: then every clip gets a label.
-        default_block: The block to look at first, such as "features.12"; "" for the one whose map moves most.
+            2017); 1 for a network that was not calibrated.
+        threshold: The model rejects clips whose largest probability is lower, 0 <= x < 1 (Hendrycks and Gimpel, ICLR 2017);
+            0 for a network without a measured threshold, which gives every clip a label.
+        default_block: The block to show first, such as "features.12"; "" for the one whose map varies most.
 
     Raises:
-        AIAError: A value has the wrong type or lies out of range; the sentence names the field.
+        AIAError: A value has the wrong type or is out of range; the sentence names the field.
     """
 
     labels: tuple[str, ...]
     arch: str = "resnet50"
-    temporal: str = "tsn"
+    temporal: Temporal = "tsn"
     attention: str = "cinst"
     num_segments: int = 8
     input_size: int = 224
@@ -95,9 +77,9 @@ class AIAConfig:
         for name in ("labels", "mean", "std", "resize"):  # JSON has lists only
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        _one_of("arch", self.arch, ARCHS)
+        _one_of("arch", self.arch, tuple(BACKBONES))
         _one_of("temporal", self.temporal, TEMPORALS)
-        _one_of("attention", self.attention, ATTENTIONS)
+        _one_of("attention", self.attention, tuple(ATTENTION_SETTINGS))
         _whole("num_segments", self.num_segments, 1, MAX_SEGMENTS)
         _whole("input_size", self.input_size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
         self._check_resize()
@@ -147,7 +129,7 @@ class AIAConfig:
         for label in self.labels:
             if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_LENGTH:
                 raise AIAError(f"A label must be text of 1 to {MAX_LABEL_LENGTH} characters, not {_show(label)}.")
-            if any(unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS for letter in label):
+            if any(unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS for letter in label):
                 raise AIAError(
                     f"A label must be plain text on one line, without hidden characters, not {_show(label)}."
                 )
@@ -163,42 +145,35 @@ class AIAConfig:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """The trunk's blocks that AIA and the shift may change, in order, by their names in the network."""
-        if self.arch == "mobilenet_v2":
-            return tuple(f"features.{i}" for i in range(1, _INVERTED_RESIDUALS + 1))
-        return tuple(
-            f"layer{stage}.{i}"
-            for stage, count in enumerate(STAGES[self.arch], start=1)
-            for i in range(0, count, 2 if count >= _LONG_STAGE else 1)
-        )
+        """The trunk's blocks that AIA and the shift may change, in order, by their names in the trunk."""
+        return BACKBONES[self.arch].blocks
 
     @property
     def blind_to_order(self) -> bool:
-        """Whether single frames are averaged, so that their order changes nothing: TSN without AIA."""
+        """Whether the order of the frames changes nothing, because single frames are averaged: TSN without AIA."""
         return self.temporal == "tsn" and self.attention == "none"
 
     @property
     def method(self) -> str:
-        """The network without its trunk, in the paper's words, such as "TSM with CinST"."""
-        kinds, combination = split_attention(self.attention)
-        joint = {"single": "", "average": " + ", "cascade": " → "}[combination]
-        return f"{self.temporal.upper()} with {joint.join(MODULE_NAMES[kind] for kind in kinds)}"
+        """The network without its backbone, in the paper's words, such as "TSM with CinST"."""
+        return f"{self.temporal.upper()} with {ATTENTION_SETTINGS[self.attention].title}"
 
     @property
     def title(self) -> str:
-        """The network with its trunk, such as "TSM with CinST, mobilenet_v2"."""
+        """The network with its backbone, such as "TSM with CinST, mobilenet_v2"."""
         return f"{self.method}, {self.arch}"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types, in the order of their definition."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return fields
 
     @classmethod
     def from_dict(cls, data: Any) -> AIAConfig:
         """Builds a configuration from untrusted data.
 
         Args:
-            data: What a `config.json` holds.
+            data: The content of a `config.json`.
 
         Raises:
             AIAError: Not an object, an unknown or missing field, a wrong type or range.
@@ -223,7 +198,7 @@ class AIAConfig:
             AIAError: Missing, not JSON, or not a valid configuration.
         """
         try:
-            if not Path(path).is_file():  # a pipe or a device could be waited for without end
+            if not Path(path).is_file():  # reading a pipe or a device may never end
                 raise OSError
             with Path(path).open("rb") as file:
                 content = file.read(MAX_CONFIG_BYTES + 1)
@@ -239,20 +214,12 @@ class AIAConfig:
         return cls.from_dict(data)
 
 
-def split_attention(attention: str) -> tuple[tuple[str, ...], str]:
-    """Splits a setting into its modules and how they are combined.
-
-    Args:
-        attention: One of `ATTENTIONS` except "none".
-
-    Returns:
-        The module kinds and "single", "average" (of "+") or "cascade" (of "->").
-    """
-    if "->" in attention:
-        return tuple(attention.split("->")), "cascade"
-    if "+" in attention:
-        return tuple(attention.split("+")), "average"
-    return (attention,), "single"
+def split_attention(attention: str) -> tuple[tuple[str, ...], Combination]:
+    """The old way to ask `ATTENTION_SETTINGS[attention]` for `kinds` and `combination`."""
+    warnings.warn(
+        "split_attention: use aia.modeling.attention_settings.ATTENTION_SETTINGS", DeprecationWarning, stacklevel=2
+    )
+    return ATTENTION_SETTINGS[attention].kinds, ATTENTION_SETTINGS[attention].combination
 
 
 def _one_of(field: str, value: Any, choices: tuple[str, ...]) -> None:

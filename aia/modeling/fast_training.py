@@ -1,28 +1,32 @@
 """AIA's modules for training: few compiled passes over the feature on the CPU, differentiable, equal to `attention.py`.
 
-The gates cost several times a small trunk otherwise. A C compiler is needed once; where there is none, everything goes on
-with `attention.py`, which stays the reference. Inference has passes of its own, in `fast_inference.py`.
+Without them the gates cost several times as much as a small trunk. `attention.py` is the reference, and runs if there is no C
+compiler. Inference has its own passes, see `fast_inference.py`.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aia.kernels import build
+from aia.kernels import build, layout
 from aia.modeling import recording
-from aia.modeling.recording import DIMS
+from aia.modeling.attention import ST, C, CinST, STinC, Unit
+
+Gates = tuple[Tensor, Tensor, Tensor]  # of T, H and W
 
 
 def library() -> ctypes.CDLL | None:
-    """The compiled passes, or None where they cannot be had."""
+    """The compiled passes, or None if they cannot be compiled."""
     return build.library("training.c")
 
 
 def usable(x: Tensor) -> bool:
-    """Whether a feature can take the compiled passes."""
+    """Whether the compiled passes can run on a feature."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -39,19 +43,19 @@ class _PoolTHW(torch.autograd.Function):
     """x `[B, T, H, W, C]`, u `[B, T, H, W]` or None -> max and mean of x . u over T, over H and over W."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, u: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, u: Tensor | None) -> Gates:
         b, t, h, w, c = x.shape
         shapes = (b, h, w, c), (b, t, w, c), (b, t, h, c)
-        pooled = tuple(x.new_empty(s[0], 2, *s[1:]) for s in shapes)
+        pt, ph, pw = (x.new_empty(s[0], 2, *s[1:]) for s in shapes)
         train = any(ctx.needs_input_grad)
         args = [x.new_empty(s, dtype=torch.int32) if train else None for s in shapes]
-        _call("pool_thw", x, u, *x.shape, *pooled, *args)
+        _call("pool_thw", x, u, *x.shape, pt, ph, pw, *args)
         if train:
             ctx.save_for_backward(x, u, *args)
-        return pooled
+        return pt, ph, pw
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
         x, u, *args = ctx.saved_tensors
         dx, du = torch.empty_like(x), None if u is None else torch.empty_like(u)
         _call("pool_thw_backward", x, u, *x.shape, *(g.contiguous() for g in grads), *args, dx, du)
@@ -59,10 +63,10 @@ class _PoolTHW(torch.autograd.Function):
 
 
 class _PoolC(torch.autograd.Function):
-    """Max and mean over C of x `[B, T, H, W, C]`, or of x . G where gates are given -> `[B, 2, T, H, W]`."""
+    """Max and mean over C of x `[B, T, H, W, C]`, or of x . G if gates are given -> `[B, 2, T, H, W]`."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, *gates: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *gates: Tensor) -> Tensor:
         pooled = x.new_empty(x.shape[0], 2, *x.shape[1:4])
         train = any(ctx.needs_input_grad)
         arg = x.new_empty(x.shape[:4], dtype=torch.int32) if train else None
@@ -72,7 +76,7 @@ class _PoolC(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, arg, *gates = ctx.saved_tensors
         dx, dgates = torch.empty_like(x), [torch.empty_like(g) for g in gates]
         none = (None,) * 3
@@ -80,59 +84,68 @@ class _PoolC(torch.autograd.Function):
         return dx, *dgates
 
 
-class _GateTHW(torch.autograd.Function):
+class _ApplyTHW(torch.autograd.Function):
     """x . (T + H + W) / 3."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, *gates: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *gates: Tensor) -> Tensor:
         ctx.save_for_backward(x, *gates)
         y = torch.empty_like(x)
-        _call("gate_thw", x, *gates, *x.shape, y)
+        _call("apply_thw", x, *gates, *x.shape, y)
         return y
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, *gates = ctx.saved_tensors
         dx, dgates = torch.empty_like(x), [torch.empty_like(g) for g in gates]
-        _call("gate_thw_backward", x, *gates, grad.contiguous(), *x.shape, dx, *dgates)
+        _call("apply_thw_backward", x, *gates, grad.contiguous(), *x.shape, dx, *dgates)
         return dx, *dgates
 
 
-class _GateC(torch.autograd.Function):
+class _ApplyC(torch.autograd.Function):
     """x . u."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, u: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, u: Tensor) -> Tensor:
         ctx.save_for_backward(x, u)
         y = torch.empty_like(x)
-        _call("gate_c", x, u, *x.shape, y)
+        _call("apply_c", x, u, *x.shape, y)
         return y
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, u = ctx.saved_tensors
         dx, du = torch.empty_like(x), torch.empty_like(u)
-        _call("gate_c_backward", x, u, grad.contiguous(), *x.shape, dx, du)
+        _call("apply_c_backward", x, u, grad.contiguous(), *x.shape, dx, du)
         return dx, du
 
 
-class _GateOf(torch.autograd.Function):
-    """sigmoid(BN(K * pooled)): `[B, 2, L, M, N]`, kernel `[1, 2, 3, 3, 3]` -> `[B, L, M, N]`.
+class _ConvBNSigmoid(torch.autograd.Function):
+    """sigmoid(BN(K * pooled)): `[B, 2, L, M, N]`, kernel `[2, 3, 3, 3]` -> `[B, L, M, N]`.
 
-    One-channel batch norm by hand: PyTorch's own is slow for it. `mean` and `var` are the running ones, or None to take
-    the batch's, which are returned beside the gate.
+    The batch norm of one channel is written out because PyTorch's own is slow for it. `mean` and `var` are the running ones,
+    or None for the batch's, which are returned with the gate.
     """
 
     @staticmethod
-    def forward(ctx, pooled, kernel, weight, bias, mean, var, eps):
+    def forward(
+        ctx: Any,
+        pooled: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor | None,
+        var: Tensor | None,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         kernel = kernel.contiguous()
         y = pooled.new_empty(pooled.shape[0], *pooled.shape[2:])
         _call("thin_conv", pooled, kernel, *y.shape, y)
         ctx.batch = mean is None
-        if ctx.batch:
+        if mean is None:
             mean = y.mean()
         y -= mean
-        if ctx.batch:
+        if var is None:
             var = y.flatten().dot(y.flatten()) / y.numel()
         scale = torch.rsqrt(var + eps)
         gate = torch.sigmoid(torch.addcmul(bias, y, scale * weight))
@@ -141,7 +154,7 @@ class _GateOf(torch.autograd.Function):
         return gate, mean, var
 
     @staticmethod
-    def backward(ctx, grad, *_):
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         pooled, kernel, weight, y, scale, gate = ctx.saved_tensors
         d = torch.ops.aten.sigmoid_backward(grad.contiguous(), gate)
         dbias, dweight = d.sum(), torch.dot(d.flatten(), y.flatten()) * scale
@@ -153,63 +166,69 @@ class _GateOf(torch.autograd.Function):
         return dpooled, dkernel, dweight.view(1), dbias.view(1), None, None, None
 
 
-# How a unit's kernel and gate turn between the published order of axes and the one with C last.
-_KERNEL = {"C": (0, 1, 2, 3, 4), "T": (0, 1, 3, 4, 2), "H": (0, 1, 2, 4, 3), "W": (0, 1, 2, 3, 4)}
-_GATE = {"C": (0, 1, 2, 3), "T": (0, 3, 1, 2), "H": (0, 1, 3, 2), "W": (0, 1, 3, 2)}  # to the published order
-_BACK = {"C": (0, 1, 2, 3), "T": (0, 2, 3, 1), "H": (0, 1, 3, 2), "W": (0, 1, 3, 2)}
-
-
-def _gate(unit: nn.Module, pooled: Tensor) -> Tensor:
-    """The unit's gate for its pooled maps, in the layout of this file, after the recorder and the switches saw it."""
-    bn, kernel = unit.bn, unit.conv.weight.permute(_KERNEL[unit.axis])
+def _gate(unit: Unit, pooled: Tensor) -> Tensor:
+    """The unit's gate for its pooled maps, recorded and switched, in the order of `layout.h`."""
+    bn, kernel = unit.bn, unit.conv.weight.squeeze(0).permute(layout.KERNEL[unit.axis])
     running = (None, None) if bn.training else (bn.running_mean, bn.running_var)
-    gate, mean, var = _GateOf.apply(pooled, kernel, bn.weight, bn.bias, *running, bn.eps)
+    gate, mean, var = _apply(_ConvBNSigmoid, pooled, kernel, bn.weight, bn.bias, *running, bn.eps)
     if bn.training:
         _track(bn, mean, var, gate.numel())
-    dim = DIMS[unit.axis]
-    seen = recording.record_gate(unit.location, gate.permute(_GATE[unit.axis]).unsqueeze(dim))
-    return seen.squeeze(dim).permute(_BACK[unit.axis]).contiguous()
+    dim = layout.DIMS[unit.axis]
+    used = recording.record_gate(unit.location, gate.permute(layout.TO_REFERENCE[unit.axis]).unsqueeze(dim))
+    return used.squeeze(dim).permute(layout.FROM_REFERENCE[unit.axis]).contiguous()
+
+
+def _apply(function: type[torch.autograd.Function], *arguments: Tensor | float | None) -> Any:
+    return function.apply(*arguments)  # type: ignore[no-untyped-call]  # PyTorch's own has no types
 
 
 @torch.no_grad()
 def _track(bn: nn.BatchNorm3d, mean: Tensor, var: Tensor, count: int) -> None:
-    """What batch norm does to its running statistics; the running variance is the unbiased one."""
+    """Updates the running statistics as batch norm does; the running variance is the unbiased one."""
+    assert bn.num_batches_tracked is not None and bn.running_mean is not None and bn.running_var is not None
+    assert bn.momentum is not None
     bn.num_batches_tracked += 1
     bn.running_mean.lerp_(mean, bn.momentum)
     bn.running_var.lerp_(var * (count / max(1, count - 1)), bn.momentum)
 
 
-def c(module: nn.Module, x: Tensor) -> Tensor:
+def _st_gates(module: ST, x: Tensor, u: Tensor | None = None) -> Gates:
+    pt, ph, pw = _apply(_PoolTHW, x, u)
+    return _gate(module.T, pt), _gate(module.H, ph), _gate(module.W, pw)
+
+
+def c(module: C, x: Tensor) -> Tensor:
     """X . U_C(X)."""
-    return _GateC.apply(x, _gate(module.C, _PoolC.apply(x)))
+    out: Tensor = _apply(_ApplyC, x, _gate(module.C, _apply(_PoolC, x)))
+    return out
 
 
-def _st_gates(module: nn.Module, x: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    pooled = _PoolTHW.apply(x, u)
-    return tuple(_gate(unit, maps) for unit, maps in zip((module.T, module.H, module.W), pooled, strict=True))
-
-
-def st(module: nn.Module, x: Tensor) -> Tensor:
+def st(module: ST, x: Tensor) -> Tensor:
     """X . G(X)."""
-    return _GateTHW.apply(x, *_st_gates(module, x))
+    out: Tensor = _apply(_ApplyTHW, x, *_st_gates(module, x))
+    return out
 
 
-def cinst(module: nn.Module, x: Tensor) -> Tensor:
+def cinst(module: CinST, x: Tensor) -> Tensor:
     """X . G(X . U_C(X))."""
-    return _GateTHW.apply(x, *_st_gates(module, x, _gate(module.C, _PoolC.apply(x))))
+    out: Tensor = _apply(_ApplyTHW, x, *_st_gates(module, x, _gate(module.C, _apply(_PoolC, x))))
+    return out
 
 
-def stinc(module: nn.Module, x: Tensor) -> Tensor:
+def stinc(module: STinC, x: Tensor) -> Tensor:
     """X . U_C(X . G(X))."""
-    return _GateC.apply(x, _gate(module.C, _PoolC.apply(x, *_st_gates(module, x))))
+    out: Tensor = _apply(_ApplyC, x, _gate(module.C, _apply(_PoolC, x, *_st_gates(module, x))))
+    return out
 
 
-_FORWARD = {"C": c, "ST": st, "CinST": cinst, "STinC": stinc}
+_FORWARD: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {C: c, ST: st, CinST: cinst, STinC: stinc}
 
 
 def forward(module: nn.Module, v: Tensor) -> Tensor:
-    """One of the four modules of `attention.py` on `v` `[B, T, C, H, W]`; same shape."""
-    if any(unit.channel_mean for unit in module.children()):
-        return module(v)  # the STinC of before 2022-08-05: converted, never trained
-    x = v.permute(0, 1, 3, 4, 2).contiguous()  # [B, T, H, W, C]: no copy where v is channels last already
-    return _FORWARD[type(module).__name__](module, x).permute(0, 1, 4, 2, 3)
+    """A module of `attention.py` on `v` `[B, T, C, H, W]`; same shape. Other modules run as they are."""
+    compiled = _FORWARD.get(type(module))
+    if compiled is None or any(isinstance(unit, Unit) and unit.channel_mean for unit in module.children()):
+        out: Tensor = module(v)  # the STinC of before 2022-08-05 is converted, never trained
+        return out
+    x = v.permute(0, 1, 3, 4, 2).contiguous()  # [B, T, H, W, C]: no copy if v is channels last
+    return compiled(module, x).permute(0, 1, 4, 2, 3)

@@ -1,4 +1,4 @@
-"""Pictures in, network input out; and which part of the picture the network saw."""
+"""From frames to a network's input, and the part of a frame that the network sees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aia.modeling.config import AIAConfig
 
 
 def preprocess(frames: np.ndarray, config: AIAConfig) -> Tensor:
-    """Resizes, crops and normalises a clip as the configuration says.
+    """Resizes, crops and normalizes a clip as the configuration says.
 
     Args:
         frames: RGB, uint8 `[T, H, W, 3]`.
@@ -23,16 +23,17 @@ def preprocess(frames: np.ndarray, config: AIAConfig) -> Tensor:
         float32 `[1, T, 3, input_size, input_size]` on the CPU.
     """
     x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)  # [T, H, W, 3] -> [T, 3, H, W]
-    x = F.resize(x, resized_size(*x.shape[-2:], config), antialias=True)
+    x = F.resize(x, resized_size(x.shape[-2], x.shape[-1], config), antialias=True)
     x = F.center_crop(x, [config.input_size, config.input_size])
-    return F.normalize(x.float() / 255, list(config.mean), list(config.std)).unsqueeze(0)
+    normalized: Tensor = F.normalize(x.float() / 255, list(config.mean), list(config.std))
+    return normalized.unsqueeze(0)
 
 
 def resized_size(height: int, width: int, config: AIAConfig) -> list[int]:
     """Height and width in pixels after the resize, before the crop.
 
     Raises:
-        AIAError: The aspect is to be kept and the picture is a thin line, which would become gigantic.
+        AIAError: The picture is so narrow that it would become gigantic with its aspect kept.
     """
     if isinstance(config.resize, tuple):
         return list(config.resize)

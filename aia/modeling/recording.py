@@ -1,7 +1,7 @@
-"""What the gates did in one forward pass, and switching them: no hooks, nothing left on the model.
+"""Records and switches the gates of a forward pass, without hooks and without a trace on the model.
 
-Requests share one model, so nothing of a request is stored on it. The recorder and the switches live in context
-variables, which every thread has of its own; the AIA units look them up as they compute.
+Requests share one model, so nothing of a request is stored on it. The recording and the switches are context variables,
+which each thread has of its own. The AIA units read them while they compute.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -19,14 +19,13 @@ from aia.errors import AIAError
 if TYPE_CHECKING:
     from torch import Tensor
 
-MODES = ("identity", "mean", "scale", "shuffle")
-SHUFFLE_SEED = 154  # one that mixes 8 and 16 frames well: old and new place are uncorrelated (|r| < 0.05)
-
-DIMS = {"C": 2, "T": 1, "H": 3, "W": 4}  # where each axis lies in [B, T, C, H, W]
+SwitchMode = Literal["identity", "mean", "scale", "shuffle"]
+MODES: tuple[SwitchMode, ...] = get_args(SwitchMode)
+SHUFFLE_SEED = 154  # mixes 8 and 16 frames well: old and new positions are uncorrelated (|r| < 0.05)
 
 
 class GateLocation(NamedTuple):
-    """Where a unit sits: the block, and the unit in it ("C", or "1.C" and "2.C" in a composite of two modules)."""
+    """A unit's block, and its name in the block: "C", or "1.C" and "2.C" in a composite of two modules."""
 
     block: str
     unit: str
@@ -37,18 +36,19 @@ class Switch:
     """Changes gates in one pass.
 
     Attributes:
-        mode: "identity" sets the gate to 1, "mean" to its mean over the clip (one number per gate, so the scale of the
-            activations stays), "scale" multiplies it by `factor`, "shuffle" gives every frame another frame's gate (see
-            `shuffle_order`; a gate without a frame axis, unit T, stays as it is).
+        mode: "identity" sets the gate to 1. "mean" sets it to its mean over the clip: one number per gate, so the scale of
+            the activations stays. "scale" multiplies it by `factor`. "shuffle" gives every frame another frame's gate, see
+            `shuffle_order`; unit T, which has no frame axis, stays as it is.
         block: A block's name such as "layer1.0", a stage such as "layer1", or "*" for all.
-        unit: "C", "T", "H", "W", a composite's own such as "2.C", or "*" for all. "C" means the C of both modules.
+        unit: "C", "T", "H", "W", a unit of one module of a composite such as "2.C", or "*" for all. "C" means the C of both
+            modules.
         factor: For "scale": 0 or more.
 
     Raises:
         AIAError: An unknown mode or unit, or a negative or infinite factor.
     """
 
-    mode: str = "identity"
+    mode: SwitchMode = "identity"
     block: str = "*"
     unit: str = "*"
     factor: float = 1.0
@@ -62,7 +62,7 @@ class Switch:
             raise AIAError(f"A gate can be scaled by 0 or more, not by {self.factor!r}.")
 
     def covers(self, location: GateLocation) -> bool:
-        """Whether the switch is meant for the unit at `site`."""
+        """Whether the switch applies to the unit at `location`."""
         block = self.block == "*" or location.block == self.block or location.block.startswith(self.block + ".")
         unit = self.unit == "*" or location.unit == self.unit or location.unit.split(".")[-1] == self.unit
         return block and unit
@@ -79,10 +79,11 @@ class Switch:
 
 
 def shuffle_order(num_frames: int) -> list[int]:
-    """Which frame's gate each frame gets by "shuffle": fixed for `num_frames`, and from 2 on never its own."""
-    # The frames stand in a circle, in random order, and each takes its neighbour's gate: none can meet its own.
+    """The frame whose gate each frame gets by "shuffle": fixed for `num_frames`, never the frame itself if there are two."""
+    # A random circle of frames: each takes the gate of the one before it, which is another frame.
     circle = np.random.RandomState(SHUFFLE_SEED + num_frames).permutation(num_frames)
-    return np.roll(circle, 1)[circle.argsort()].tolist()
+    order: list[int] = np.roll(circle, 1)[circle.argsort()].tolist()
+    return order
 
 
 @dataclass
@@ -91,9 +92,9 @@ class Recording:
 
     Attributes:
         switches: Applied in this order.
-        per_clip: Switches of each clip of the batch, applied after `switches`; empty where all clips are alike.
-        features: Whether the inputs and outputs of the modules are kept too (large).
-        gates: The gates as used (after switching), by site, each `[B, ...]` in its factorised shape.
+        per_clip: Switches of each clip of the batch, applied after `switches`; empty if no clip has its own.
+        features: Whether the modules' inputs and outputs are kept too (large).
+        gates: The gates as used (after switching), by location, each `[B, ...]` in its factorized shape.
         inputs: By block, `[B, T, C, H, W]`, only with `features`.
         outputs: By block, `[B, T, C, H, W]`, only with `features`.
     """
@@ -114,28 +115,28 @@ _num_segments: ContextVar[int] = ContextVar("aia_num_segments", default=1)
 def recording(
     switches: Sequence[Switch] = (), *, per_clip: Sequence[Sequence[Switch]] = (), features: bool = False
 ) -> Iterator[Recording]:
-    """Records, and switches, the gates of the forward passes that this thread runs inside the block.
+    """Records, and switches, the gates of the forward passes that this thread runs inside the `with` block.
 
     Args:
-        switches: Changes to make, in order.
-        per_clip: Changes that only one clip of the batch gets, after `switches`: one sequence for each of its clips. So
-            many a "what if" runs in one forward pass.
-        features: Also keeps what went into and out of every block's module.
+        switches: Changes, applied in order.
+        per_clip: For each clip of the batch its own changes, applied after `switches`; one forward pass can so compute many
+            variants.
+        features: Also keeps the input and the output of every block's module.
 
     Yields:
         The recording; a second forward pass overwrites the first.
     """
-    seen = Recording(tuple(switches), tuple(per_clip), features)
-    token = _recording.set(seen)
+    current = Recording(tuple(switches), tuple(per_clip), features)
+    token = _recording.set(current)
     try:
-        yield seen
+        yield current
     finally:
         _recording.reset(token)
 
 
 @contextmanager
 def segments_per_clip(num_segments: int) -> Iterator[None]:
-    """Says to the modules inside how many frames of a batch belong to one clip."""
+    """Tells the modules how many frames of a batch belong to one clip."""
     token = _num_segments.set(num_segments)
     try:
         yield
@@ -144,33 +145,38 @@ def segments_per_clip(num_segments: int) -> Iterator[None]:
 
 
 def num_segments() -> int:
-    """Frames per clip in the pass that is running."""
+    """Frames per clip in the current forward pass."""
     return _num_segments.get()
 
 
+def split_clips(x: Tensor) -> Tensor:
+    """Frames `[B * T, C, H, W]` -> clips `[B, T, C, H, W]`, without a copy."""
+    return x.unflatten(0, (-1, num_segments()))  # type: ignore[no-untyped-call, no-any-return]  # PyTorch's own has no types
+
+
 def is_recording() -> bool:
-    """Whether anybody looks at the gates of the pass that is running."""
+    """Whether the gates of the current forward pass are recorded."""
     return _recording.get() is not None
 
 
 def wants_features() -> bool:
-    """Whether the inputs and outputs of the modules are wanted too."""
-    seen = _recording.get()
-    return seen is not None and seen.features
+    """Whether the modules' inputs and outputs are recorded too."""
+    current = _recording.get()
+    return current is not None and current.features
 
 
 def record_gate(location: GateLocation, gate: Tensor) -> Tensor:
     """Called by a unit with the gate it computed; returns the gate to use."""
-    seen = _recording.get()
-    if seen is None:
+    current = _recording.get()
+    if current is None:
         return gate
-    gate = _switched(gate, location, seen.switches)
-    if seen.per_clip:
-        import torch  # takes seconds the first time, and a switch can be named without
+    gate = _switched(gate, location, current.switches)
+    if current.per_clip:
+        import torch  # takes seconds, and a `Switch` is made without
 
-        clips = zip(gate.split(1), seen.per_clip, strict=True)
-        gate = torch.cat([_switched(one, location, switches) for one, switches in clips])
-    seen.gates[location] = gate.detach()
+        clips = zip(torch.split(gate, 1), current.per_clip, strict=True)
+        gate = torch.cat([_switched(clip, location, switches) for clip, switches in clips])
+    current.gates[location] = gate.detach()
     return gate
 
 
@@ -183,7 +189,7 @@ def _switched(gate: Tensor, location: GateLocation, switches: Sequence[Switch]) 
 
 def record_features(block: str, x: Tensor, out: Tensor) -> None:
     """Called by a block's module with its input and output, `[B, T, C, H, W]`."""
-    seen = _recording.get()
-    if seen is not None and seen.features:
-        seen.inputs[block] = x.detach()
-        seen.outputs[block] = out.detach().clone()  # the activation behind the module works in place
+    current = _recording.get()
+    if current is not None and current.features:
+        current.inputs[block] = x.detach()
+        current.outputs[block] = out.detach().clone()  # the activation after the module works in place

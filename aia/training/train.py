@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from aia import files
 from aia.errors import AIAError
-from aia.modeling.attention import Attention
-from aia.modeling.network import AIANet
+from aia.hub.pretrained import AIANet
+from aia.modeling.blocks import Attention
 from aia.training.curves import draw_curves
 from aia.training.data import (
     ClipDataset,

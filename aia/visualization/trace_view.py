@@ -11,7 +11,7 @@ import numpy as np
 
 from aia.errors import AIAError
 from aia.inspection.trace import BlockTrace, UnitTrace
-from aia.modeling.config import split_attention
+from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import render
 
 FEATURE_VALUES = 2**16  # a view of a larger feature leaves out rows and columns
@@ -50,16 +50,16 @@ def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None
     mean = _Cut(shown.pooled[1], shown.axes, around, STAGE_VALUES, largest.step)
     response = _Cut(shown.response, shown.axes, channels, STAGE_VALUES, largest.step)
     bits = 16 if sum(cut.values.size for cut in (x, *gates.values(), largest, mean, response)) <= FINE_VALUES else 8
-    low, high = float(shown.normalised.min()), float(shown.normalised.max())
-    kinds, combination = split_attention(trace.attention)
+    low, high = float(shown.normalized.min()), float(shown.normalized.max())
+    setting = ATTENTION_SETTINGS[trace.attention]
     return {
         "network": trace.network,
         "block": trace.block,
         "blocks": [[name, *size] for name, size in trace.blocks.items()],
         "unit": shown.unit,
         "units": list(trace.units),
-        "modules": list(kinds),
-        "combination": combination,
+        "modules": list(setting.kinds),
+        "combination": setting.combination,
         "shape": list(trace.x.shape),
         "channels": list(channels),
         "means": _rounded(trace.x.mean(axis=(0, 2, 3))[list(channels)]),
@@ -74,7 +74,7 @@ def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None
         "kernel": _rounded(shown.kernel),
         "norm": {name: round(value, 8) for name, value in shown.norm._asdict().items()},
         "normalised": [low, high],
-        "histogram": np.histogram(shown.normalised, BINS, (low, high))[0].tolist(),
+        "histogram": np.histogram(shown.normalized, BINS, (low, high))[0].tolist(),
         "channel_mean": shown.channel_mean,
         "sizes": {name: round(value, 6) for name, value in trace.sizes.items()},
         "scores": _scores(trace),

@@ -1,0 +1,130 @@
+"""A network with the methods that Hub users know: `from_pretrained`, `save_pretrained`, `push_to_hub`."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from safetensors import SafetensorError
+
+from aia import files
+from aia.errors import AIAError
+from aia.hub.card import model_card
+from aia.hub.files import find_model, read_weights
+from aia.hub.push import push
+from aia.modeling import network
+from aia.modeling.config import AIAConfig
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class AIANet(network.AIANet, PyTorchModelHubMixin):
+    """`aia.modeling.network.AIANet` that can be loaded, saved and pushed."""
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # the mixin's own is neither strict nor limited to safetensors
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        optimize: bool = True,
+        precision: str = "float32",
+    ) -> Self:
+        """`aia.load` under the name that Hub users know."""
+        name = str(pretrained_model_name_or_path)
+        config, weights = find_model(name, revision)
+        model = cls(config)
+        read_weights(model, weights)
+        model.name, device = name, device or best_device()
+        try:
+            model.to(device)
+            if optimize:
+                model.optimize(precision)
+        except (RuntimeError, AssertionError):  # torch raises either for a device that is missing
+            raise AIAError(
+                f"The device {str(device)[:80]!r} cannot be used here or is full; give another one."
+            ) from None
+        return model
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> str | None:  # type: ignore[override]  # all by name
+        """Writes config.json, model.safetensors and, if there is none yet, README.md: all of them or, on an error, none.
+
+        Args:
+            save_directory: Created if missing.
+            **kwargs: As of the mixin: config, model_card_kwargs, push_to_hub, repo_id, ...
+
+        Returns:
+            The commit's address, if it was pushed.
+
+        Raises:
+            AIAError: The folder cannot be written, or the push failed.
+        """
+        if kwargs.get("push_to_hub") and kwargs.get("repo_id") is None:
+            kwargs["repo_id"] = Path(save_directory).name
+        with files.writing_into(save_directory) as part:
+            try:
+                address: str | None = super().save_pretrained(part, **kwargs)
+            except SafetensorError as error:  # holds the system's error as text
+                number = int((re.findall(r"os error (\d+)", str(error)) or [0])[0])
+                raise OSError(number, os.strerror(number)) from None
+            if (Path(save_directory) / "README.md").exists():
+                (part / "README.md").unlink()
+        return address
+
+    def push_to_hub(  # type: ignore[override]  # the token comes from the environment only
+        self,
+        repo_id: str,
+        *,
+        config: AIAConfig | None = None,
+        commit_message: str = "Push model using huggingface_hub.",
+        private: bool | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
+    ) -> str:
+        """Uploads config, weights and card to a Hub repository, with the token of the environment's HF_TOKEN only.
+
+        Args:
+            repo_id: "user/repo"; created if it does not exist.
+            config: Written instead of the network's own.
+            commit_message: Of the commit.
+            private: Whether a repository that is created is private.
+            branch: To push to; the main one by default.
+            create_pr: Whether to open a pull request.
+            model_card_kwargs: Of `aia.hub.card.model_card`.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            AIAError: No token, no permission or no connection.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            card = {"name": repo_id, **(model_card_kwargs or {})}
+            self.save_pretrained(folder, config=config, model_card_kwargs=card)
+            return push(
+                Path(folder),
+                repo_id,
+                private=private,
+                commit_message=commit_message,
+                branch=branch,
+                create_pr=create_pr,
+            )
+
+    def generate_model_card(self, **kwargs: Any) -> ModelCard:  # type: ignore[override]  # all by name
+        """The card that `save_pretrained` and `push_to_hub` write beside the weights."""
+        return model_card(self.config, **kwargs)
+
+
+def best_device() -> torch.device:
+    """The fastest device here: cuda, mps or cpu."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
