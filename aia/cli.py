@@ -14,8 +14,8 @@ from typing import Any
 
 from aia import console
 from aia.errors import AIAError
+from aia.hub import DEFAULT_MODEL
 
-DEFAULT_MODEL = "tsm-mobilenetv2-cinst"
 BATCH, MAX_BATCH = 4, 256  # clips; see aia/inspection/batch.py
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aia import limits
 from aia.inspection.gates import FLAT_SPREAD
-from aia.synthetic.trajectories import NO_GESTURE
+from aia.modeling.config import NO_GESTURE
 from aia.video.reader import FORMAT_NAMES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from packed import unpacked
 
-from aia.cli import DEFAULT_MODEL
+from aia.hub import DEFAULT_MODEL
 from app import text
 from app.service import requests
 from app.ui import examples

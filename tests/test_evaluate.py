@@ -17,7 +17,8 @@ from aia.evaluation import metrics, report
 from aia.evaluation.calibration import CHOSEN_ON, calibrate, cross_fit
 from aia.evaluation.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
 from aia.evaluation.shipped import check
-from aia.synthetic.trajectories import LABELS, NO_GESTURE
+from aia.modeling.config import NO_GESTURE
+from aia.synthetic.trajectories import LABELS
 from aia.training.recipe import Recipe
 from aia.visualization.render import write_mp4
 from tools import release

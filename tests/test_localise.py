@@ -11,7 +11,7 @@ from conftest import clip_of, moving_frames, small_net
 
 import aia
 from aia import AIAConfig, AIAError
-from aia.cli import DEFAULT_MODEL, main
+from aia.cli import main
 from aia.evaluation.localization import (
     FIRST_SEED,
     GESTURES,
@@ -23,6 +23,7 @@ from aia.evaluation.localization import (
     measure,
     watch,
 )
+from aia.hub import DEFAULT_MODEL
 from aia.inspection.inspection import inspect
 from aia.modeling import recording
 from aia.modeling.config import ATTENTIONS

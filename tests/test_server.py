@@ -24,7 +24,7 @@ from playwright.sync_api import expect
 from video_files import slow_clip
 
 import aia
-from aia.cli import DEFAULT_MODEL
+from aia.hub import DEFAULT_MODEL
 from app import errors, text
 from app.server import blocks, guard
 from app.service import models

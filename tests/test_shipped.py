@@ -7,11 +7,11 @@ import pytest
 from huggingface_hub import ModelCard
 
 import aia
-from aia.cli import DEFAULT_MODEL
 from aia.evaluation.calibration import calibrate
 from aia.evaluation.evaluate import RESULTS, read_results
 from aia.evaluation.report import SHIPPED, tables
 from aia.evaluation.shipped import folds, shipped
+from aia.hub import DEFAULT_MODEL
 from aia.hub.loading import CHECKPOINTS
 from benchmarks.__main__ import main as benchmark
 from tools import markdown, report

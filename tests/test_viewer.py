@@ -13,7 +13,7 @@ from conftest import clip_of, moving_frames, small_net, until
 from packed import unpacked
 
 import aia
-from aia.cli import DEFAULT_MODEL
+from aia.hub import DEFAULT_MODEL
 from aia.modeling.config import ATTENTIONS
 from aia.visualization import render, web
 from aia.visualization.view import View, limits, values

@@ -7,7 +7,7 @@ import numpy as np
 from conftest import clip_of, moving_frames, small_net
 
 import aia
-from aia.cli import DEFAULT_MODEL
+from aia.hub import DEFAULT_MODEL
 from app import text
 from app.service import models, requests
 

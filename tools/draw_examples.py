@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from aia import console, files
+from aia.modeling.config import NO_GESTURE
 from aia.synthetic import scenes
 from aia.synthetic.gestures import OPEN, Look, render_gesture
-from aia.synthetic.trajectories import NO_GESTURE, idle_path
+from aia.synthetic.trajectories import idle_path
 from aia.visualization.render import write_mp4
 
 

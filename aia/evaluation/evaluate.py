@@ -18,11 +18,10 @@ from aia import files
 from aia.errors import AIAError
 from aia.evaluation import metrics
 from aia.hub.loading import CHECKPOINTS
-from aia.modeling.config import AIAConfig
+from aia.modeling.config import NO_GESTURE, AIAConfig
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.out_of_distribution import unknown_clips
-from aia.synthetic.trajectories import NO_GESTURE
 from aia.training.data import PlainDataset, Sample, class_order, read_manifest, split_samples
 from aia.training.recipe import Recipe
 from aia.training.train import EVAL_BATCH, predict

@@ -31,11 +31,12 @@ from torch.nn import functional as F
 from aia.errors import AIAError
 from aia.inspection.gates import BlockGates
 from aia.modeling import recording
-from aia.modeling.config import AIAConfig
+from aia.modeling.backbones import BACKBONES
+from aia.modeling.config import NO_GESTURE, AIAConfig
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.synthetic.gestures import render_gesture
-from aia.synthetic.trajectories import LABELS, NO_GESTURE
+from aia.synthetic.trajectories import LABELS
 from aia.video.reader import sample_indices
 
 # The literature's 15 px, taken of the usual input of 224 px, so that it is the same share of a smaller one: about a third of a
@@ -192,7 +193,7 @@ def watch(model: AIANet, clips: int, seed: int) -> tuple[list[Target], dict[str,
         The N clips; the gates' maps by block, and Grad-CAM's by block and for the trunk's last features, which come last:
         `[N, T, h, w]` each.
     """
-    last = "features" if model.config.arch == "mobilenet_v2" else "layer4"
+    last = BACKBONES[model.config.arch].last_features
     labels = islice(cycle(GESTURES), clips)
     drawn = (draw_target(model.config, label, FIRST_SEED * (1 + seed) + i) for i, label in enumerate(labels))
     shown = ((x, target) for x, target in drawn if target.inside.any())

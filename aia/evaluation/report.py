@@ -13,8 +13,7 @@ from aia.evaluation.calibration import CHOSEN_ON, by_kind, calibrate, cross_fit
 from aia.evaluation.evaluate import Run
 from aia.evaluation.shipped import folds, of_setting, shipped
 from aia.locations import CHECKPOINTS
-from aia.modeling.config import ATTENTIONS, AIAConfig
-from aia.synthetic.trajectories import NO_GESTURE
+from aia.modeling.config import ATTENTIONS, NO_GESTURE, AIAConfig
 
 PAIRS = (("swipe up", "swipe down"), ("swipe left", "swipe right"), ("check mark", "caret"))
 

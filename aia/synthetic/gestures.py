@@ -15,8 +15,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from aia.errors import AIAError
+from aia.modeling.config import NO_GESTURE
 from aia.synthetic import scenes
-from aia.synthetic.trajectories import LABELS, NO_GESTURE, gesture_path, minimum_jerk, resample, wobble
+from aia.synthetic.trajectories import LABELS, gesture_path, minimum_jerk, resample, wobble
 
 __all__ = ["LABELS", "Look", "Rendered", "gesture_path", "render_gesture"]
 

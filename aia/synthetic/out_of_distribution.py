@@ -18,9 +18,9 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from aia.modeling.config import AIAConfig
+from aia.modeling.config import NO_GESTURE, AIAConfig
 from aia.synthetic.gestures import Look, render_gesture
-from aia.synthetic.trajectories import LABELS, NO_GESTURE
+from aia.synthetic.trajectories import LABELS
 from aia.video.reader import read_clip, sample_indices
 
 Frames = NDArray[np.uint8]

@@ -13,8 +13,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from aia.errors import AIAError
+from aia.modeling.config import NO_GESTURE
 
-NO_GESTURE = "no gesture"
 LABELS = (
     "swipe up",
     "swipe down",

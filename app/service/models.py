@@ -15,8 +15,7 @@ from typing import TypeVar
 
 import aia
 from aia import limits
-from aia.cli import DEFAULT_MODEL
-from aia.hub import loading
+from aia.hub import DEFAULT_MODEL, loading
 from aia.locations import ASSETS
 from aia.video import worker
 from app import text

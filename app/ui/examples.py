@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from aia import console, files, limits
-from aia.cli import DEFAULT_MODEL
+from aia.hub import DEFAULT_MODEL
 from aia.locations import ASSETS
 from app import text, viewer
 from app.service import requests
