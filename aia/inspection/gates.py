@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aia.errors import AIAError
-from aia.modeling.config import split_attention
+from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
 
 FLAT_SPREAD = 0.02  # a map, profile or row of channels that spans less than this (of 0 to 1) is called flat
 
@@ -50,8 +50,8 @@ class Highlights:
 class BlockGates:
     """The gates of one block, as they were used on one clip.
 
-    The gate that multiplies the block's feature X follows from the factorised gates alone. With G = (T + H + W) / 3 it is
-    G for ST and CinST, C for C and STinC, the product of the two for cascades and their mean for averages.
+    The gate that multiplies the block's feature X follows from the factorized gates alone. With G = (T + H + W) / 3 it is
+    G for ST and CinST, and C for C and STinC. In a cascade it is the product of the two modules' gates, in an average the mean.
 
     Attributes:
         name: The block, such as "layer1.0".
@@ -79,14 +79,13 @@ class BlockGates:
 
         "how" says how the two are combined: "single" (only one is there), "average" or "cascade" (their product).
         """
-        kinds, combination = split_attention(self.attention)
-        names: dict[str, str | None] = {"c": None, "st": None, "how": combination}
-        for number, kind in enumerate(kinds, start=1):
-            prefix = "" if len(kinds) == 1 else f"{number}."
-            if kind in ("st", "cinst"):
-                names["st"] = prefix
+        setting = ATTENTION_SETTINGS[self.attention]
+        names: dict[str, str | None] = {"c": None, "st": None, "how": setting.combination}
+        for units in setting.multipliers:
+            if "T" in units[0]:
+                names["st"] = units[0].removesuffix("T")
             else:
-                names["c"] = prefix + "C"
+                names["c"] = units[0]
         return names
 
     @property
@@ -96,15 +95,15 @@ class BlockGates:
         Of the gate that multiplies X. STinC multiplies by C, which is one value for all channels: there it is the mean of
         G, which steers C. The setting "c" has no gate per channel: one value, `[1]`.
         """
-        u, g, combination = self._applied()
-        if g is None:
-            g = self._spatio_temporal("")
-            if g is None:
-                return np.array([u.mean()], np.float32)
-            u = None
+        groups, combination = self._multipliers()
+        if all(
+            gate.shape[1] == 1 for group in groups for gate in group
+        ):  # show the units that steer C, if there are any
+            steering = [gate for gate in self.gates.values() if gate.shape[1] > 1]
+            groups = [steering] if steering else groups
         if combination == "average":
-            return 0.5 * u.mean() + 0.5 * _channel_mean(None, g)
-        return _channel_mean(u, g)
+            return _mean([_mean([gate.mean(axis=(0, 2, 3)) for gate in group]) for group in groups])
+        return _product_mean(groups)
 
     @property
     def spatiotemporal_map(self) -> np.ndarray:
@@ -128,9 +127,10 @@ class BlockGates:
         if channel is not None and channels > 1 and not 0 <= channel < channels:
             raise AIAError(f"{self.name} has no channel {channel}; its channels are 0 to {channels - 1}.")
         if gate == "combined":
-            u, g, combination = self._applied()
-            u = None if u is None else _of_channel(u, channel)
-            return _combined(u, None if g is None else sum(_of_channel(one, channel) for one in g) / 3, combination)
+            groups, combination = self._multipliers()
+            if channel is None and combination == "cascade" and sum(group[0].shape[1] > 1 for group in groups) > 1:
+                return _combined([_mean(group) for group in groups], combination).mean(axis=1)
+            return _combined([_mean([_of_channel(gate, channel) for gate in group]) for group in groups], combination)
         if gate not in self.gates:
             raise AIAError(f"{self.name} has no gate {gate!r}; choose combined, {', '.join(self.gates)}.")
         values = _of_channel(self.gates[gate], channel)
@@ -165,18 +165,13 @@ class BlockGates:
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""
-        u, g, combination = self._applied()
-        return x * _combined(u, None if g is None else sum(g) / 3, combination)
+        groups, combination = self._multipliers()
+        return x * _combined([_mean(group) for group in groups], combination)
 
-    def _applied(self) -> tuple[np.ndarray | None, tuple[np.ndarray, ...] | None, str]:
-        """The C gate and the (T, H, W) gates that multiply X, and how they are combined."""
-        names = self.applied
-        u = None if names["c"] is None else self.gates[names["c"]]
-        g = None if names["st"] is None else self._spatio_temporal(names["st"])
-        return u, g, names["how"]
-
-    def _spatio_temporal(self, prefix: str) -> tuple[np.ndarray, ...] | None:
-        return tuple(self.gates[prefix + axis] for axis in "THW") if prefix + "T" in self.gates else None
+    def _multipliers(self) -> tuple[list[list[np.ndarray]], Combination]:
+        """For each module, the gates whose mean multiplies X, and how the modules are combined."""
+        setting = ATTENTION_SETTINGS[self.attention]
+        return [[self.gates[unit] for unit in units] for units in setting.multipliers], setting.combination
 
 
 def _of_channel(gate: np.ndarray, channel: int | None) -> np.ndarray:
@@ -186,21 +181,32 @@ def _of_channel(gate: np.ndarray, channel: int | None) -> np.ndarray:
     return gate.mean(axis=1) if channel is None else gate[:, channel]
 
 
-def _combined(u: np.ndarray | None, g: np.ndarray | None, combination: str) -> np.ndarray:
-    """What multiplies X: the C gate, the spatio-temporal gate G, or the two of a composite."""
-    if u is None or g is None:
-        return g if u is None else u
-    return 0.5 * u + 0.5 * g if combination == "average" else u * g
+def _mean(gates: Sequence[np.ndarray]) -> np.ndarray:
+    total = gates[0]
+    for gate in gates[1:]:
+        total = total + gate
+    return total if len(gates) == 1 else total / len(gates)
 
 
-def _channel_mean(u: np.ndarray | None, g: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean of u . G over (T, H, W), `[C]`, without building G: each gate meets u averaged over the axis it lacks."""
-    if u is None:
-        return sum(gate.mean(axis=(0, 2, 3)) for gate in g) / 3
-    return (
-        sum(
-            (u.mean(axis=axis, keepdims=True) * gate).mean(axis=(0, 2, 3))
-            for axis, gate in zip((0, 2, 3), g, strict=True)
-        )
-        / 3
-    )
+def _combined(gates: Sequence[np.ndarray], combination: Combination) -> np.ndarray:
+    """What multiplies X: the mean or the product of the modules' gates."""
+    if combination == "average":
+        return _mean(gates)
+    product = gates[0]
+    for gate in gates[1:]:
+        product = product * gate
+    return product
+
+
+def _product_mean(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Mean over (T, H, W) of the product of the groups' mean gates, `[C]` or `[1]`."""
+    plain = [_mean(group) for group in groups if group[0].shape[1] == 1]
+    own = [group for group in groups if group[0].shape[1] > 1]
+    if len(own) != 1:
+        return _combined([*plain, *(_mean(group) for group in own)], "cascade").mean(axis=(0, 2, 3))
+    means = []
+    for gate in own[0]:  # without building the gate in full: each one meets the others averaged over the axis it lacks
+        lacking = tuple(axis for axis in (0, 2, 3) if gate.shape[axis] == 1)
+        factors = [_combined(plain, "cascade").mean(axis=lacking, keepdims=True)] if plain else []
+        means.append(_combined([*factors, gate], "cascade").mean(axis=(0, 2, 3)))
+    return _mean(means)

@@ -11,6 +11,7 @@ from isal import isal_zlib
 
 from aia import limits
 from aia.inspection.inspection import Inspection
+from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import render
 
 FRAME_SIDE = 448  # pixels of a packed frame's longer side
@@ -36,7 +37,8 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
         need to draw the means. Its "data" are the bytes (zlib, base64) that the arrays in each block's "maps" lie in: the
         mean of every unit over channels; "gates", in the channels' bytes, are the units that tell channels apart, null where
         left out. "channel_mean" is in base64 too, `[C]`, float32. "applied" says which of the units multiply the feature, and
-        how: see `BlockGates`.
+        how: see `BlockGates`. "multipliers" lists, for each module, the units whose mean gate multiplies: the block's gate
+        is the modules' product or mean, as "how" says.
     """
     means, gates = _Bytes(LEVELS), _Bytes(CHANNEL_LEVELS)
     small = render.shrink(seen.clip.frames, FRAME_SIDE)
@@ -44,6 +46,7 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
     answer = {
         "network": seen.title,
         "attention": seen.config.attention,
+        "multipliers": ATTENTION_SETTINGS[seen.config.attention].multipliers,
         "times": [round(time, 4) for time in seen.clip.times.tolist()],
         "size": [small.shape[2], small.shape[1]],
         "seen_box": list(seen.seen_box),
