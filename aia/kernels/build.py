@@ -44,7 +44,8 @@ def library(name: str, *defines: str) -> ctypes.CDLL | None:
     try:
         return _load(command, f"{source.stem}-{_key(source, command[:-1])}.so")
     except (OSError, subprocess.SubprocessError) as error:
-        _warn_once(f"The gates run without compiled passes, which is slower: {error}")
+        _warn_once("The gates run without compiled passes, which is slower: the C compiler failed.")
+        log.info("%s", error)
         return None
 
 
