@@ -1,4 +1,4 @@
-"""The quick form of a network gives what `network.py` and `attention.py` give, and never an answer of weights that are gone."""
+"""The quick form of a network gives what `blocks.py` and `attention.py` give, and follows changed weights at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHAPES = [
 def compiled(request, monkeypatch):
     """Whether the compiled passes may be used in a test."""
     if request.param and build.library("inference.c") is None:
-        pytest.skip("no C compiler here: gates.py runs instead")
+        pytest.skip("no C compiler here: attention.py runs instead")
     if not request.param:
         monkeypatch.setattr(fast_inference, "_passes", lambda dtype: None)
     return request.param
@@ -57,7 +57,7 @@ def sharp(attention: str) -> Attention:
 
 @pytest.mark.parametrize("compiled", COMPILED, indirect=True)
 @pytest.mark.parametrize("attention", ATTENTIONS[1:])
-def test_a_module_gives_what_gates_py_gives(attention, compiled):
+def test_a_module_gives_what_attention_py_gives(attention, compiled):
     torch.manual_seed(0)
     module = sharp(attention)
     for shape in SHAPES:
@@ -84,7 +84,7 @@ def test_a_module_gives_what_gates_py_gives(attention, compiled):
         *(("resnet50", "tsm", attention) for attention in ("none", "cinst", "stinc+cinst")),
     ],
 )
-def test_a_network_gives_what_network_py_gives(arch, temporal, attention):
+def test_a_network_gives_what_the_reference_gives(arch, temporal, attention):
     reference = small_net(attention, temporal, arch, size=64)
     nets = reference, copy.deepcopy(reference).double(), copy.deepcopy(reference).optimize()
     for size in (64, 75):

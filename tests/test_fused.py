@@ -14,7 +14,9 @@ from aia.modeling import attention, fast_training, recording
 from aia.modeling.config import ATTENTIONS, AIAConfig
 from aia.modeling.network import AIANet
 
-needs_compiler = pytest.mark.skipif(fast_training.library() is None, reason="no C compiler here: gates.py runs instead")
+needs_compiler = pytest.mark.skipif(
+    fast_training.library() is None, reason="no C compiler here: attention.py runs instead"
+)
 SHAPES = [(2, 8, 24, 7, 5), (1, 3, 16, 1, 4), (2, 1, 8, 4, 4), (1, 8, 10, 2, 1), (1, 2, 1, 3, 3)]  # [B, T, C, H, W]
 
 

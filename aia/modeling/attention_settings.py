@@ -26,7 +26,7 @@ class ModuleKind:
         title: In the paper's words, such as "CinST".
         units: The axes that its units pool, in the order of `AXES`. What a unit's gate can say are the three other axes:
             C says where and when, T says where, H in which column and when, W in which row and when.
-        multiplies: The units whose mean gate multiplies X.
+        multiplies: The units whose mean gate multiplies X. The gates of the others only weigh what these see.
         build: Makes the module: an `nn.Module` whose children are the units.
     """
 
@@ -35,11 +35,6 @@ class ModuleKind:
     units: tuple[Axis, ...]
     multiplies: tuple[Axis, ...]
     build: Callable[[], nn.Module]
-
-    @property
-    def steers(self) -> tuple[Axis, ...]:
-        """The units whose gates only weigh what the multiplying units see."""
-        return tuple(axis for axis in self.units if axis not in self.multiplies)
 
 
 @dataclass(frozen=True)
@@ -71,10 +66,8 @@ class AttentionSetting:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What stands before the names of each module's units: "", or "1." and "2."."""
-        return (
-            ("",) if len(self.modules) == 1 else tuple(f"{number}." for number, _ in enumerate(self.modules, start=1))
-        )
+        """The prefixes of each module's units: "", or "1." and "2."."""
+        return ("",) if len(self.modules) == 1 else ("1.", "2.")[: len(self.modules)]
 
     @property
     def units(self) -> tuple[tuple[str, ...], ...]:
