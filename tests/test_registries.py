@@ -12,12 +12,13 @@ from conftest import LABELS
 from torch import nn
 
 import aia
-from aia.inspection.trace import trace_block, trace_view
+from aia.inspection.trace import trace_block
 from aia.modeling import recording
 from aia.modeling.attention import CinST
 from aia.modeling.attention_settings import ATTENTION_SETTINGS, AttentionSetting, ModuleKind
 from aia.modeling.backbones import BACKBONES, Backbone
 from aia.modeling.blocks import Attention
+from aia.visualization.trace_view import trace_view
 from aia.visualization.web import pack
 
 
