@@ -18,9 +18,9 @@ from aia.evaluation.evaluate import RESULTS, Run, predictions, read_results, rec
 from aia.evaluation.metrics import TEMPERATURES, softmax
 from aia.evaluation.shipped import folds, shipped
 from aia.hub.loading import CONFIG, load
+from aia.hub.pretrained import AIANet
 from aia.locations import CHECKPOINTS
 from aia.modeling.config import AIAConfig
-from aia.modeling.network import AIANet
 from tools import report
 
 MAX_GAP = 0.01  # of a probability, between the weights as trained and as shipped
