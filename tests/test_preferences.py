@@ -199,7 +199,7 @@ def test_the_focus_is_never_lost_in_the_viewer(browser, server):
     assert page.evaluate(inside)
     page.locator(".film button").nth(1).focus()
     page.evaluate("document.querySelector('#clip input').focus()")
-    page.get_by_text("star", exact=True).first.focus()
+    page.get_by_role("button", name="star", exact=True).first.focus()
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert not page.evaluate(inside), "and it is not taken from elsewhere"
