@@ -153,7 +153,7 @@ def test_a_clip_that_is_too_large_or_cannot_be_sent_is_one_sentence(page, tmp_pa
     assert sent == []
     page.route("**/gradio_api/upload", lambda route: route.abort())
     give(page, work.EXAMPLES_FOLDER / "star.mp4")
-    expect(page.locator("#clip [role=alert]")).to_have_text(text.CLIP_BOX["failed"])
+    expect(page.locator("#clip [role=alert]")).to_have_text(text.CLIP_BOX["no_server"])
     page.unroute("**/gradio_api/upload")
     page.route("**/gradio_api/upload", lambda route: route.fulfill(status=507, json={"detail": text.NO_DISK}))
     give(page, work.EXAMPLES_FOLDER / "star.mp4")

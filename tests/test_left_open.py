@@ -239,7 +239,7 @@ def test_while_the_server_is_down_the_page_says_so_and_then_opens_again(browser,
     presses.press("run")
     expect(presses.page.get_by_test_id("toast-body")).to_contain_text("Attempting reconnection", timeout=WAIT)
     uploads.page.locator("#clip input[type=file]").first.set_input_files(str(clip))
-    expect(uploads.page.locator("#clip")).to_contain_text(text.CLIP_BOX["failed"], timeout=WAIT)
+    expect(uploads.page.locator("#clip")).to_contain_text(text.CLIP_BOX["no_server"], timeout=WAIT)
     restarted.start()
     presses.shows("swipe left")
     presses.is_told(text.CLIPLESS_LINK)
