@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import serving
+from conftest import serving, until
 from playwright.sync_api import expect
 
 from app import text
@@ -91,13 +91,6 @@ class Visitor:
 @pytest.fixture
 def clip(tmp_path):
     return shutil.copy(EXAMPLES / "star.mp4", tmp_path / "my clip.mp4")
-
-
-def until(true, seconds=WAIT / 1000) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.2)
 
 
 def test_every_sentence_says_what_to_do():
