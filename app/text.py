@@ -56,7 +56,6 @@ BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of t
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
-NO_SERVER = "The server does not answer: wait a moment, then upload your clip again."
 ANSWER_GONE = "There is no such answer, or no longer: each can be fetched once, within a few minutes. Ask for it again."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
@@ -193,6 +192,7 @@ CLIP_BOX = {  # what the box of a clip says by itself
     "progress": "How much is uploaded",
     "cancel": "Cancel",
     "failed": "The upload failed: check your connection and try again.",
+    "no_server": "The server does not answer: wait a moment, then upload your clip again.",
     "too_large": TOO_LARGE_CLIP,
     "unplayable": "Your browser cannot play {name}. The viewer shows its frames.",
     "preview": "Picture of the camera",

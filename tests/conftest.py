@@ -129,9 +129,11 @@ def browser():
         started.close()
 
 
-def until(true):
-    """Waits for something to become true, and returns it; pytest's timeout ends what never does."""
+def until(true, seconds=600):
+    """Waits for something to become true, and returns it; the limit is for what never does, on a busy machine too."""
+    end = time.monotonic() + seconds
     while not (found := true()):
+        assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
     return found
 

@@ -19,7 +19,11 @@ try:
 except ImportError:  # Windows
     resource = None
 
-OF_PYTEST = {"PYTEST_CURRENT_TEST", "PYTEST_XDIST_TESTRUNUID"}, {signal.SIGALRM} if os.name == "posix" else set()
+# SIGALRM is pytest-timeout's, and torch's DataLoader watches its workers by SIGCHLD from its first use on.
+OF_PYTEST = (
+    {"PYTEST_CURRENT_TEST", "PYTEST_XDIST_TESTRUNUID"},
+    {signal.SIGALRM, signal.SIGCHLD} if os.name == "posix" else set(),
+)
 
 
 def _scheduling(thread: Path) -> str:

@@ -106,30 +106,35 @@ def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(browser
     swipe = list(read_frames(requests.EXAMPLES_FOLDER / "swipe-left.mp4").frames)
     film = write_film(tmp_path / "swipe.mjpeg", [swipe[0]] * 100 + swipe + [swipe[-1]] * 75, 25)  # it begins after 4 s
     with launched(browser, *camera(film)) as with_camera:
-        page = opened(with_camera, shipped_page)
-        start(page, rear=rear)
-        # The recording lies 3 to 6 s behind the press of the button, which waits for the film to begin anew: a change after
-        # and before stillness.
-        page.evaluate(
-            """async () => {
-                const context = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d");
-                const look = () => {
-                    context.drawImage(document.querySelector("#clip canvas"), 0, 0, 16, 12);
-                    return context.getImageData(0, 0, 16, 12).data;
-                };
-                let [old, before, since] = [look(), 0, performance.now()]; // the stillness before the last change
-                while (before < 1200 || performance.now() - since < 300) {
-                    await new Promise((resolve) => setTimeout(resolve, 50));
-                    const now = look();
-                    if (now.some((level, i) => Math.abs(level - old[i]) > 8))
-                        [before, since] = [performance.now() - since, performance.now()];
-                    old = now;
-                }
-            }"""
-        )
-        page.locator("#clip [data-do=record]").click()
-        wait_for_own_clip(page)
-        expect(page.locator("#label")).to_have_text("swipe left" if rear else "swipe right")
+        for _ in range(4):  # on a busy machine a recording may lack the frames of the swipe
+            page = opened(with_camera, shipped_page)
+            start(page, rear=rear)
+            # The recording lies 3 to 6 s behind the press of the button, which waits for the film to begin anew: a change after
+            # and before stillness.
+            page.evaluate(
+                """async () => {
+                    const context = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d");
+                    const look = () => {
+                        context.drawImage(document.querySelector("#clip canvas"), 0, 0, 16, 12);
+                        return context.getImageData(0, 0, 16, 12).data;
+                    };
+                    let [old, before, since] = [look(), 0, performance.now()]; // the stillness before the last change
+                    while (before < 1200 || performance.now() - since < 300) {
+                        await new Promise((resolve) => setTimeout(resolve, 50));
+                        const now = look();
+                        if (now.some((level, i) => Math.abs(level - old[i]) > 8))
+                            [before, since] = [performance.now() - since, performance.now()];
+                        old = now;
+                    }
+                }"""
+            )
+            page.locator("#clip [data-do=record]").click()
+            wait_for_own_clip(page)
+            label = page.locator("#label").text_content()
+            page.context.close()
+            if label.startswith("swipe"):
+                break
+    assert label == ("swipe left" if rear else "swipe right")
 
 
 def test_no_microphone_and_no_large_picture_is_asked_for_and_the_camera_is_off_but_for_a_recording(with_camera, server):

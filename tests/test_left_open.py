@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import serving
+from conftest import serving, until
 from playwright.sync_api import expect
 
 from app import text
@@ -91,13 +91,6 @@ class Visitor:
 @pytest.fixture
 def clip(tmp_path):
     return shutil.copy(EXAMPLES / "star.mp4", tmp_path / "my clip.mp4")
-
-
-def until(true, seconds=WAIT / 1000) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.2)
 
 
 def test_every_sentence_says_what_to_do():
@@ -239,7 +232,7 @@ def test_while_the_server_is_down_the_page_says_so_and_then_opens_again(browser,
     presses.press("run")
     expect(presses.page.get_by_test_id("toast-body")).to_contain_text("Attempting reconnection", timeout=WAIT)
     uploads.page.locator("#clip input[type=file]").first.set_input_files(str(clip))
-    expect(uploads.page.get_by_test_id("toast-body")).to_contain_text(text.NO_SERVER, timeout=WAIT)
+    expect(uploads.page.locator("#clip")).to_contain_text(text.CLIP_BOX["no_server"], timeout=WAIT)
     restarted.start()
     presses.shows("swipe left")
     presses.is_told(text.CLIPLESS_LINK)

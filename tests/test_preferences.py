@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from cameras import INSECURE, camera, launched
+from conftest import until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -161,24 +162,27 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server, 
 def test_the_focus_stays_when_the_answer_and_its_channels_arrive(browser, shipped_page, focused):
     page = browser.new_page()
     page.set_default_timeout(60_000)
-    held = []
-    page.route("**/queue/join**", lambda route: held.append(route))  # the first paint needs it not
-    page.route("**/*.bin", lambda route: held.append(route))
+    held = {"/queue/join": [], ".bin": []}  # the first paint needs neither
+
+    def hold(end: str):
+        page.route(f"**/*{end}*", lambda route: held[end].append(route) if not held[end] else route.continue_())
+
+    def let_go(end: str) -> None:
+        until(lambda: held[end] or page.wait_for_timeout(50))
+        held[end][0].continue_()
+
+    hold("/queue/join")
+    hold(".bin")
     page.goto(shipped_page)
     page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.prepared")
     page.locator(focused).focus()
     marks = "JSON.stringify(document.activeElement.dataset)"
     before = page.evaluate(marks)
     assert json.loads(before)
-    page.unroute("**/queue/join**")
-    while not held:
-        page.wait_for_timeout(50)
-    held.pop().continue_()
+    let_go("/queue/join")
     page.wait_for_function("!document.querySelector('.viewer').viewer.answers[0].prepared")
     assert page.evaluate(marks) == before, "the answer has arrived"
-    while not held:
-        page.wait_for_timeout(50)
-    held.pop().continue_()
+    let_go(".bin")
     page.wait_for_function(ARRIVED)
     page.wait_for_timeout(200)
     assert page.evaluate(marks) == before, "its channels too"
@@ -199,7 +203,7 @@ def test_the_focus_is_never_lost_in_the_viewer(browser, server):
     assert page.evaluate(inside)
     page.locator(".film button").nth(1).focus()
     page.evaluate("document.querySelector('#clip input').focus()")
-    page.get_by_text("star", exact=True).first.focus()
+    page.get_by_role("button", name="star", exact=True).first.focus()
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert not page.evaluate(inside), "and it is not taken from elsewhere"

@@ -404,9 +404,9 @@ def test_a_recipe_extends_another_and_is_changed_on_the_command_line(tmp_path):
 def test_a_recipe_that_extends_itself_or_nothing_is_refused(tmp_path):
     for name, base in (("a", "b"), ("b", "a"), ("c", "gone")):
         (tmp_path / f"{name}.json").write_text(json.dumps({"extends": f"{base}.json", "network": {}}))
-    with pytest.raises(AIAError, match=r"b\.json extends a\.json"):
+    with pytest.raises(AIAError, match=r"b\.json extends .*a\.json"):
         Recipe.from_file(tmp_path / "a.json")
-    with pytest.raises(AIAError, match=r"gone\.json, which c\.json extends"):
+    with pytest.raises(AIAError, match=r"gone\.json, which .*c\.json extends"):
         Recipe.from_file(tmp_path / "c.json")
 
 

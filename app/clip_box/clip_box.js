@@ -91,7 +91,7 @@ class ClipBox {
     this.part("busy").textContent = this.words.uploading.replace("{name}", file.name);
     this.show("busy");
     request.upload.addEventListener("progress", ({ loaded, total }) => (progress.value = loaded / total));
-    request.addEventListener("error", () => this.show("empty", this.words.failed));
+    request.addEventListener("error", () => this.show("empty", this.words.no_server));
     request.addEventListener("load", () => {
       const answer = parsed(request.responseText);
       if (request.status !== 200 || !answer?.[0]) return this.show("empty", answer?.detail ?? this.words.failed);

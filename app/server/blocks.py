@@ -13,6 +13,7 @@ from gradio_client.utils import is_file_obj_with_meta
 
 from aia import AIAError
 from app import errors, text
+from app.clip_box import ClipBox
 
 log = logging.getLogger(__name__)
 OWN_FILES = "/gradio_api/file="  # what the address of an uploaded file has in it
@@ -90,7 +91,7 @@ def uploaded(value: Any) -> Any:
 
 def _is_gone(block: Any, value: Any) -> bool:
     """Whether a clip was sent that is not among the uploads; files elsewhere on this server are treated alike."""
-    if not isinstance(block, gr.Video) or not is_file_obj_with_meta(value):
+    if not isinstance(block, gr.Video | ClipBox) or not is_file_obj_with_meta(value):
         return False
     return not (is_in_or_equal(value["path"], get_upload_folder()) and Path(value["path"]).is_file())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,13 +69,7 @@ ON_LOAD = """() => {
         const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
         if (!there) document.querySelector("#make").click();
     });
-    const toasts = document.querySelector(".toast-wrap");
-    const upload = () => {  // Gradio shows the browser's own words when the server does not answer an upload
-        for (const said of toasts.querySelectorAll("[data-testid=toast-text]"))
-            if (said.textContent.startsWith("Connection errored out")) said.textContent = NO_SERVER;
-    };
-    if (toasts) new MutationObserver(upload).observe(toasts, {childList: true, subtree: true});
-}""".replace("NO_SERVER", json.dumps(text.NO_SERVER))
+}"""
 # The last input is what the viewer shows, which only the browser knows.
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
 
