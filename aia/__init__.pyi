@@ -9,7 +9,8 @@ from .inspection.ablation import rank_blocks
 from .inspection.inspection import Inspection, inspect
 from .modeling.config import AIAConfig
 from .modeling.recording import Switch
-from .video.reader import Clip, read_clip
+from .video.clip import Clip
+from .video.reader import read_clip
 from .visualization.export import save
 from .visualization.view import View
 

@@ -223,7 +223,7 @@ def _inspect(options: argparse.Namespace) -> int:
     if len(videos) > 1:
         raise AIAError(f"{options.video} matches {len(videos)} files; inspect takes one.")
     model = _load(options)
-    seen = inspect(model, read_clip(videos[0], model.config.num_segments, shown=videos[0]))
+    seen = inspect(model, read_clip(videos[0], model.config.num_segments, display_name=videos[0]))
     files = save(seen, options.out, block=options.block)
     print(f"{videos[0]}: {_answer(seen)}")
     print(f"{options.out}: {', '.join(file.name for file in files)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aia import limits
 from aia.inspection.gates import FLAT_SPREAD
 from aia.modeling.config import NO_GESTURE
-from aia.video.reader import FORMAT_NAMES
+from aia.video.source import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from aia import Inspection

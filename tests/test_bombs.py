@@ -60,8 +60,8 @@ def made(name: str, folder: Path) -> Path:
 # or the one that decodes for it, has held at most since its start (where there is /proc).
 READER = """
 import json, pathlib, re, sys
-from aia import decoder
 from aia.errors import AIAError
+from aia.video import worker
 
 def peak(pid):
     status = pathlib.Path(f"/proc/{pid}/status")
@@ -69,11 +69,11 @@ def peak(pid):
 
 for path in sys.argv[1:]:
     try:
-        decoder.read_clip(path)
+        worker.read_clip(path)
         said = "it was read"
     except AIAError as error:
         said = str(error)
-    print(json.dumps([said, len(decoder.running()), max(map(peak, ["self", *decoder.running()]))]), flush=True)
+    print(json.dumps([said, len(worker.running()), max(map(peak, ["self", *worker.running()]))]), flush=True)
 """
 
 

@@ -34,7 +34,7 @@ def fresh(monkeypatch):
     places = queue.LifoQueue()
     places.put(None)
     places.put(None)
-    monkeypatch.setattr(worker, "_children", places)
+    monkeypatch.setattr(worker, "_workers", places)
     yield
     for pid in worker.running():
         os.kill(pid, signal.SIGTERM)
@@ -173,9 +173,9 @@ def test_the_limits_of_the_environment_hold_in_the_child_too(fresh, tmp_path, mo
 @posix
 def test_a_child_whose_parent_is_killed_in_the_middle_ends(clip):
     program = (
-        "import os, signal, sys, threading; from aia import decoder;"
-        "decoder.read_clip(sys.argv[1]); (pid,) = decoder.running(); os.kill(pid, signal.SIGSTOP); print(pid, flush=True);"
-        "decoder.read_clip(sys.argv[1])"
+        "import os, signal, sys, threading; from aia.video import worker;"
+        "worker.read_clip(sys.argv[1]); (pid,) = worker.running(); os.kill(pid, signal.SIGSTOP); print(pid, flush=True);"
+        "worker.read_clip(sys.argv[1])"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(clip)], cwd=ROOT, stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())

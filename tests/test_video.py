@@ -17,7 +17,10 @@ from video_files import cut, every_frame, number_of, picture, trim_by_edit_list,
 
 from aia import limits
 from aia.errors import AIAError
-from aia.video import reader
+from aia.video import reader, source
+from aia.video.clip import Clip, sample_indices
+from aia.video.scan import scan_file
+from aia.video.source import Source
 
 FASTSTART = {"movflags": "faststart"}
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}
@@ -70,11 +73,11 @@ def make(tmp_path):
     return lambda name, **how: write_video(tmp_path / name, **how)
 
 
-def expect_truth(path: Path, clip: reader.Clip, segments: int) -> None:
+def expect_truth(path: Path, clip: Clip, segments: int) -> None:
     """The clip holds exactly the frames that the published rule picks from a plain decode."""
     truth, _ = every_frame(path)
     assert clip.num_frames == len(truth)
-    assert list(clip.indices) == reader.sample_indices(len(truth), segments)
+    assert list(clip.indices) == sample_indices(len(truth), segments)
     assert clip.frames.dtype == np.uint8
     for frame, index in zip(clip.frames, clip.indices, strict=True):
         assert np.array_equal(frame, truth[index])
@@ -112,13 +115,13 @@ def test_read_frames_gives_every_frame_in_order(make, name):
     ],
 )
 def test_frames_are_picked_by_the_published_rule(frames, picks):
-    assert [index + 1 for index in reader.sample_indices(frames, 8)] == picks
+    assert [index + 1 for index in sample_indices(frames, 8)] == picks
 
 
 def test_every_pick_is_a_frame_of_the_video():
     for frames in range(1, 300):
         for segments in (1, 2, 7, 8, 16, limits.MAX_SEGMENTS):
-            picks = reader.sample_indices(frames, segments)
+            picks = sample_indices(frames, segments)
             assert len(picks) == segments and picks == sorted(picks)
             assert picks[0] >= 0 and picks[-1] < frames
 
@@ -142,10 +145,10 @@ def test_sound_files_are_read_by_plan_without_decoding_everything(make, monkeypa
 
 def test_a_plan_jumps_only_where_it_saves_decoding(make):
     def starts(name):
-        source = reader._Source(make(name, **WHOLE[name]))
+        source = Source(make(name, **WHOLE[name]))
         with source.open() as container:
-            scan = reader._scan(source, container)
-            return [run.start for run, _ in reader._runs(scan, reader.sample_indices(len(scan.pts), 4))]
+            scan = scan_file(source, container)
+            return [run.start for run, _ in reader.plan_runs(scan, sample_indices(len(scan.pts), 4))]
 
     assert starts("one_key_frame.mp4") == [0]
     assert starts("all_key_frames.mov") == [7, 22, 37, 52]
@@ -153,13 +156,11 @@ def test_a_plan_jumps_only_where_it_saves_decoding(make):
 
 
 def test_only_the_packets_that_a_frame_needs_are_decoded(make):
-    source = reader._Source(
-        make("clip.mp4", count=60, gop=12, bframes=3, options={"x264-params": "scenecut=0:b-adapt=0"})
-    )
+    source = Source(make("clip.mp4", count=60, gop=12, bframes=3, options={"x264-params": "scenecut=0:b-adapt=0"}))
     with source.open() as container:
-        scan = reader._scan(source, container)
+        scan = scan_file(source, container)
         for index in range(60):
-            ((run, wanted),) = reader._runs(scan, [index])
+            ((run, wanted),) = reader.plan_runs(scan, [index])
             decoded = [scan.packets[i].pts for i in run]
             assert wanted == {index} and scan.packets[run.start].is_keyframe and len(run) <= 12
             assert set(scan.pts[index - index % 12 : index + 1]) <= set(decoded), "and all that is shown before it"
@@ -168,7 +169,7 @@ def test_only_the_packets_that_a_frame_needs_are_decoded(make):
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("name", [*PLANNED, "one_key_frame.mp4", "all_key_frames.mov", "interlaced.mp4"])
 def test_the_number_of_threads_changes_nothing(make, monkeypatch, name, threads):
-    monkeypatch.setattr(reader, "DECODER_THREADS", threads)
+    monkeypatch.setattr(source, "DECODER_THREADS", threads)
     path = make(name, **WHOLE[name])
     for segments in (8, 3):
         expect_truth(path, reader.read_clip(path, segments), segments)
@@ -315,6 +316,7 @@ def refusal(path, *args, **options) -> str:
         reader.read_clip(path, *args, **options)
     sentence = str(caught.value)
     assert "Error" not in sentence and "\n" not in sentence and sentence.endswith(".")
+    sentence = sentence.replace(str(path), Path(path).name, 1)  # the library names the path as it was given
     assert str(Path(path).parent) == "." or str(Path(path).parent) not in sentence
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return sentence

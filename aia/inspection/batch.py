@@ -76,7 +76,7 @@ class _Prepared:
 
 def _prepare(path: str | Path, config: AIAConfig, cancelled: threading.Event) -> _Prepared | AIAError:
     try:
-        clip = read_clip(path, config.num_segments, cancelled=cancelled, shown=str(path))
+        clip = read_clip(path, config.num_segments, cancelled=cancelled, display_name=str(path))
         return _Prepared(preprocess(clip.frames, config), clip.indices, clip.warnings)
     except AIAError as error:
         return error

@@ -230,7 +230,7 @@ def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
         frames = read_frames(
             sample.file,
             max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config))),
-            shown=str(sample.file),
+            display_name=str(sample.file),
         ).frames
         frames = frames[np.unique(sample_indices(len(frames), most))] if most else frames
     height, width = (side, side) if warp else resized_size(*frames.shape[1:3], config)
@@ -328,5 +328,5 @@ class PlainDataset(Dataset):
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         """Reads the clip at `place`."""
         sample = self.samples[place]
-        frames = read_clip(sample.file, self.config.num_segments, shown=str(sample.file)).frames
+        frames = read_clip(sample.file, self.config.num_segments, display_name=str(sample.file)).frames
         return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)

@@ -1,7 +1,7 @@
-"""High dynamic range as a screen can show it: PQ or HLG signals with BT.2020 colours in, sRGB pictures out.
+"""Tone mapping: PQ or HLG signals with BT.2020 colors in, sRGB pictures out.
 
-Each signal value stands for light (ITU-R BT.2100); 1 is the white of a page, 203 cd/m² (ITU-R BT.2408). Light below `KNEE`
-stays as it is, so that a picture without highlights keeps its look; what is brighter, without end, is pressed into the rest.
+Each signal value stands for light (ITU-R BT.2100), and 1 is the white of a page, 203 cd/m² (ITU-R BT.2408). Light below
+`KNEE` is unchanged, so that a picture without highlights keeps its look. All brighter light is compressed into the rest.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from functools import lru_cache
 
 import numpy as np
 
-PQ, HLG = TRANSFERS = 16, 18  # what a signal stands for, by the numbers of ITU-T H.273
+PQ, HLG = TRANSFERS = 16, 18  # transfer characteristics, as numbered in ITU-T H.273
 WHITE = 203.0  # cd/m²
-PEAK, GAMMA = 1000.0, 1.2  # of the display that HLG is meant for: cd/m², and how it bends the scene's light
+PEAK, GAMMA = 1000.0, 1.2  # of HLG's reference display: cd/m², and the exponent from scene light to display light
 KNEE = 0.5
 TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
-LUMINANCE = np.array([0.2627, 0.678, 0.0593], np.float32)  # of BT.2020's red, green and blue
-BAND = 64  # rows at a time, so that no second picture in float32 is held
+LUMINANCE = np.array([0.2627, 0.678, 0.0593], np.float32)  # weights of BT.2020's red, green and blue
+BAND = 64  # rows at a time; a whole picture in float32 would need much memory
 
 
 def to_srgb(signal: np.ndarray, transfer: int) -> np.ndarray:
-    """Tone-maps a picture.
+    """Tone-map a picture.
 
     Args:
-        signal: RGB, uint16 `[H, W, 3]`, the full range.
+        signal: RGB, uint16 `[H, W, 3]`, full range.
         transfer: `PQ` or `HLG`.
 
     Returns:
@@ -31,21 +31,21 @@ def to_srgb(signal: np.ndarray, transfer: int) -> np.ndarray:
     """
     picture = np.empty(signal.shape, np.uint8)
     for top in range(0, len(signal), BAND):
-        light = _lights(transfer).take(signal[top : top + BAND])
+        light = _light_of_signal(transfer).take(signal[top : top + BAND])
         if transfer == HLG:
             light *= PEAK / WHITE * (light @ LUMINANCE)[..., None] ** (GAMMA - 1)
         light = np.maximum(light @ TO_BT709.T, 0)
         red, green, blue = np.moveaxis(light, -1, 0)
         brightest = np.maximum(np.maximum(np.maximum(red, green), blue), 1e-6)[..., None]  # max() is 20 times slower
-        beyond = np.maximum(brightest - KNEE, 0) / (1 - KNEE)
-        light *= np.where(beyond > 0, KNEE + (1 - KNEE) * beyond / (1 + beyond), brightest) / brightest
-        picture[top : top + BAND] = _srgb().take((light * 65535).astype(np.uint16))
+        excess = np.maximum(brightest - KNEE, 0) / (1 - KNEE)
+        light *= np.where(excess > 0, KNEE + (1 - KNEE) * excess / (1 + excess), brightest) / brightest
+        picture[top : top + BAND] = _srgb_of_light().take((light * 65535).astype(np.uint16))
     return picture
 
 
 @lru_cache
-def _lights(transfer: int) -> np.ndarray:
-    """The light of every 16-bit signal value: PQ's on the screen, HLG's in the scene."""
+def _light_of_signal(transfer: int) -> np.ndarray:
+    """Tabulate the light of every 16-bit signal value: on the display for PQ, in the scene for HLG."""
     signal = np.linspace(0, 1, 1 << 16)
     if transfer == PQ:
         root = signal ** (1 / 78.84375)
@@ -57,9 +57,9 @@ def _lights(transfer: int) -> np.ndarray:
 
 
 @lru_cache
-def _srgb() -> np.ndarray:
-    """The 8-bit sRGB value of every light from 0 to 1 in 65535 steps."""
+def _srgb_of_light() -> np.ndarray:
+    """Tabulate the 8-bit sRGB value of light from 0 to 1 in 65535 steps."""
     light = np.linspace(0, 1, 1 << 16)
-    return np.rint(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)).astype(
-        np.uint8
-    )
+    values: np.ndarray = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    rounded: np.ndarray = np.rint(255 * values)
+    return rounded.astype(np.uint8)
