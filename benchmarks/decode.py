@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from aia.video import worker
-from aia.video.reader import read_clip, sample_indices
+from aia.video.clip import sample_indices
+from aia.video.reader import read_clip
 from benchmarks import scaled
 from benchmarks.table import Options, Table, timed
 

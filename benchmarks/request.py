@@ -17,7 +17,8 @@ from aia.modeling import recording
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.gestures import render_gesture
-from aia.video.reader import Clip, read_clip
+from aia.video.clip import Clip
+from aia.video.reader import read_clip
 from aia.visualization import render, web
 from benchmarks.page import served
 from benchmarks.table import Options, Table, timed

@@ -13,7 +13,8 @@ import torch
 from aia.inspection.inspection import probabilities
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.gestures import LABELS, render_gesture
-from aia.video.reader import read_clip, sample_indices
+from aia.video.clip import sample_indices
+from aia.video.reader import read_clip
 from aia.visualization.render import write_mp4
 from benchmarks.table import Options, Table
 

@@ -28,7 +28,7 @@ from playwright.sync_api import sync_playwright
 from process_state import process_state_kept
 
 from aia import AIAConfig, AIANet
-from aia.video.reader import Clip
+from aia.video.clip import Clip
 from aia.visualization.render import write_mp4
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

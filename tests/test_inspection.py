@@ -225,7 +225,7 @@ def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(fold
     assert first["label"] == max(first["scores"], key=first["scores"].get) and set(first["scores"]) == set(
         small_net().config.labels
     )
-    assert first["frames"] == aia.video.reader.sample_indices(30, 8)
+    assert first["frames"] == aia.video.sample_indices(30, 8)
     assert second["file"] == str(bad) and "no.mp4" in second["error"] and "Traceback" not in err
 
 

@@ -31,7 +31,7 @@ from aia.modeling.preprocess import preprocess
 from aia.synthetic.gestures import render_gesture
 from aia.training.data import rendered_pool
 from aia.training.recipe import Recipe
-from aia.video.reader import sample_indices
+from aia.video.clip import sample_indices
 
 CONFIGS = Path(aia.__file__).parent / "training" / "configs"
 SIDE = 48

@@ -37,7 +37,7 @@ from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.synthetic.gestures import render_gesture
 from aia.synthetic.trajectories import LABELS
-from aia.video.reader import sample_indices
+from aia.video.clip import sample_indices
 
 # The literature's 15 px, taken of the usual input of 224 px, so that it is the same share of a smaller one: about a third of a
 # drawn index finger. Zhang et al. allow it around an object's outline; around a point it is stricter.

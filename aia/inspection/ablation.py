@@ -14,7 +14,7 @@ from aia.modeling import recording
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.modeling.recording import Switch
-from aia.video.reader import Clip
+from aia.video.clip import Clip
 
 MODES = ("mean", "identity", "shuffle")
 MAX_FRAMES = 160  # frames in one forward pass, those of all its clips together

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aia.modeling.config import AIAConfig
     from aia.modeling.network import AIANet
     from aia.modeling.recording import Recording, Switch
-    from aia.video.reader import Clip
+    from aia.video.clip import Clip
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from aia.modeling.blocks import Attention
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.modeling.recording import Switch
-from aia.video.reader import Clip
+from aia.video.clip import Clip
 
 SETTINGS = ("trained", "mean", "identity")  # of the block's gates, one forward pass each
 

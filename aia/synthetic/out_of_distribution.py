@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from aia.modeling.config import NO_GESTURE, AIAConfig
 from aia.synthetic.gestures import Look, render_gesture
 from aia.synthetic.trajectories import LABELS
-from aia.video.reader import read_clip, sample_indices
+from aia.video.clip import sample_indices
+from aia.video.reader import read_clip
 
 Frames = NDArray[np.uint8]
 

@@ -32,7 +32,8 @@ from aia.training.augment import (
     without_gesture,
 )
 from aia.training.recipe import Recipe
-from aia.video.reader import read_clip, read_frames, sample_indices
+from aia.video.clip import sample_indices
+from aia.video.reader import read_clip, read_frames
 
 log = logging.getLogger(__name__)
 
