@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from video_files import picture, write_video
 
 from aia import limits
-from aia.video.reader import FORMAT_NAMES
+from aia.video.source import FORMAT_NAMES
 from app import text
 from app.service import requests
 

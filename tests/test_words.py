@@ -9,7 +9,8 @@ from conftest import clip_of, moving_frames, small_net
 import aia
 from aia.hub import DEFAULT_MODEL
 from app import text
-from app.service import models, requests
+from app.result import Result
+from app.service import models
 
 
 def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture")) -> aia.Inspection:
@@ -41,7 +42,7 @@ def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():
 
 
 def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(aia.hub, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(aia.hub.files, "CHECKPOINTS", tmp_path)
     monkeypatch.delenv("AIA_MODELS", raising=False)
     for temporal in ("tsn", "tsm"):
         for attention in ("none", "stinc", "cinst"):
@@ -60,10 +61,8 @@ def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_non
     assert models.offered(["user/repo"])[0] == models.title("user/repo") == "user/repo"
 
 
-def side(seen: aia.Inspection, model="m", **changes) -> requests.Side:
-    return requests.Side(
-        **{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "seen": seen, **changes}
-    )
+def side(seen: aia.Inspection, model="m", **changes) -> Result:
+    return Result(**{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "seen": seen, **changes})
 
 
 def test_forwards_and_backwards_are_told_as_they_are():

@@ -27,7 +27,7 @@ from aia.training.train import train
 from aia.visualization import export, render
 from aia.visualization.view import View
 from app import text
-from app.service import requests
+from app.result import Result
 from app.ui import handlers
 from tools import markdown
 from tools.release import ship
@@ -350,7 +350,7 @@ def test_a_stopped_command_removes_its_temporary_files(tmp_path):
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
 @pytest.mark.parametrize("format", ["film.mp4", "figure.pdf"])
 def test_the_page_says_that_its_disk_is_full_and_not_where(format, seen):
-    side = requests.Side("x.mp4", "small", False, (), seen)
+    side = Result("x.mp4", "small", False, (), seen)
     with limited(0):
         shown = handlers.make_file(side, None, "A", {"block": "layer1.0"}, format)
     assert text.DISK in shown["problem"]["value"] and "/" not in text.DISK

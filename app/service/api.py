@@ -15,6 +15,7 @@ from aia import AIAError
 from aia.visualization import export
 from aia.visualization.view import SCHEMA, View
 from app import text
+from app.result import Result
 from app.service import exports, models, requests
 
 LIST = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}  # as text: separated by commas
@@ -277,7 +278,7 @@ def _about(name: str) -> dict[str, Any]:
     return {"name": name, "network": known.title, "labels": list(known.labels), "gates": known.attention != "none"}
 
 
-def _answer(side: requests.Side) -> dict[str, Any]:
+def _answer(side: Result) -> dict[str, Any]:
     seen = side.seen
     answer = {"label": seen.label, "sure": seen.is_confident, "scores": seen.scores, "model": side.model}
     return {**answer, "frames": seen.clip.indices.tolist()}

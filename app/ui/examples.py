@@ -13,6 +13,7 @@ from aia import console, files, limits
 from aia.hub import DEFAULT_MODEL
 from aia.locations import ASSETS
 from app import text, viewer
+from app.result import Result
 from app.service import requests
 from app.ui import html
 
@@ -20,7 +21,7 @@ FOLDER = ASSETS / "answers"
 
 
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
-def of_example(example: str, model: str) -> requests.Side:
+def of_example(example: str, model: str) -> Result:
     """The result of an example, computed once."""
     return requests.inspect_video(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
 
