@@ -28,7 +28,7 @@ help: ## this list
 app: .venv/.app ## the page; options: make app ARGS="--port 8000 --model user/repo"
 	$(PY) app.py $(ARGS)
 
-test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/test_video.py -x"
+test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/video/test_reader.py -x"
 	$(PYTEST) $(ARGS)
 
 check: lint ## ruff and the tests that need no browser, no running page and no training: a minute

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 import aia
 from aia import AIAConfig, AIANet
 from aia.cli import main
 from aia.hub.convert import NETS
 
-LOGITS = json.loads(Path(__file__).with_name("official_logits.json").read_text())
+LOGITS = json.loads((ROOT / "tests" / "data" / "official_logits.json").read_text())
 CLASSES = 12
 
 

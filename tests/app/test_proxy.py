@@ -8,14 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import serving
+from conftest import ROOT, serving
 from gradio_client import Client, handle_file
 from playwright.sync_api import expect
 from proxy import Proxy
 
 from app import text
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
+EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 ALL = "127.0.0.1:{port}"  # the Host as a browser sends it
 WAYS = {  # what the proxy does; a path is told to the page as GRADIO_ROOT_PATH
     "bare": {},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cameras import camera, launched
+from conftest import ROOT
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
@@ -18,7 +19,6 @@ from aia.video.source import FORMAT_NAMES
 from app import text
 from app.service import requests
 
-ROOT = Path(__file__).resolve().parents[1]
 NAMES = re.findall(r"\w+(?=,| or|$)", FORMAT_NAMES)
 WRITTEN = {  # how PyAV writes each of them, and its ending
     "MP4": ("mp4", "libx264", "yuv420p"),
@@ -185,7 +185,7 @@ def test_the_box_hands_on_uploads_and_no_other_file_of_the_server(server):
         lines = connection.getresponse().read().decode().splitlines()
         messages = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
         (done,) = [message for message in messages if message["msg"] == "process_completed"]
-        told = json.dumps(done["output"])
+        told = json.dumps(done["output"], ensure_ascii=False)
         assert text.BAD_INPUT in told or text.CLIP_GONE in told, (given, done)
         assert "star" not in told, "and nothing of what is in it"
         connection.close()

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import until
+from conftest import ROOT, until
 from video_files import number_of, write_video
 
 import aia
 from aia import limits
 from aia.video import reader, worker
 
-ROOT = Path(__file__).resolve().parents[1]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 

@@ -5,13 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import httpx
 import matplotlib
 import numpy as np
 import pytest
+from conftest import ROOT
 from playwright.sync_api import expect
 
 import aia
@@ -20,7 +20,6 @@ from aia.visualization import render
 from app.ui import layout
 from benchmarks.page import Page
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 HEAVY = ("torch", "torchvision", "matplotlib.pyplot", "pandas", "gradio")
 LOADED = f"[name for name in {HEAVY} if name in sys.modules]"

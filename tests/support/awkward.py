@@ -316,7 +316,7 @@ FILES: dict[str, Awkward] = {
     "mpeg4.avi": _coded(made=MPEG4 | {"bframes": 2}),
     "mpeg4.mp4": _coded(made=MPEG4),
     "mpeg4.m4v": _coded(made=MPEG4 | {"format": "m4v"}),
-    "theora.ogv": Awkward(lambda path: shutil.copy(Path(__file__).with_name("theora.ogv"), path)),
+    "theora.ogv": Awkward(lambda path: shutil.copy(Path(__file__).parents[1] / "data" / "theora.ogv", path)),
     "prores.mov": _coded(made=PRORES | {"pix_fmt": "yuv422p10le"}),
     "prores-4444.mov": _coded(made=PRORES | {"pix_fmt": "yuv444p10le"}),
     "animation.gif": _coded(made=GIF),

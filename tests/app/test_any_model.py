@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from browser import FLAGS, find_chromium
-from conftest import serving, small_net
+from conftest import ROOT, serving, small_net
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
@@ -19,7 +19,6 @@ from proxy import Proxy
 from app import text
 from app.server.guard import is_from_elsewhere
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 
 

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import torch
-from conftest import serving, small_net, until
+from conftest import ROOT, serving, small_net, until
 from hub_server import Fault, HubServer
 from playwright.sync_api import expect
 from video_files import slow_clip
@@ -30,7 +30,6 @@ from app.server import blocks, guard
 from app.service import models
 from app.ui import layout
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
 EXAMPLE = EXAMPLES / "swipe-left.mp4"
 WEIGHTS = "model.safetensors"

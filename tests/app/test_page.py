@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import SIZES, desktop, phone
+from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -23,7 +24,6 @@ from aia.visualization import export
 from aia.visualization.view import View
 from app import text
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 
 

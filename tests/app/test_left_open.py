@@ -14,12 +14,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import serving, until
+from conftest import ROOT, serving, until
 from playwright.sync_api import expect
 
 from app import text
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
 GONE = re.compile(r"no longer on the server.*upload (it|your clip) again", re.IGNORECASE | re.DOTALL)
 WAIT = 120_000  # milliseconds at most; every wait ends with what it waits for

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from jsonschema import Draft202012Validator
@@ -20,7 +21,6 @@ from mcp.client.streamable_http import streamable_http_client
 from aia import AIAError
 from aia.visualization.view import SCHEMA, View
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 VIEW = {"block": "layer2.0", "gate": "T", "frame": 2, "channel": 3, "scale": [0, 0.9], "colours": "magma"}
 VIEW |= {"opacity": 0.7, "cells": True}

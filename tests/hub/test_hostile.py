@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 
 import aia
 from aia import cli, limits
+from aia.hub import files as hub_files
 from aia.hub import loading
 from aia.visualization import export
 from aia.visualization.snippet import as_python
@@ -203,7 +204,7 @@ def test_a_header_is_measured_before_it_is_read(tmp_path, monkeypatch):
     crowd = {f"t{i}": _entry(0, 0, [0]) for i in range(20_000)}  # 100 MB of these would take 2 GB of memory
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))
     (tmp_path / WEIGHTS).write_bytes(_header(crowd))
-    monkeypatch.setattr(loading, "safe_open", lambda *args, **kwargs: pytest.fail("it was read"))
+    monkeypatch.setattr(hub_files, "safe_open", lambda *args, **kwargs: pytest.fail("it was read"))
     with pytest.raises(aia.AIAError, match="a header of more than 1024 KiB"):
         loading.load(tmp_path, device="cpu")
 

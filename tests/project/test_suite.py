@@ -1,11 +1,12 @@
 """The rules for tests that a program can check."""
 
 import ast
-from pathlib import Path
+
+from conftest import ROOT
 
 
 def test_no_test_imports_another():
-    files = list(Path(__file__).parent.rglob("*.py"))
+    files = list((ROOT / "tests").rglob("*.py"))
     tests = {file.stem for file in files if file.stem.startswith("test_")}
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -1,9 +1,9 @@
 """What comes with the project: the models, their cards, the examples, the benchmark."""
 
 import json
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from huggingface_hub import ModelCard
 
 import aia
@@ -16,7 +16,7 @@ from aia.hub.loading import CHECKPOINTS
 from benchmarks.__main__ import main as benchmark
 from tools import markdown, report
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
+EXAMPLES = ROOT / "assets" / "examples"
 KNOWN = {  # file -> label
     "swipe-up": "swipe up",
     "swipe-down": "swipe down",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import small_net
+from conftest import ROOT, small_net
 from PIL import Image
 
 import aia
@@ -17,7 +17,6 @@ from aia import Switch, View
 from aia.visualization.figure import frame_picture
 from aia.visualization.snippet import as_python
 
-ROOT = Path(__file__).parents[1]
 VIEW = View("layer2.0", "H", frame=6, channel=3, scale="clip", colours="magma", opacity=0.3, cells=True)
 SWITCHES = [Switch("scale", "layer1", "C", factor=0.25), Switch("identity", "layer2.1", "T")]
 

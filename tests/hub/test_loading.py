@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from hub_server import Fault, HubServer, Repo
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
@@ -27,7 +28,6 @@ from aia.hub import loading
 from aia.hub.pretrained import AIANet
 from aia.modeling.config import AIAConfig
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SMALL = AIAConfig(
     labels=("a", "b", "c"), arch="mobilenet_v2", temporal="tsm", attention="cinst", input_size=32, resize=32
@@ -71,7 +71,12 @@ class Client:
         home.mkdir()
         (home / "token").write_text(STORED)
         clean = {k: v for k, v in os.environ.items() if not re.match(r"(?i)HF_|HUGGING|.*_proxy$", k)}
-        clean |= {"HF_ENDPOINT": hub_url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(ROOT)}
+        clean |= {
+            "HF_ENDPOINT": hub_url,
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_XET": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "support"))),
+        }
         clean |= {"HF_HUB_ETAG_TIMEOUT": "5", "HF_HUB_DOWNLOAD_TIMEOUT": "5", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, __file__],

@@ -9,16 +9,15 @@ import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import aia
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 ENDPOINTS = {
     *("/list_models", "/classify", "/inspect", "/what_if", "/rank_blocks", "/compare", "/lesson", "/export_view"),
