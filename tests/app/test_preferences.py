@@ -17,8 +17,10 @@ ARRIVED = "document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.
 
 
 def opened(browser, address, **settings):
-    page = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **settings}).new_page()
+    media = {name: settings.pop(name, None) for name in ("forced_colors", "color_scheme", "reduced_motion")}
+    page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **settings})
     page.set_default_timeout(60_000)
+    page.emulate_media(**media)
     page.goto(address)
     page.wait_for_function(ARRIVED)
     return page
@@ -98,7 +100,7 @@ def test_high_contrast_shows_every_state(browser, server, scheme):
     page.locator("#learn [role=tab]").nth(6).click()
     differ("#learn tbody .track span", "body")
     assert faults == []
-    page.context.close()
+    page.close()
 
 
 def test_high_contrast_shows_which_camera_is_on(browser, server):
@@ -135,10 +137,10 @@ def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server,
         assert len(places) <= 4  # the start, the result, and what grows above it meanwhile
     else:
         assert len(places) > 6
-    page.context.close()
+    page.close()
 
 
-@pytest.mark.parametrize("language", ["de-DE", "fr-FR", "ja-JP"])
+@pytest.mark.parametrize("language", ["de-DE", "ja-JP"])
 def test_english_words_are_said_to_be_english_in_every_browser(browser, server, language):
     page = opened(browser, server[0], locale=language)
     assert page.evaluate("document.documentElement.lang") == "en"
@@ -146,7 +148,7 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server, 
     page.locator("#clip input[type=file]").set_input_files("assets/examples/star.mp4")
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert page.evaluate("document.documentElement.lang") == "en"
-    page.context.close()
+    page.close()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,6 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server, 
     [
         ".film button[data-frame='2']",
         ".ladder [aria-checked=true]",
-        ".segmented [aria-checked=true]",
         "canvas.bars",
         ".viewer [data-do=play]",
     ],
@@ -207,7 +208,7 @@ def test_the_focus_is_never_lost_in_the_viewer(browser, server):
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert not page.evaluate(inside), "and it is not taken from elsewhere"
-    page.context.close()
+    page.close()
 
 
 def test_a_link_is_shown_where_neither_clipboard_nor_dialogs_are_allowed(browser, server):
