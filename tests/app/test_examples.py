@@ -13,6 +13,7 @@ from app.service import requests
 from app.ui import examples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", requests.EXAMPLES)
 def test_a_prepared_answer_is_the_default_models(example):
     found = examples.first_paint(example, DEFAULT_MODEL)

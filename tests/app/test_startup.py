@@ -63,6 +63,7 @@ def test_help_needs_no_torch():
     assert loaded_by(program) == "[]"
 
 
+@pytest.mark.slow
 def test_the_page_is_built_before_torch_is_loaded():
     program = "from app.ui import layout; page = layout.build(); assert len(page.blocks) > 50"
     assert "torch" not in loaded_by(program) and "matplotlib" not in loaded_by(program)

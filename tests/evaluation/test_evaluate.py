@@ -212,6 +212,7 @@ def test_tables_without_test_clips_can_be_used_to_choose(runs, checkpoints):
     assert cells[2] == cells[3] == "–" and "±" in cells[4]
 
 
+@pytest.mark.slow
 def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, checkpoints, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:begin -->\nstale tables\n<!-- results:end -->\nafter\n")
@@ -269,6 +270,7 @@ def run_folder(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_test_clips_are_only_seen_when_they_are_asked_for(data, run_folder, tmp_path, capsys):
     args = ["evaluate", str(run_folder), "--data", str(data)]
     assert main(args) == 0
@@ -296,6 +298,7 @@ def test_what_is_missing_is_said(data, run_folder, capsys):
     assert "gone.json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run_folder, tmp_path):
     release.ship(run_folder, "m", data, checkpoints=tmp_path / "c")
     folder = tmp_path / "c" / "m"
@@ -312,6 +315,7 @@ def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run
     assert "lacks its run" in check({}, data, checkpoints=tmp_path / "c")[0]
 
 
+@pytest.mark.slow
 def test_a_run_whose_answers_change_in_half_precision_is_shipped_whole(data, run_folder, tmp_path):
     model = aia.load(run_folder, device="cpu")
     with torch.no_grad():

@@ -76,6 +76,7 @@ def test_fingertip_and_hand_lie_where_the_network_sees_them(resize, seed):
         assert near[y, x] and (near & hand).any() and near.sum() < 4 * (TOLERANCE * SIDE + 1) ** 2
 
 
+@pytest.mark.slow
 def test_a_map_with_its_maximum_at_the_fingertip_scores_one(targets):
     assert torch.equal(measure(dots(targets), targets)[:, 0], torch.ones(20))
     assert measure(dots(targets, lambda clip: False), targets)[:, 0].max() == 0
@@ -94,6 +95,7 @@ def test_a_map_that_is_the_same_everywhere_scores_chance(targets, value):
     assert torch.allclose(measure(torch.full((20, 8, 3, 3), value), targets), torch.tensor(chance), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
 def test_grad_cam_of_a_clip_in_a_batch_is_that_of_the_clip_alone(trained):
     net = aia.load(DEFAULT_MODEL, device="cpu") if trained else small_net()
@@ -127,6 +129,7 @@ def test_a_failing_pass_leaves_no_hook():
     assert not any(module._forward_hooks for module in net.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [a for a in ATTENTIONS if a != "none"])
 def test_maps_of_a_batch_are_those_of_the_inspection(attention):
     net = small_net(attention)
@@ -157,6 +160,7 @@ def test_a_block_is_scored_on_other_clips_than_it_was_chosen_on(targets):
     assert result.rows[0].blocks == ("first", "second") and result.rows[0].fingertip.mean == 0
 
 
+@pytest.mark.slow
 def test_a_network_is_measured_and_its_tables_can_be_read():
     net = small_net()
     seen = watch(net, 20, 0)
@@ -181,6 +185,7 @@ def test_a_network_is_measured_and_its_tables_can_be_read():
     assert compare(net, *seen) == result, "the same seed gives the same numbers"
 
 
+@pytest.mark.slow
 def test_the_command_takes_networks_without_gates_too(tmp_path, capsys):
     small_net("none").save_pretrained(tmp_path / "net")
     assert main(["localise", str(tmp_path / "net"), "--clips", "20", "--json"]) == 0

@@ -117,6 +117,7 @@ def run(checkpoint, net, labels, out, segments=8) -> int:
 TOLERANCES = dict.fromkeys(LOGITS, 1e-4) | {"C2D_STinC2CinST_BN": 1e-3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", LOGITS)
 def test_a_converted_checkpoint_gives_the_published_logits(net, tmp_path, labels):
     assert run(save(tmp_path, state_of(net)), net, labels, tmp_path / "out") == 0
@@ -131,6 +132,7 @@ def test_a_converted_checkpoint_gives_the_published_logits(net, tmp_path, labels
     assert model.config.labels[3] == "class 3" and (model.config.temporal, model.config.attention) == NETS[net]
 
 
+@pytest.mark.slow
 def test_the_stinc_of_2022_06_has_the_same_keys_and_other_mathematics(tmp_path, labels):
     checkpoint = save(tmp_path, state_of("C2D_STinC_BN", arch="resnet18"))
     outputs = []
@@ -141,12 +143,14 @@ def test_the_stinc_of_2022_06_has_the_same_keys_and_other_mathematics(tmp_path, 
     assert not torch.allclose(*outputs, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["resnet18", "resnet101"])
 def test_the_trunk_is_known_by_its_names(tmp_path, labels, arch):
     assert run(save(tmp_path, state_of("TSM_CinST_BN", arch=arch)), "TSM_CinST_BN", labels, tmp_path / "out") == 0
     assert aia.load(tmp_path / "out", device="cpu").config.arch == arch
 
 
+@pytest.mark.slow
 def test_a_head_trained_without_dropout_and_other_segments(tmp_path, labels):
     state = state_of("TSM", head="base_model.fc", arch="resnet18")
     assert run(save(tmp_path, state), "TSM", labels, tmp_path / "out", segments=16) == 0
@@ -162,6 +166,7 @@ def without(state, key):
 BLOCK = "module.base_model.layer2.1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "net", "named"),
     [

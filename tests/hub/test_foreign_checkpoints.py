@@ -281,6 +281,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
     for legacy in (False, True):
@@ -292,6 +293,7 @@ def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
                 assert "ckpt.pth is no plain state dict" in str(error)
 
 
+@pytest.mark.slow
 def test_keys_that_collide_and_pairs_that_are_named_again_take_no_time(tmp_path):
     prime = 2**61 - 1
     keys = b"}(" + b"".join(plain(i * prime) + b"N" for i in range(1, 100_000)) + b"u"
@@ -309,6 +311,7 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
         read_state_dicts(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_a_file_cut_short_or_changed_anywhere_gives_a_sentence_or_its_weights(legacy, tmp_path):
     path, rng = tmp_path / "ckpt.pth", np.random.default_rng(0)
@@ -550,6 +553,7 @@ WRAPPED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPED)
 def test_the_weights_are_found_whatever_wraps_them(wrap, weights, tmp_path):
     status, out = convert(tmp_path, WRAPPED[wrap](weights))
@@ -560,6 +564,7 @@ def test_the_weights_are_found_whatever_wraps_them(wrap, weights, tmp_path):
     assert torch.equal(state["backbone.layer4.1.bn2.running_var"], weights["layer4.1.bn2.running_var"].float())
 
 
+@pytest.mark.slow
 def test_our_own_names_are_taken_as_an_error_about_pickled_weights_promises(tmp_path):
     net = small_net(arch="mobilenet_v2", temporal="tsn", attention="c")
     status, out = convert(tmp_path, {"model": {f"module.{n}": t for n, t in net.state_dict().items()}}, "C2D_C_BN")
@@ -578,6 +583,7 @@ def test_safetensors_are_taken_too(weights, tmp_path):
     assert main(["convert", str(tmp_path / "w.safetensors"), *args[:-1], str(tmp_path / "again")]) == 1
 
 
+@pytest.mark.slow
 def test_weights_come_before_their_averages_wherever_both_fit(weights, tmp_path, caplog):
     average = {name: t + 1 if t.is_floating_point() else t for name, t in weights.items()}
     content = {"state_dict_ema": published(average), "state_dict": published(weights)}
@@ -587,6 +593,7 @@ def test_weights_come_before_their_averages_wherever_both_fit(weights, tmp_path,
     assert torch.equal(load(out, device="cpu").head.bias.detach(), weights["fc.bias"].float())
 
 
+@pytest.mark.slow
 def test_checkpoints_of_tsms_own_code_become_tsm_and_nothing_else(weights, tmp_path, capsys):
     content = {"state_dict": shifted(weights), "best_prec1": 70.1}
     assert convert(tmp_path, content, "C2D")[0] == 1
@@ -650,6 +657,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_is_named_as_the_file_names_it(case, weights, tmp_path, capsys):
     change, net, named = REFUSED[case]
@@ -674,6 +682,7 @@ STARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", STARTS)
 def test_training_starts_from_the_same_files(start, weights, tmp_path):
     torch.save(STARTS[start](weights), tmp_path / "trunk.pth")
@@ -683,6 +692,7 @@ def test_training_starts_from_the_same_files(start, weights, tmp_path):
     assert torch.equal(net.backbone.bn1.running_mean, weights["bn1.running_mean"].float())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "named"),
     [

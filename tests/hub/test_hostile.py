@@ -104,6 +104,7 @@ def test_the_page_shows_odd_labels_as_they_are(browser, server):
     page.close()
 
 
+@pytest.mark.slow
 def test_figures_show_odd_labels_as_they_are(odd, tmp_path):
     view = View(odd.first_block)
     for index, label in enumerate(ODD_LABELS):
@@ -114,6 +115,7 @@ def test_figures_show_odd_labels_as_they_are(odd, tmp_path):
         assert export.export_view(odd, view, format, tmp_path).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_no_label_reaches_a_table_or_a_file_name_and_json_keeps_it(odd, tmp_path):
     for format in export.FORMATS:
         export.export_view(odd, View(odd.first_block), format, tmp_path)
@@ -192,6 +194,7 @@ BAD_FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", BAD_FILES.values(), ids=BAD_FILES)
 def test_weights_that_are_not_what_they_say_are_refused(content, tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))

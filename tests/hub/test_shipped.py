@@ -38,6 +38,7 @@ def test_the_family_comes_with_the_project():
     assert family <= set(aia.available_models()) and DEFAULT_MODEL in family
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", aia.available_models())
 def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
     assert (CHECKPOINTS / name / "model.safetensors").stat().st_size < 10e6

@@ -26,6 +26,7 @@ def expect_what_inspect_says(ranking: ablation.Ranking, net: aia.AIANet, clip: a
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimised", [False, True])
 @pytest.mark.parametrize("mode", ablation.MODES)
 def test_a_ranking_says_what_switching_block_by_block_says(mode, optimised, clip):
@@ -36,6 +37,7 @@ def test_a_ranking_says_what_switching_block_by_block_says(mode, optimised, clip
     expect_what_inspect_says(ranking, net, clip)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", LABELS)
 def test_any_label_can_be_followed(label, net, clip):
     ranking = rank_blocks(net, clip, label=label)
@@ -50,6 +52,7 @@ def test_a_block_whose_gates_are_changed_by_nothing_has_no_effect(net, clip):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "passes"), [(8, 1), (30, 2), (80, 8)])
 def test_no_pass_holds_more_frames_than_the_limit_and_passes_change_nothing(count, passes):
     net, clip = small_net(size=32), clip_of(moving_frames(count))
@@ -60,6 +63,7 @@ def test_no_pass_holds_more_frames_than_the_limit_and_passes_change_nothing(coun
     expect_what_inspect_says(ranking, net, clip)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", [aia.inspect, rank_blocks])
 def test_a_clip_backwards_is_seen_as_its_frames_in_that_order(look, net, clip):
     back = look(net, clip.backwards()).logits
@@ -67,6 +71,7 @@ def test_a_clip_backwards_is_seen_as_its_frames_in_that_order(look, net, clip):
     assert not np.allclose(back, look(net, clip).logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_threads_that_share_a_model_rank_as_if_alone(net):
     jobs = [
         (clip_of(moving_frames(count, seed=count)), mode)
@@ -90,6 +95,7 @@ def test_threads_that_share_a_model_rank_as_if_alone(net):
         assert all(e.logit_delta == pytest.approx(changes[e.block], abs=1e-4) for e in one.effects)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_ranked_is_refused_in_a_sentence(net, clip):
     with pytest.raises(AIAError, match="no gates to switch off; choose one with AIA"):
         rank_blocks(small_net("none"), clip)

@@ -43,6 +43,7 @@ def lines(capsys, *arguments) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, 4, 9])
 def test_each_file_gets_the_answer_that_it_gets_alone_and_in_its_place(net, files, batch):
     answers = list(classify(net, files, batch=batch))
@@ -90,6 +91,7 @@ def test_files_are_read_only_a_little_ahead(net, files):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
 
 
+@pytest.mark.slow
 def test_the_command_says_the_same_with_and_without_batches(folder, files, capsys):
     alone = lines(capsys, *files, "--model", folder)
     for arguments in (["--batch"], ["--batch", "3"]):
@@ -116,6 +118,7 @@ def test_a_batch_of_nothing_is_refused_in_a_sentence(folder, files, capsys):
     assert out == "" and err.strip() == "A batch has one clip or more, not 0."
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
 def test_ctrl_c_ends_it_at_once(folder, files):
     command = [sys.executable, "-m", "aia", "classify", *[str(files[1])] * 2000, "--model", folder, "--batch"]

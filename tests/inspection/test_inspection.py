@@ -54,6 +54,7 @@ def test_an_inspection_says_label_scores_and_where_it_ran(net, clip):
         seen.block("nowhere")
 
 
+@pytest.mark.slow
 def test_temperature_makes_probabilities_milder_or_bolder_and_never_changes_the_label(net, clip):
     plain = inspect(net, clip)
     for temperature in (0.2, 5):
@@ -64,6 +65,7 @@ def test_temperature_makes_probabilities_milder_or_bolder_and_never_changes_the_
         assert (seen.probabilities.max() < plain.probabilities.max()) == (temperature > 1)
 
 
+@pytest.mark.slow
 def test_below_its_threshold_a_network_is_not_sure(net, clip, tmp_path):
     best = float(inspect(net, clip).probabilities.max())
     for threshold, sure in ((0.0, True), (best - 1e-3, True), (best + 1e-3, False)):
@@ -72,6 +74,7 @@ def test_below_its_threshold_a_network_is_not_sure(net, clip, tmp_path):
         assert seen.label == inspect(net, clip).label, "the closest label is still said"
 
 
+@pytest.mark.slow
 def test_the_block_shown_first_is_the_models_own_where_it_names_one(net, clip, careful, tmp_path):
     assert inspect(net, clip).first_block == inspect(net, clip).most_dynamic_block
     seen = inspect(aia.load(careful, device="cpu"), clip)
@@ -234,6 +237,7 @@ def test_classify_speaks_plainly(folder, video, capsys):
     assert capsys.readouterr().out.startswith(f"{video}: ")
 
 
+@pytest.mark.slow
 def test_classify_says_when_the_model_does_not_know(folder, careful, video, capsys):
     assert main(["classify", str(video), "--model", str(careful)]) == 0
     assert capsys.readouterr().out.startswith(f"{video}: not sure; closest: ")

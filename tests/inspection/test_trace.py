@@ -43,6 +43,7 @@ def gates_of(learned, module, count):
     return (sum(st) / 3 if st else None), units[prefix + "C"].gate if prefix + "C" in units else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", WITH_GATES)
 def test_every_stage_is_what_the_network_used(attention, clip):
     net = small_net(attention, "tsn")
@@ -50,6 +51,7 @@ def test_every_stage_is_what_the_network_used(attention, clip):
     check_against_the_network(net.optimize(), clip, "layer3.1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "block"),
     [("resnet34", "layer2.3"), ("resnet50", "layer4.2"), ("resnet101", "layer3.22"), ("mobilenet_v2", "features.9")],
@@ -59,6 +61,7 @@ def test_every_trunk_has_its_lesson(arch, block, clip):
     assert learned.block == block and block in learned.blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", WITH_GATES)
 def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
     learned = trace_block(small_net(attention), clip, "layer1.0")
@@ -83,6 +86,7 @@ def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", ["C", "T", "H", "W"])
 def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
     unit = trace_block(small_net(), clip, "layer3.0").units[axis]
@@ -178,6 +182,7 @@ def test_the_channels_of_a_view_are_the_strongest_and_the_weakest_unless_others_
     assert trace_view(learned, "T", [5, 0])["x"]["channels"] == [5, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", ["features.1", "features.2"])
 def test_a_view_of_a_large_block_stays_small(block):
     net = small_net("cinst", "tsm", "mobilenet_v2", size=128)
@@ -186,6 +191,7 @@ def test_a_view_of_a_large_block_stays_small(block):
         assert len(json.dumps(trace_view(learned, unit))) < 300_000
 
 
+@pytest.mark.slow
 def test_of_a_very_large_feature_rows_and_columns_are_left_out():
     net = small_net("cinst", "tsn", size=192)
     learned = trace_block(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")

@@ -49,6 +49,7 @@ def test_the_key_changes_with_the_source_the_header_and_the_flags(tmp_path):
     assert len(keys) == 4
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_cache_that_cannot_be_written_costs_a_compilation_and_is_said_once(fresh, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
@@ -60,6 +61,7 @@ def test_a_cache_that_cannot_be_written_costs_a_compilation_and_is_said_once(fre
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_compiled_file_is_kept_and_used_again(fresh, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -70,6 +72,7 @@ def test_a_compiled_file_is_kept_and_used_again(fresh, monkeypatch, tmp_path):
     assert build.library("training.c") is not None and kept.suffix == ".so" and not fresh.records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", [None, "false"])
 def test_without_a_compiler_that_works_the_reference_runs_and_that_is_said_once(fresh, monkeypatch, tmp_path, compiler):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -21,6 +21,7 @@ def test_a_configuration_from_before_thresholds_always_answers_and_is_not_temper
     assert (config.temperature, config.threshold, config.default_block) == (1, 0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHS)
 def test_the_blocks_that_can_be_named_are_those_of_the_network(arch):
     config = AIAConfig(("a", "b"), arch=arch)

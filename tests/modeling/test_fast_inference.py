@@ -55,6 +55,7 @@ def sharp(attention: str) -> Attention:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", COMPILED, indirect=True)
 @pytest.mark.parametrize("attention", ATTENTIONS[1:])
 def test_a_module_gives_what_attention_py_gives(attention, compiled):
@@ -76,6 +77,7 @@ def test_a_module_gives_what_attention_py_gives(attention, compiled):
             assert (gates.gates[site] - gate).abs().max() < 1e-5, shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "temporal", "attention"),
     [
@@ -111,6 +113,7 @@ def expect_the_same(reference: aia.AIANet, double: aia.AIANet, quick: aia.AIANet
         assert all(error(kept[key], wanted_kept[key]) < 1e-4 for key in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50", "mobilenet_v2"])
 def test_the_smallest_pictures_work(arch):
     net = small_net("cinst", "tsm", arch)
@@ -122,6 +125,7 @@ def test_the_smallest_pictures_work(arch):
             assert error(half(clip), quick(clip)) < 1e-5, "too small for half precision"
 
 
+@pytest.mark.slow
 def test_shipped_models_say_the_same(video):
     for name in aia.available_models():
         clip = aia.read_clip(video, 8)
@@ -131,6 +135,7 @@ def test_shipped_models_say_the_same(video):
             assert abs(one.spatiotemporal_map - other.spatiotemporal_map).max() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "attention"),
     [
@@ -150,6 +155,7 @@ def test_half_precision_agrees(arch, attention):
     assert (got.argmax(1) == wanted.argmax(1))[sure].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["cinst", "stinc", "stinc+cinst", "stinc-2022-06"])
 def test_switches_work_alike(attention):
     net = small_net(attention, "tsn", "resnet18", size=64)
@@ -164,6 +170,7 @@ def test_switches_work_alike(attention):
         assert error(answers[1], answers[0]) < 1e-5, mode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2"])
 def test_without_fused_convolutions_the_numbers_are_the_same(arch, monkeypatch):
     monkeypatch.setattr(fast_inference, "_fuses", lambda weight: False)
@@ -199,6 +206,7 @@ def replace_a_module(net):
     nn.init.zeros_(net.backbone.layer2[1].bn2.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [change_in_place, change_a_gate, change_by_training, load_other_weights, replace_a_module],
@@ -235,6 +243,7 @@ def test_hooks_of_a_user_are_called():
     assert len(seen) == 1
 
 
+@pytest.mark.slow
 def test_weights_stay_as_they_were_and_can_be_saved_and_copied(tmp_path):
     net = small_net(size=64)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}

@@ -48,6 +48,7 @@ def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shap
         assert error(fast_training.forward(compiled, x), reference(x)) < 1e-5
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize(
     ("arch", "attention"),

@@ -70,6 +70,7 @@ def test_two_units_of_a_composite_never_share_weights():
     assert len(weights) == 8 and len({p.data_ptr() for p in weights}) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("temporal", ["tsn", "tsm"])
 def test_every_trunk_takes_any_length_and_any_size(arch, temporal):
@@ -85,6 +86,7 @@ def test_another_shape_is_refused_with_a_sentence(net, shape):
         net(torch.zeros(shape))
 
 
+@pytest.mark.slow
 def test_the_published_places_of_resnet50_and_101():
     net = small_net(arch="resnet50")
     assert len(net.block_names) == 16
@@ -129,6 +131,7 @@ def test_clips_of_one_batch_do_not_mix():
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("attention", "blind"), [("none", True), ("c", False), ("cinst", False), ("stinc", False)])
 def test_tsn_without_aia_is_blind_to_order_and_with_aia_is_not(attention, blind):
     net = small_net(attention, "tsn").double()

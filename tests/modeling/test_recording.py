@@ -16,6 +16,7 @@ from aia.modeling.config import ATTENTIONS
 SHAPES = {"C": (8, 1, None, None), "T": (1, "C", None, None), "H": (8, "C", 1, None), "W": (8, "C", None, 1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attention", "temporal", "arch"),
     [(attention, "tsn", "resnet18") for attention in ATTENTIONS[1:]]
@@ -85,6 +86,7 @@ def test_an_error_in_the_middle_of_a_pass_leaves_no_switch_behind(clip):
     assert np.array_equal(inspect(net, clip).logits, first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["C", "T", "H", "W"])
 def test_switches_do_what_they_say_and_only_there(net, clip, unit):
     plain = inspect(net, clip, features=True)
@@ -120,6 +122,7 @@ def test_a_shuffle_gives_every_frame_the_gate_of_another_and_mixes_their_order()
     assert recording.shuffle_order(1) == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimised", [False, True])
 @pytest.mark.parametrize("attention", ["st", "cinst", "stinc"])
 def test_shuffled_gates_are_the_same_gates_in_another_order_and_the_t_gate_stays(attention, optimised, clip):
@@ -140,6 +143,7 @@ def test_order_is_what_a_shuffle_takes_from_a_tsn_with_aia(clip):
     assert np.array_equal(inspect(net, one, switches=[Switch("shuffle")]).logits, inspect(net, one).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimised", [False, True])
 def test_clips_of_one_batch_can_each_have_switches_of_their_own(optimised, clip):
     model = small_net("stinc+cinst")
@@ -196,6 +200,7 @@ def test_a_switch_that_fits_no_gate_is_refused(net, clip):
         inspect(small_net("c"), clip, switches=[Switch(unit="T")])
 
 
+@pytest.mark.slow
 def test_requests_that_share_a_model_never_see_each_other(net):
     """Threads with other clips, lengths and switches, at once, each gets what it gets alone."""
     jobs = [

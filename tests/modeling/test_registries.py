@@ -115,6 +115,7 @@ def test_a_backbone_is_one_entry(toy_backbone, attention, clip, tmp_path):
     assert net.optimize("bfloat16").precision == "float32", "without a quick form there is no other precision"
 
 
+@pytest.mark.slow
 def test_a_setting_is_one_entry(toy_setting, clip, tmp_path):
     net = network("resnet18", toy_setting.name)
     assert toy_setting.title in net.config.title and "Rectified CinST" in net.config.title
@@ -142,6 +143,7 @@ def test_what_was_removed_is_refused(field):
         dataclasses.replace(aia.AIAConfig(LABELS), **{field: "toy"})
 
 
+@pytest.mark.slow
 def test_the_entries_say_what_the_networks_are():
     for name, backbone in BACKBONES.items():
         config = aia.AIAConfig(LABELS, arch=name, attention="none")

@@ -63,6 +63,7 @@ def sentence(text: str) -> str:
 # ---------------------------------------------------------------- where the output goes
 
 
+@pytest.mark.slow
 @posix
 def test_a_reader_that_has_enough_ends_the_command_without_a_word(folder):
     many = " ".join(["a.mp4"] * 300)
@@ -91,6 +92,7 @@ def test_an_output_that_is_full_is_told(unbuffered, tmp_path):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 @posix
 def test_a_closed_output_takes_everything_and_is_no_file_of_the_command(folder, tmp_path):
     done = shell("AIA inspect a.mp4 --out new --model small >&- 2>&- <&-", folder)
@@ -102,6 +104,7 @@ def test_a_closed_output_takes_everything_and_is_no_file_of_the_command(folder, 
         assert (done.returncode, done.stdout, done.stderr) == (1, out, err)
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_readme_print_in_the_encoding_of_windows():
     command = [sys.executable, "-m", "aia", "evaluate"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True)
@@ -166,6 +169,7 @@ def test_wrong_usage_is_status_2(capsys):
         assert caught.value.code == 2 and "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -222,6 +226,7 @@ def test_errors_name_a_file_as_it_was_given_and_the_batch_goes_on(inside, capsys
     (inside / "empty").rmdir()
 
 
+@pytest.mark.slow
 def test_a_pattern_that_no_shell_expanded_stands_for_its_files(inside, capsys):
     assert answers(capsys, "*.mp4", "./clips/?.mp4") == {"a.mp4": "", "b.mp4": "", "./clips/c.mp4": ""}
     assert [Path(name).as_posix() for name in _expanded(["**/[abc].mp4"])] == ["a.mp4", "b.mp4", "clips/c.mp4"]
@@ -270,6 +275,7 @@ def taken():
         yield str(used.getsockname()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [

@@ -55,6 +55,7 @@ VALUES = st.recursive(
 CONFIGS = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4).map(lambda changed: {"labels": LABELS} | changed)
 
 
+@pytest.mark.slow
 @examples(400)
 @given(VALUES | CONFIGS | st.dictionaries(st.sampled_from(FIELDS) | WORDS, VALUES, max_size=3))
 def test_a_configuration_of_anything_is_a_network_or_a_sentence(data):
@@ -74,6 +75,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
+@pytest.mark.slow
 @examples(300)
 @given(
     st.binary(max_size=60)
@@ -143,6 +145,7 @@ def read(model, folder, header: bytes, data: bytes, length: int | None = None) -
         assert all(torch.isfinite(tensor).all() for tensor in net.state_dict().values())
 
 
+@pytest.mark.slow
 @examples(60)
 @given(CHANGES, st.none() | st.integers(0, 2**64 - 1), st.integers(0, 20))
 def test_weights_whose_header_is_damaged_are_loaded_whole_or_refused(model, folder, changes, length, lost):
@@ -152,12 +155,14 @@ def test_weights_whose_header_is_damaged_are_loaded_whole_or_refused(model, fold
     read(model, folder, mutated(content[8 : 8 + size], changes), data[: len(data) - lost], length)
 
 
+@pytest.mark.slow
 @examples(150)
 @given(st.dictionaries(WORDS | st.just("__metadata__"), ENTRY | VALUES, max_size=4) | VALUES, st.binary(max_size=64))
 def test_weights_whose_header_says_anything_are_refused(model, folder, header, data):
     read(model, folder, json.dumps(header).encode(), data)
 
 
+@pytest.mark.slow
 @examples(60)
 @given(st.integers(0, 313), ENTRY)
 def test_one_tensor_that_says_anything_of_itself_is_loaded_whole_or_refused(model, folder, number, entry):
@@ -223,6 +228,7 @@ def wounded(data: bytes, wounds) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @examples(300)
 @given(st.sampled_from(sorted(KINDS)), WOUNDS)
 def test_a_damaged_video_is_read_or_refused_and_breaks_no_decoder(whole, folder, name, wounds):

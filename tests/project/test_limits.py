@@ -68,6 +68,7 @@ def test_nonsense_is_refused_in_one_sentence():
         expect_refusal(said, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [["app.py"], ["-m", "aia", "classify", "assets/examples/circle.mp4"]])
 def test_nonsense_ends_every_program_with_its_sentence(program):
     done = run(*program, AIA_MAX_SECONDS="two")
@@ -75,6 +76,7 @@ def test_nonsense_ends_every_program_with_its_sentence(program):
     expect_refusal(done.stderr.removesuffix("\n"), "two")
 
 
+@pytest.mark.slow
 def test_a_limit_of_the_environment_is_kept():
     done = run("-m", "aia", "classify", "assets/examples/circle.mp4", AIA_MAX_SECONDS="1", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1 and "is longer than 1 s: cut it" in done.stderr

@@ -50,6 +50,7 @@ def installed(wheel, tmp_path_factory):
     assert list(empty.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.stat().st_size < MAX_BYTES
@@ -63,6 +64,7 @@ def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else
     )
 
 
+@pytest.mark.slow
 def test_the_command_classifies_a_clip_with_a_shipped_model_and_says_once_that_no_compiler_is_there(installed):
     done = installed("aia", "classify", str(EXAMPLE))
     assert done.returncode == 0, done.stderr
@@ -70,6 +72,7 @@ def test_the_command_classifies_a_clip_with_a_shipped_model_and_says_once_that_n
     assert done.stderr.count("without compiled passes") == 1
 
 
+@pytest.mark.slow
 def test_a_program_loads_a_shipped_model_by_its_name(installed):
     program = (
         "import aia, sys; assert 'matplotlib' not in sys.modules;"
@@ -80,6 +83,7 @@ def test_a_program_loads_a_shipped_model_by_its_name(installed):
     assert "CinST" in done.stdout and str(ROOT) not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_shipped_models_are_printed(installed):
     done = installed("aia", "evaluate")
     assert done.returncode == 0, done.stderr

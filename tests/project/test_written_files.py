@@ -166,6 +166,7 @@ def refused(writer: str, at, folder: Path) -> None:
     assert content(folder) == before, "what was there stays, and nothing half written is added"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_disk_that_gets_full_leaves_nothing_half_written(writer, at, tmp_path):
@@ -183,6 +184,7 @@ def test_a_disk_that_gets_full_leaves_nothing_half_written(writer, at, tmp_path)
             refused(writer, at, none if writer == "cache" else whole)  # the cache reads what is there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS)
 def test_no_space_on_the_device_leaves_nothing_half_written(writer, at, small_disk):
     folder, filler = made(small_disk / writer), small_disk / "filler"
@@ -237,6 +239,7 @@ def places(tmp_path):
     (tmp_path / "closed").chmod(0o700)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_inspect_names_a_folder_that_cannot_be_written(place, video, run_folder, places, capsys):
     out = str(PLACES[place](places))
@@ -246,6 +249,7 @@ def test_inspect_names_a_folder_that_cannot_be_written(place, video, run_folder,
     assert set(content(places)) == {"file", "closed"} and (places / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["missing/x.json", ".", "file/x.json", "x" * 300])
 @pytest.mark.parametrize("command", [["evaluate", "MODEL", "--data", "DATA", "--write"], ["forward", "--json"]])
 def test_a_file_that_cannot_be_written_is_named_before_the_work(
@@ -347,6 +351,7 @@ def test_a_stopped_command_removes_its_temporary_files(tmp_path):
 # ---------------------------------------------------------------- the page
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
 @pytest.mark.parametrize("format", ["film.mp4", "figure.pdf"])
 def test_the_page_says_that_its_disk_is_full_and_not_where(format, seen):

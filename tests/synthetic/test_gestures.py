@@ -49,6 +49,7 @@ def test_chosen_frames_equal_those_of_the_whole_clip(seed):
         assert np.array_equal(part.fingertip, whole.fingertip[chosen], equal_nan=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", LABELS)
 def test_the_fingertip_lies_on_the_hand(label):
     for seed in range(4):

@@ -25,6 +25,7 @@ def moves(frames) -> bool:
     return bool((frames != frames[0]).any())
 
 
+@pytest.mark.slow
 def test_every_clip_is_what_a_network_takes_and_has_its_own_name(clips):
     for clip in clips:
         assert clip.frames.shape[::3] == (4, 3) and clip.frames.dtype == np.uint8
@@ -62,6 +63,7 @@ def test_still_pictures_stand_still_and_the_rest_moves(clips):
         assert all(moves(frames) for frames in of(clips, kind)), kind
 
 
+@pytest.mark.slow
 def test_a_plain_colour_is_one_colour_and_a_gradient_is_not(clips):
     assert all(len(np.unique(f.reshape(-1, 3), axis=0)) == 1 for f in of(clips, "still picture", "plain colour"))
     assert all(len(np.unique(f.reshape(-1, 3), axis=0)) > 10 for f in of(clips, "still picture", "gradient"))

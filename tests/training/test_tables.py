@@ -130,6 +130,7 @@ NETWORK = {
 }
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_take_such_a_table(tmp_path, capsys):
     torch.manual_seed(0)
     for i in range(6):

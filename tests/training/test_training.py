@@ -305,6 +305,7 @@ def test_start_weights_come_from_a_file_in_torchvisions_order_or_a_model(tmp_pat
     assert torch.equal(net.backbone.layer4[0].conv1.weight, plain.backbone.layer4[0].conv1.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [{"a": torch.ones(2)}, [1], "code"])
 def test_start_weights_of_another_network_are_refused(tmp_path, content):
     path = tmp_path / "trunk.pt"

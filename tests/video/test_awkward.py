@@ -19,6 +19,7 @@ from aia.video.clip import sample_indices
 READERS = {"here": reader.read_clip, "apart": worker.read_clip}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="other systems do not allow such names")
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_gives_the_right_frames_or_one_sentence(tmp_path, name):

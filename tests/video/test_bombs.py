@@ -87,6 +87,7 @@ def refusals(tmp_path_factory):
     return dict(zip(BOMBS, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_in_a_sentence_and_in_little_memory(refusals, name):
     said, decoders, most = refusals[name]

@@ -207,6 +207,7 @@ def test_a_flag_without_opacity_is_no_transparency(tmp_path, codec):
     assert read(path).warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
 def test_opacity_beside_the_pictures_is_read(tmp_path, codec):
     clear = webm(tmp_path / "clear.webm", codec, "yuva420p", store=half_clear)
@@ -261,6 +262,7 @@ PLANES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANES)
 def test_an_alpha_plane_is_told_of_where_it_can_be_seen(tmp_path, name):
     path = write_video(tmp_path / name, 8, store=opaque, **PLANES[name])
@@ -289,6 +291,7 @@ LASTING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LASTING)
 def test_a_last_frame_that_stays_is_counted_by_its_time(tmp_path, name):
     clip = read(timed(tmp_path / name, EVEN, 8040, **LASTING[name]))
@@ -298,6 +301,7 @@ def test_a_last_frame_that_stays_is_counted_by_its_time(tmp_path, name):
     assert says(clip, "leave out 8.1 of 10.0 s")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LASTING)
 def test_even_frames_last_as_long_as_their_steps(tmp_path, name):
     clip = read(timed(tmp_path / name, EVEN, 40, **LASTING[name]))
@@ -427,6 +431,7 @@ def test_what_follows_a_whole_film_is_no_damage(tmp_path, name):
     assert clip.num_frames == 60 and clip.duration == pytest.approx(2.4) and clip.warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
 def test_a_broadcast_need_not_begin_with_a_key_frame(tmp_path, codec, share):
@@ -477,6 +482,7 @@ CUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CUT)
 def test_a_cut_is_told_wherever_it_falls(tmp_path, name):
     path = write_video(tmp_path / name, 60, **CUT[name])
@@ -502,6 +508,7 @@ def test_a_burst_that_leaves_most_of_the_time_unseen_is_told(tmp_path):
     assert clip.warnings == (reader.LEFT_OUT.format(58.16, 60.04, 1.88, 60.04),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ticks", "last", "segments", "told"),
     [

@@ -83,6 +83,7 @@ def expect_truth(path: Path, clip: Clip, segments: int) -> None:
         assert np.array_equal(frame, truth[index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_clip_equals_a_plain_decode_by_frame_number(make, name):
     path = make(name, **WHOLE[name])
@@ -137,6 +138,7 @@ PLANNED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PLANNED, "no_duration.mkv", "all_key_frames.mov", "with_sound.mp4"])
 def test_sound_files_are_read_by_plan_without_decoding_everything(make, monkeypatch, name):
     monkeypatch.setattr(reader, "_decode_in_order", lambda *_: pytest.fail("the plan did not hold"))
@@ -166,6 +168,7 @@ def test_only_the_packets_that_a_frame_needs_are_decoded(make):
             assert set(scan.pts[index - index % 12 : index + 1]) <= set(decoded), "and all that is shown before it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("name", [*PLANNED, "one_key_frame.mp4", "all_key_frames.mov", "interlaced.mp4"])
 def test_the_number_of_threads_changes_nothing(make, monkeypatch, name, threads):
@@ -274,6 +277,7 @@ def test_a_picture_size_that_changes_is_brought_to_the_first(make, tmp_path):
 # ---------------------------------------------------------------- damage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
 @pytest.mark.parametrize(
     ("name", "how"),
@@ -437,6 +441,7 @@ def test_a_long_video_is_refused(make):
         assert f"longer than {limits.MAX_SECONDS} s" in refusal(make(name, count=4, ticks=ticks))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "value", "words"),
     [
@@ -456,6 +461,7 @@ def test_every_limit_is_kept_and_named(make, monkeypatch, limit, value, words, n
     assert words in refusal(path)
 
 
+@pytest.mark.slow
 def test_a_picture_that_outgrows_its_header_is_refused(make, tmp_path, monkeypatch):
     small, large = make("a.h264", count=20), make("b.h264", count=20, size=(192, 128))
     path = tmp_path / "both.h264"

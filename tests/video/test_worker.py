@@ -118,6 +118,7 @@ def test_a_child_is_started_before_anyone_asks(fresh, clip):
 # ---------------------------------------------------------------- when the child goes wrong
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGXCPU])
 def test_a_child_that_dies_in_the_middle_costs_one_sentence(fresh, clip, how, tmp_path_factory, monkeypatch):
@@ -153,6 +154,7 @@ def test_a_child_that_hangs_is_killed(fresh, clip, monkeypatch):
     assert worker.read_clip(clip).num_frames == 12
 
 
+@pytest.mark.slow
 @linux
 def test_a_file_that_needs_too_much_memory_is_refused_and_the_child_goes_on(fresh, tmp_path, monkeypatch, clip):
     monkeypatch.setenv("AIA_MAX_DECODER_BYTES", str(200 * 2**20))
@@ -228,6 +230,7 @@ LIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_an_answer_that_no_sound_child_gives_is_not_believed(fresh, clip, monkeypatch, lie):
     told, answer = LIES[lie], clip.with_name("answer")

@@ -96,6 +96,7 @@ def test_the_strip_has_every_frame_with_its_own_map(seen):
         assert strip[180:200, frame * 244 :][:, :244].min() < 100, "its time is under it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(48, 64), (96, 54), (320, 16), (16, 320)])
 @pytest.mark.parametrize("count", [1, 3])
 def test_pictures_of_any_shape_have_room_for_their_legend(net, size, count):
@@ -108,6 +109,7 @@ def test_pictures_of_any_shape_have_room_for_their_legend(net, size, count):
     assert frame_picture(seen, View(frame=count - 1)).shape == frame_picture(seen, View()).shape
 
 
+@pytest.mark.slow
 def test_a_network_without_gates_gives_plain_frames(plain, tmp_path):
     picture = frame_picture(plain, View(frame=2))
     assert picture.shape == (480, SIDE, 3)
@@ -142,6 +144,7 @@ def test_the_figure_says_that_gates_were_switched_and_that_the_network_is_not_su
     assert "gates switched" in text and "not sure; closest: " in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["$x^{", "a < b & c é", "手" * 199, "W" * 199, "some long words " * 12])
 def test_any_label_can_stand_in_a_figure(seen, label, tmp_path):
     paper_figure(with_label(seen, label), View(), tmp_path / "figure.svg", "svg")
@@ -150,6 +153,7 @@ def test_any_label_can_stand_in_a_figure(seen, label, tmp_path):
     assert label.split()[0][:40] in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "size", "view"),
     [
@@ -168,6 +172,7 @@ def test_a_figure_is_seven_inches_wide_and_nothing_is_cut_off(net, count, size, 
         assert edge.min() == 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["absolute", "clip", "block"])
 def test_a_gate_that_is_one_everywhere_can_be_drawn(net, clip, scale, tmp_path):
     seen = aia.inspect(net, clip, switches=[aia.Switch("identity")])
@@ -176,6 +181,7 @@ def test_a_gate_that_is_one_everywhere_can_be_drawn(net, clip, scale, tmp_path):
     assert frame_picture(seen, view).shape == (480 + render.FOOTER_PX, SIDE, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["png", "svg", "pdf"])
 def test_the_same_view_gives_the_same_figure_again_and_leaves_matplotlib_as_it_was(seen, format, tmp_path):
     before = dict(matplotlib.rcParams)
@@ -211,6 +217,7 @@ def exported(seen, tmp_path_factory):
     return {format: export_view(seen, VIEW, format, folder) for format in FORMATS}
 
 
+@pytest.mark.slow
 def test_every_export_has_the_name_that_is_promised_and_a_description(exported):
     assert {format: (path.name, path.is_file()) for format, path in exported.items()} == {
         format: (name, True) for format, (name, _) in FORMATS.items()
@@ -253,6 +260,7 @@ def test_the_exported_summary_has_the_view_and_the_page_can_read_it_back(seen, e
     assert View.from_state(summary["view"]) == VIEW
 
 
+@pytest.mark.slow
 def test_without_gates_everything_but_the_values_can_be_exported(plain, tmp_path):
     for format in FORMATS.keys() - {"values.csv"}:
         assert export_view(plain, View(), format, tmp_path).is_file()

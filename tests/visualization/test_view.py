@@ -42,6 +42,7 @@ def plain(clip):
     return inspect(small_net("none"), clip)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [a for a in ATTENTIONS if a != "none"])
 def test_a_view_shows_the_gate_that_the_network_used_of_every_unit_and_channel(attention, clip):
     seen = inspect(small_net(attention), clip, features=True)
