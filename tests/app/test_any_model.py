@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from browser import FLAGS, find_chromium
+from browser import FLAGS, PATIENCE, find_chromium
 from conftest import ROOT, serving, small_net
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -61,7 +61,7 @@ def refused(address: str, folders: tuple[Path, Path], **options) -> str:
 
 def visit(browser, address: str):
     page = browser.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     page.goto(address)
     page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     return page
@@ -86,7 +86,7 @@ def test_behind_a_bare_proxy_nobody_names_a_model_or_learns_which_folders_there_
             with pytest.raises(AppError, match="There is no model"):
                 client.predict(video=handle_file(str(EXAMPLE)), model=str(folder), api_name="/classify")
         page = visit(browser, f"{proxy.address}/?model={folders[0]}")
-        expect(page.locator("#problem")).to_contain_text("which this page does not have", timeout=60_000)
+        expect(page.locator("#problem")).to_contain_text("which this page does not have", timeout=PATIENCE)
         page.locator("#model input").fill(str(folders[0]))
         page.locator("#model input").press("Enter")
         page.wait_for_timeout(500)
@@ -113,22 +113,22 @@ def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page
     own, missing = folders
     first, second = visit(browser, free_page), visit(browser, free_page)
     type_model(first, missing)
-    expect(first.get_by_test_id("toast-body").first).to_contain_text("give a folder, a shipped name", timeout=60_000)
+    expect(first.get_by_test_id("toast-body").first).to_contain_text("give a folder, a shipped name", timeout=PATIENCE)
     type_model(first, own)
     first.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.model.endsWith('own model')")
     first.get_by_role("tab", name="What if").click()
     first.locator("#switch").click()
     first.wait_for_function("document.querySelector('.viewer').viewer.answers.length === 2")
-    expect(first.locator("#ranking")).to_contain_text("moves most at layer", timeout=60_000)
+    expect(first.locator("#ranking")).to_contain_text("moves most at layer", timeout=PATIENCE)
     first.get_by_role("tab", name="Compare").click()
-    expect(first.locator("#other-model input")).to_have_value(own.name, timeout=60_000)
+    expect(first.locator("#other-model input")).to_have_value(own.name, timeout=PATIENCE)
     first.locator("#run-compare").click()
-    expect(first.locator("#compared section")).to_contain_text("backwards", timeout=60_000)
+    expect(first.locator("#compared section")).to_contain_text("backwards", timeout=PATIENCE)
 
     second.get_by_role("tab", name="Compare").click()
     for menu in ("#model", "#other-model"):
         second.locator(f"{menu} input").click()
-        expect(second.get_by_test_id("dropdown-option")).to_have_count(6, timeout=60_000)  # the shipped ones
+        expect(second.get_by_test_id("dropdown-option")).to_have_count(6, timeout=PATIENCE)  # the shipped ones
         second.locator(f"{menu} input").press("Escape")
     client = Client(free_page, verbose=False)
     assert str(own) not in [model["name"] for model in client.predict(api_name="/list_models")]
@@ -136,7 +136,7 @@ def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page
         with pytest.raises(AppError, match="There is no model"):
             client.predict(video=handle_file(str(EXAMPLE)), model=str(folder), api_name="/classify")
     second.goto(f"{free_page}/?model={own}")  # a link, which any site may hold, brings nothing in
-    expect(second.locator("#problem")).to_contain_text("which this page does not have", timeout=60_000)
+    expect(second.locator("#problem")).to_contain_text("which this page does not have", timeout=PATIENCE)
     first.close()
     second.close()
 
@@ -197,7 +197,7 @@ def test_a_site_that_calls_this_machine_by_its_own_name_brings_nothing_in(free_p
     )
     page = visit(rebound, free_page.replace("127.0.0.1", "rebound.example"))
     type_model(page, folders[0])
-    expect(page.get_by_test_id("toast-body").first).to_contain_text("can be named only where", timeout=60_000)
+    expect(page.get_by_test_id("toast-body").first).to_contain_text("can be named only where", timeout=PATIENCE)
     rebound.close()
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from browser import PATIENCE
 from cameras import ALLOWED, INSECURE, camera, launched, write_film
 from playwright.sync_api import expect
 
@@ -51,7 +52,7 @@ def opened(browser, address, *, allowed=True, size=(1440, 900)):
     if allowed:
         context.grant_permissions(["camera"])
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     page.add_init_script(WATCHED)
     page.goto(address)
     page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browser import PATIENCE
 from cameras import camera, launched
 from conftest import ROOT
 from gradio_client import Client, handle_file
@@ -47,7 +48,7 @@ def written(folder: Path, name: str, count: int) -> Path:
 @pytest.fixture
 def page(browser, server):
     opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(60_000)
+    opened.set_default_timeout(PATIENCE)
     opened.goto(server[0])
     opened.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
     yield opened
@@ -122,7 +123,7 @@ def test_the_box_of_the_other_clip_is_the_same(browser, server, tmp_path):
     with launched(browser, *camera()) as with_camera:
         context = with_camera.new_context(viewport={"width": 390, "height": 844}, permissions=["camera"])
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
         page.goto(server[0])
         page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
         page.get_by_role("tab", name=text.TABS["compare"], exact=True).click()

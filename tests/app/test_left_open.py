@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browser import PATIENCE
 from conftest import ROOT, serving, until
 from playwright.sync_api import expect
 
@@ -21,7 +22,6 @@ from app import text
 
 EXAMPLES = ROOT / "assets" / "examples"
 GONE = re.compile(r"no longer on the server.*upload (it|your clip) again", re.IGNORECASE | re.DOTALL)
-WAIT = 120_000  # milliseconds at most; every wait ends with what it waits for
 
 
 class Visitor:
@@ -29,13 +29,13 @@ class Visitor:
 
     def __init__(self, browser, address):
         self.page = browser.new_page(viewport={"width": 1280, "height": 600})
-        self.page.set_default_timeout(WAIT)
+        self.page.set_default_timeout(PATIENCE)
         self.page.goto(address)
         self.shows("swipe left")
 
     def shows(self, label: str) -> None:
         """Waits for a result, more than the prepared one that the page opens with."""
-        expect(self.page.locator("#label")).to_have_text(re.compile(label), timeout=WAIT)
+        expect(self.page.locator("#label")).to_have_text(re.compile(label), timeout=PATIENCE)
         self.page.wait_for_function(
             "() => document.querySelector('.viewer')?.viewer?.answers.some((answer) => !answer.prepared)"
         )
@@ -57,7 +57,7 @@ class Visitor:
     def is_told(self, words: re.Pattern | str) -> None:
         """Waits for a sentence, sees that it can be seen, and closes it."""
         problem = self.page.locator("#problem .problem")
-        expect(problem).to_have_text(words if isinstance(words, re.Pattern) else f"{words}×", timeout=WAIT)
+        expect(problem).to_have_text(words if isinstance(words, re.Pattern) else f"{words}×", timeout=PATIENCE)
         expect(problem).to_be_in_viewport()
         expect(self.page.get_by_test_id("toast-body")).to_have_count(0)
         problem.locator(".close").click()
@@ -65,7 +65,7 @@ class Visitor:
 
     def has_no_clip(self) -> None:
         """The box asks for a clip."""
-        expect(self.page.locator("#clip video")).to_have_count(0, timeout=WAIT)
+        expect(self.page.locator("#clip video")).to_have_count(0, timeout=PATIENCE)
         expect(self.page.locator("#clip input[type=file]").first).to_be_attached()
 
     def presses_whatever_needs_the_result(self) -> None:
@@ -200,7 +200,7 @@ def test_after_a_restart_every_button_says_what_is_gone_and_the_page_goes_on(bro
     file.shows("circle")
     file.tab("Take away")
     file.press("make")
-    expect(file.page.locator("#file a[download]")).to_be_visible(timeout=WAIT)
+    expect(file.page.locator("#file a[download]")).to_be_visible(timeout=PATIENCE)
 
     restarted.kill()
     restarted.start()
@@ -229,9 +229,9 @@ def test_while_the_server_is_down_the_page_says_so_and_then_opens_again(browser,
     presses.give(clip)
     restarted.kill()
     presses.press("run")
-    expect(presses.page.get_by_test_id("toast-body")).to_contain_text("Attempting reconnection", timeout=WAIT)
+    expect(presses.page.get_by_test_id("toast-body")).to_contain_text("Attempting reconnection", timeout=PATIENCE)
     uploads.page.locator("#clip input[type=file]").first.set_input_files(str(clip))
-    expect(uploads.page.locator("#clip")).to_contain_text(text.CLIP_BOX["no_server"], timeout=WAIT)
+    expect(uploads.page.locator("#clip")).to_contain_text(text.CLIP_BOX["no_server"], timeout=PATIENCE)
     restarted.start()
     presses.shows("swipe left")
     presses.is_told(text.CLIPLESS_LINK)
@@ -301,7 +301,7 @@ def test_an_answer_that_was_fetched_already_or_never_asked_for_is_told(server):
 
 def test_the_first_paint_never_comes_after_the_result(browser, shipped_page):
     page = browser.new_page()
-    page.set_default_timeout(WAIT)
+    page.set_default_timeout(PATIENCE)
     page.route("**/run/predict*", lambda route: (time.sleep(2), route.continue_()))
     with page.expect_response("**/run/predict*"):
         page.goto(shipped_page)

@@ -375,6 +375,7 @@ def test_the_mechanism_is_taught_on_the_visitors_own_clip(page, server):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_tab_has_a_serious_fault_of_accessibility(browser, server, theme):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.emulate_media(reduced_motion="reduce")  # a tab fades in, and a half-faded color is no color to judge
     page.goto(f"{server[0]}/?__theme={theme}")
     wait_for_answer(page)
     for name in text.TABS.values():
@@ -388,7 +389,6 @@ def test_no_tab_has_a_serious_fault_of_accessibility(browser, server, theme):
         if name == text.TABS["take"]:
             page.locator("#python-button").click()
             expect(page.locator("#python")).to_contain_text("import aia")
-        # A tab fades in, and a colour half faded is no colour to judge.
         page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
         found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
         assert [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in found] == [], name

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import PATIENCE
 from cameras import INSECURE, camera, launched
 from conftest import until
 from PIL import Image
@@ -19,7 +20,7 @@ ARRIVED = "document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.
 def opened(browser, address, **settings):
     media = {name: settings.pop(name, None) for name in ("forced_colors", "color_scheme", "reduced_motion")}
     page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **settings})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     page.emulate_media(**media)
     page.goto(address)
     page.wait_for_function(ARRIVED)
@@ -43,7 +44,7 @@ def far(one, two) -> bool:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_high_contrast_shows_every_state(browser, server, scheme):
-    page = opened(browser, server[0], forced_colors="active", color_scheme=scheme)
+    page = opened(browser, server[0], forced_colors="active", color_scheme=scheme, reduced_motion="reduce")
 
     def differ(chosen: str, other: str) -> None:
         assert far(ground(page, chosen), ground(page, other)), (chosen, other)
@@ -55,7 +56,7 @@ def test_high_contrast_shows_every_state(browser, server, scheme):
     faults = []
 
     def examine(name: str) -> None:
-        page.wait_for_timeout(1500)  # a tab fades in
+        page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
         found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
         faults.extend((name, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found)
 
@@ -162,7 +163,7 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server, 
 )
 def test_the_focus_stays_when_the_answer_and_its_channels_arrive(browser, shipped_page, focused):
     page = browser.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     held = {"/queue/join": [], ".bin": []}  # the first paint needs neither
 
     def hold(end: str):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from browser import PATIENCE
 from conftest import ROOT, serving
 from gradio_client import Client, handle_file
 from playwright.sync_api import expect
@@ -52,7 +53,7 @@ class Visit:
 
     def __init__(self, browser, address: str) -> None:
         self.page = browser.new_page(ignore_https_errors=True)
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(PATIENCE)
         self.asked, self.failed = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("response", lambda answer: self.failed.append(answer.url) if answer.status >= 400 else None)
@@ -74,12 +75,12 @@ def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, bro
     visit.wait_for_channels("swipe-left")
     page.get_by_text("star", exact=True).first.click()
     visit.wait_for_channels("star")
-    expect(page.locator("#clip video")).to_have_js_property("readyState", 4, timeout=60_000)  # it plays
+    expect(page.locator("#clip video")).to_have_js_property("readyState", 4, timeout=PATIENCE)  # it plays
     page.locator("#clip").get_by_label("Clear").click()
     page.locator("#clip input[type=file]").first.set_input_files(str(EXAMPLE))
     visit.wait_for_channels("swipe-left")
     page.get_by_role("tab", name="Learn").click()
-    expect(page.locator("#tab-learn, .learn").first).to_be_visible(timeout=60_000)
+    expect(page.locator("#tab-learn, .learn").first).to_be_visible(timeout=PATIENCE)
     page.get_by_role("tab", name="Take away").click()
     page.locator("#make").click()
     link = page.locator("#file a[download]").first
@@ -110,10 +111,10 @@ def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(p
     visit.wait_for_channels("swipe-left")
     page.get_by_text("Use via API").click()
     shown = page.locator(".api-docs")
-    expect(shown).to_contain_text("MCP Server URL", timeout=60_000)  # it comes first; whoever is quicker stops Gradio
+    expect(shown).to_contain_text("MCP Server URL", timeout=PATIENCE)  # it comes first; whoever is quicker stops Gradio
     words = shown.inner_html()
     shown.get_by_text("Python", exact=True).first.click()
-    expect(shown).to_contain_text("gradio_client import Client", timeout=60_000)
+    expect(shown).to_contain_text("gradio_client import Client", timeout=PATIENCE)
     addresses = set(re.findall(r"https?://127[^\s\"'\\<]*", words + shown.inner_html()))
     assert addresses and {url for url in addresses if not f"{url}/".startswith(f"{proxy.address}/")} == set()
     page.close()

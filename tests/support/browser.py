@@ -17,7 +17,7 @@ FLAGS = [
     "--disable-component-update",
     "--no-first-run",
 ]
-PATIENCE = 60_000  # ms: a page answers soon, unless the machine is busy
+PATIENCE = 180_000  # ms: a page answers soon, unless the machine is busy
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 desktop, phone = (pytest.mark.parametrize("page", [size], indirect=True) for size in SIZES)
 
