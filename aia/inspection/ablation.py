@@ -107,7 +107,7 @@ def rank_blocks(
         >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
         >>> ranking = aia.rank_blocks(model, "assets/examples/circle.mp4")
         >>> ranking.label, len(ranking.effects)
-        ('circle', 17)
+        ('circle (counter-clockwise)', 17)
     """
     labels, blocks = model.config.labels, model.block_names
     if not blocks:

@@ -108,9 +108,9 @@ class Inspection(Prediction):
         >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
         >>> inspection = aia.inspect(model, "assets/examples/circle.mp4")
         >>> inspection.label, inspection.is_confident
-        ('circle', True)
+        ('circle (counter-clockwise)', True)
         >>> len(inspection.blocks), inspection.first_block
-        (17, 'features.12')
+        (17, 'features.2')
         >>> inspection.block("features.12").spatiotemporal_map.shape
         (8, 8, 8)
     """
@@ -148,6 +148,14 @@ class Inspection(Prediction):
 
         Raises:
             AIAError: The inspection has no such view.
+
+        Example:
+            >>> import aia
+            >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+            >>> inspection = aia.inspect(model, "assets/examples/circle.mp4")
+            >>> figure = inspection.plot(block="features.12", gate="T", scale="block")
+            >>> float(figure.get_figwidth())
+            7.0
         """
         figure: Figure = _drawing().plot(self, view, **fields)
         return figure

@@ -73,16 +73,13 @@ def film(inspection: Inspection, view: View, path: str | Path) -> None:
     render.write_mp4(Path(path), pictures, render.playback_fps(len(pictures), inspection.clip.duration))
 
 
-def strip_picture(inspection: Inspection, view: View) -> np.ndarray:
-    """All frames beside each other with the map over them, their times and one legend, RGB uint8 `[H, W, 3]`.
+def strip_picture(inspection: Inspection, view: View, step: int = 1) -> np.ndarray:
+    """Every `step`-th frame in a row with the map over it, the times and one legend, RGB uint8 `[H, W, 3]`.
 
     Raises:
         AIAError: The inspection has no such view.
     """
-    return _strip(inspection, view.checked(inspection), _ALL)
-
-
-def _strip(inspection: Inspection, view: View, which: slice) -> np.ndarray:
+    view, which = view.checked(inspection), slice(None, None, step)
     pictures = _drawn(inspection, view, STRIP_SIDE, which)
     count, height, width = pictures.shape[:3]
     step = max(width, 56) + 4  # a time needs 56 pixels
