@@ -12,9 +12,12 @@ from conftest import ODD_LABELS, ROOT, clip_of, moving_frames, small_net
 
 import aia
 from aia.cli import main
+from aia.evaluation.evaluate import read_results
 from aia.inspection.batch import classify
 from aia.inspection.trace import trace_block
 from aia.modeling import recording
+from aia.synthetic.gestures import render_gesture
+from aia.synthetic.out_of_distribution import unknown_clips
 from aia.visualization import export
 from aia.visualization.view import values
 
@@ -54,6 +57,13 @@ def test_the_repr_of_every_public_object_is_one_short_line_that_names_its_class(
         classes.add(type(thing).__name__)
     public = {"AIAConfig", "AIANet", "Clip", "Inspection", "Switch", "View"}
     assert classes >= {*public, "BlockEffect", "BlockGates", "BlockTrace", "Classified", "Ranking", "UnitTrace"}
+
+
+def test_the_repr_of_drawn_clips_and_of_results_leaves_the_arrays_out(shipped):
+    runs = [*read_results().values()]
+    for thing in (*runs, *runs[0].splits.values(), render_gesture("swipe left", 0), *unknown_clips(shipped.config, 4)):
+        text = repr(thing)
+        assert len(text) < 250 and "\n" not in text and "array(" not in text, text
 
 
 def test_a_long_label_or_name_keeps_the_repr_short(net, clip):
