@@ -2,10 +2,11 @@
 
 Example:
     >>> import aia
-    >>> model = aia.load("tsm-mobilenetv2-cinst")  # doctest: +SKIP
-    >>> clip = aia.read_clip("video.mp4", num_segments=8)  # doctest: +SKIP
-    >>> inspection = aia.inspect(model, clip)  # doctest: +SKIP
-    >>> inspection.label, inspection.block("features.3").spatiotemporal_map.shape  # doctest: +SKIP
+    >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+    >>> clip = aia.read_clip("assets/examples/swipe-left.mp4", num_segments=8)
+    >>> inspection = aia.inspect(model, clip)
+    >>> inspection.label, inspection.block("features.3").spatiotemporal_map.shape
+    ('swipe left', (8, 32, 32))
 """
 
 import lazy_loader

@@ -57,7 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("inspect", help="label one video and write its gates as npz, json, csv, png and mp4")
     command.add_argument("video", metavar="VIDEO")
     command.add_argument("--out", required=True, metavar="DIR")
-    command.add_argument("--block", help="the block to draw; by default the model's own, else the liveliest")
+    command.add_argument("--block", help="the block to draw; by default the model's own, else the one that varies most")
+    command.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="write the block in this format instead, such as figure.pdf; may be repeated",
+    )
+    command.add_argument("--list-formats", action=_ListFormats, nargs=0, help="list the formats and exit")
     add_model_options(command)
     command.set_defaults(run=_inspect)
 
@@ -121,6 +128,17 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_localise)
 
     return parser
+
+
+class _ListFormats(argparse.Action):
+    """Prints the export formats."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from aia.visualization.export import FORMATS  # brings OpenCV and FFmpeg; --help should not
+
+        for format in FORMATS.values():
+            print(f"{format.name:<16} {format.description}")
+        parser.exit()
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -224,7 +242,7 @@ def _inspect(options: argparse.Namespace) -> int:
         raise AIAError(f"{options.video} matches {len(videos)} files; inspect takes one.")
     model = _load(options)
     seen = inspect(model, read_clip(videos[0], model.config.num_segments, display_name=videos[0]))
-    files = save(seen, options.out, block=options.block)
+    files = save(seen, options.out, block=options.block, formats=options.format)
     print(f"{videos[0]}: {_answer(seen)}")
     print(f"{options.out}: {', '.join(file.name for file in files)}")
     return 0

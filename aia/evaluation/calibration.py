@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,11 +43,11 @@ class CrossFit:
         unanswered: Whether the clip becomes "no gesture" or unsure at the other runs' temperature and threshold, `[N]`.
     """
 
-    targets: np.ndarray
+    targets: np.ndarray = field(repr=False)
     none: int
-    plain: np.ndarray
-    scaled: np.ndarray
-    unanswered: np.ndarray
+    plain: np.ndarray = field(repr=False)
+    scaled: np.ndarray = field(repr=False)
+    unanswered: np.ndarray = field(repr=False)
 
 
 def pool(runs: Sequence[Run], split: str) -> Logits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,9 @@ class Logits:
         logits: `[N, classes]`.
     """
 
-    clips: tuple[str, ...]
-    targets: np.ndarray
-    logits: np.ndarray
+    clips: tuple[str, ...] = field(repr=False)
+    targets: np.ndarray = field(repr=False)
+    logits: np.ndarray = field(repr=False)
 
     def where(self, chosen: np.ndarray) -> Logits:
         """The clips at which `chosen`, bool `[N]`, is true."""
@@ -68,9 +68,9 @@ class Run:
     temporal: str
     attention: str
     seed: int
-    labels: tuple[str, ...]
-    trained: Mapping[str, int]
-    splits: Mapping[str, Logits]
+    labels: tuple[str, ...] = field(repr=False)
+    trained: Mapping[str, int] = field(repr=False)
+    splits: Mapping[str, Logits] = field(repr=False)
 
     @property
     def setting(self) -> tuple[str, str]:

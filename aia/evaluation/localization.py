@@ -18,7 +18,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import cycle, islice
 from typing import Any, NamedTuple
@@ -61,10 +61,10 @@ class Target:
         hand: Pixels of the hand without the forearm, bool `[F, S, S]`.
     """
 
-    inside: Tensor
-    tip: Tensor
-    near: Tensor
-    hand: Tensor
+    inside: Tensor = field(repr=False)
+    tip: Tensor = field(repr=False)
+    near: Tensor = field(repr=False)
+    hand: Tensor = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ class Localisation:
     tolerance: float
     input_size: int
     default_block: str
-    rows: tuple[Row, ...]
-    blocks: tuple[Row, ...]
+    rows: tuple[Row, ...] = field(repr=False)
+    blocks: tuple[Row, ...] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as JSON types."""

@@ -36,7 +36,13 @@ _NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # in no git name; in a path it co
 
 
 def available_models() -> tuple[str, ...]:
-    """Names of the models that come with the project, for `load`."""
+    """Names of the models that come with the project, for `load`.
+
+    Example:
+        >>> import aia
+        >>> "tsm-mobilenetv2-cinst" in aia.available_models()
+        True
+    """
     return tuple(sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file()))
 
 

@@ -71,6 +71,11 @@ def load(
 
     Raises:
         AIAError: Nothing by that name, no connection, files that are not a valid AIA model, or no such device.
+
+    Example:
+        >>> import aia
+        >>> aia.load("tsm-mobilenetv2-cinst", device="cpu")
+        AIANet('tsm-mobilenetv2-cinst', 'TSM with CinST, mobilenet_v2', 11 labels, AIA in 17 blocks, cpu)
     """
     from aia.hub.pretrained import AIANet
 

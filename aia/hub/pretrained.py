@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 
 class AIANet(network.AIANet, PyTorchModelHubMixin):
-    """`aia.modeling.network.AIANet` that can be loaded, saved and pushed."""
+    """`aia.modeling.network.AIANet` that can be loaded, saved and pushed.
+
+    Example:
+        >>> import aia
+        >>> model = aia.AIANet(aia.AIAConfig(("left", "right"), arch="mobilenet_v2", temporal="tsm", input_size=64))
+        >>> model
+        AIANet('', 'TSM with CinST, mobilenet_v2', 2 labels, AIA in 17 blocks, cpu)
+        >>> model.block_names[0]
+        'features.1'
+    """
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # the mixin's own is neither strict nor limited to safetensors

@@ -1,34 +1,39 @@
-"""What if a block's gates were switched off: which blocks matter for one prediction."""
+"""Ranks the blocks by how much a prediction changes when a block's gates are switched off."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aia.errors import AIAError
+from aia.inspection.inspection import clip_for
 from aia.modeling import recording
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.modeling.recording import Switch
 from aia.video.clip import Clip
 
-MODES = ("mean", "identity", "shuffle")
-MAX_FRAMES = 160  # frames in one forward pass, those of all its clips together
+RankingMode = Literal["mean", "identity", "shuffle"]
+MODES: tuple[RankingMode, ...] = get_args(RankingMode)
+MAX_FRAMES = 160  # frames of all clips in one forward pass
 
 
 @dataclass(frozen=True, eq=False)
 class BlockEffect:
-    """What the network says with one block's gates switched off.
+    """The prediction with one block's gates switched off.
 
     Attributes:
         block: The block, such as "layer1.0".
         logits: float32 `[classes]`.
-        logit_delta: Logit of the ranking's label, less what it is as trained: negative where the gates speak for the label.
-        probability: Of the ranking's label, softmax of the logits over the network's temperature.
+        logit_delta: Change of the logit of the ranking's label; negative if the gates speak for the label.
+        probability: Probability of the ranking's label.
         label: The label with the largest logit.
     """
 
@@ -38,37 +43,71 @@ class BlockEffect:
     probability: float
     label: str
 
+    def __repr__(self) -> str:
+        return (
+            f"BlockEffect({self.block!r}, logit {self.logit_delta:+.3f}, probability {self.probability:.1%}, "
+            f"label {self.label!r:.80})"
+        )
+
+    @property
+    def change(self) -> float:
+        """The old name of `logit_delta`."""
+        warnings.warn("Use logit_delta.", DeprecationWarning, stacklevel=2)
+        return self.logit_delta
+
+    @property
+    def answer(self) -> str:
+        """The old name of `label`."""
+        warnings.warn("Use label.", DeprecationWarning, stacklevel=2)
+        return self.label
+
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """Which block's gates matter most for one prediction.
 
     Attributes:
-        label: The label whose logit is followed.
+        label: The label whose logit is compared.
         mode: What the gates were switched to, one of `MODES`.
-        logits: As trained, float32 `[classes]`.
-        effects: One for each block, from the largest change to the smallest, whatever its sign.
+        logits: Logits with the gates as trained, float32 `[classes]`.
+        effects: One for each block, sorted by the size of the change, the largest first.
     """
 
     label: str
-    mode: str
+    mode: RankingMode
     logits: np.ndarray
     effects: tuple[BlockEffect, ...]
 
+    def __repr__(self) -> str:
+        first = self.effects[0]
+        return (
+            f"Ranking({self.label!r:.80}, {self.mode!r}, {len(self.effects)} blocks, "
+            f"first {first.block!r} {first.logit_delta:+.3f})"
+        )
 
-def rank_blocks(model: AIANet, clip: Clip, *, mode: str = "mean", label: str | None = None) -> Ranking:
+
+def rank_blocks(
+    model: AIANet, clip: Clip | str | os.PathLike[str], *, mode: RankingMode = "mean", label: str | None = None
+) -> Ranking:
     """Switches each block's gates off in turn and ranks the blocks. Safe to call from several threads on one model.
 
-    The clip as trained runs in every forward pass, beside those with a switch, so that no change is mere rounding.
+    Every forward pass also holds the clip with its gates as trained, so that no change is mere rounding.
 
     Args:
         model: From `aia.load`, with AIA.
-        clip: From `aia.read_clip`, of at most `MAX_FRAMES` / 2 frames.
+        clip: From `aia.read_clip`, of at most `MAX_FRAMES` / 2 frames; or the path of a video.
         mode: What all gates of a block are switched to, one of `MODES`; see `aia.Switch`.
-        label: The label whose logit is followed; the model's answer by default.
+        label: The label whose logit is compared; the predicted one by default.
 
     Raises:
-        AIAError: The model has no gates, there is no such mode or label, or the clip has too many frames.
+        AIAError: The model has no gates, the mode or label does not exist, or the clip has too many frames.
+
+    Example:
+        >>> import aia
+        >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+        >>> ranking = aia.rank_blocks(model, "assets/examples/circle.mp4")
+        >>> ranking.label, len(ranking.effects)
+        ('circle (counter-clockwise)', 17)
     """
     labels, blocks = model.config.labels, model.block_names
     if not blocks:
@@ -77,7 +116,8 @@ def rank_blocks(model: AIANet, clip: Clip, *, mode: str = "mean", label: str | N
         raise AIAError(f"Blocks can be ranked by {', '.join(MODES)}, not {mode!r:.60}.")
     if label is not None and label not in labels:
         raise AIAError(f"This model has no label {label!r:.60}; choose one that it has, such as {labels[0]!r}.")
-    size = MAX_FRAMES // len(clip.frames) - 1  # blocks in one pass, beside the clip as trained
+    clip = clip_for(model, clip)
+    size = MAX_FRAMES // len(clip.frames) - 1  # blocks in one pass, which also holds the clip as trained
     if size < 1:
         raise AIAError(f"Blocks can be ranked on at most {MAX_FRAMES // 2} frames, not {len(clip.frames)}; read fewer.")
 
@@ -85,24 +125,25 @@ def rank_blocks(model: AIANet, clip: Clip, *, mode: str = "mean", label: str | N
     groups = [blocks[start : start + size] for start in range(0, len(blocks), size)]
     passes = [_logits(model, x, [(), *((Switch(mode, block),) for block in group)]) for group in groups]
     logits = passes[0][0]
-    followed = int(logits.argmax()) if label is None else labels.index(label)
+    index = int(logits.argmax()) if label is None else labels.index(label)
     effects = [
         BlockEffect(
             block=block,
             logits=switched.numpy(),
-            logit_delta=float(switched[followed] - trained[followed]),
-            probability=float((switched / model.config.temperature).softmax(0)[followed]),
+            logit_delta=float(switched[index] - trained[index]),
+            probability=float((switched / model.config.temperature).softmax(0)[index]),
             label=labels[int(switched.argmax())],
         )
         for group, (trained, *rest) in zip(groups, passes, strict=True)
         for block, switched in zip(group, rest, strict=True)
     ]
     effects.sort(key=lambda effect: -abs(effect.logit_delta))
-    return Ranking(labels[followed], mode, logits.numpy(), tuple(effects))
+    return Ranking(labels[index], mode, logits.numpy(), tuple(effects))
 
 
 @torch.inference_mode()
 def _logits(model: AIANet, x: Tensor, per_clip: Sequence[Sequence[Switch]]) -> Tensor:
     """Logits `[N, classes]` on the CPU of one clip `[1, T, 3, H, W]` under each of N settings of the switches."""
     with recording.recording(per_clip=per_clip):
-        return model(x.expand(len(per_clip), *x.shape[1:])).float().cpu()
+        logits: Tensor = model(x.expand(len(per_clip), *x.shape[1:]))
+    return logits.float().cpu()

@@ -1,4 +1,4 @@
-"""Many files through one network: some threads read ahead while it works, and it takes several clips at a time."""
+"""Classifies many files: threads read ahead while the network works on several clips at a time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.video.reader import read_clip
 
-BATCH = 4  # clips at a time: larger ones are no quicker on a CPU
-READERS = 2  # files read at a time, each of which holds its frames at full size and may use several cores
+BATCH = 4  # clips at a time; more are no faster on a CPU
+READERS = 2  # files read at a time; each holds its frames at full size and may use several cores
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Classified(Prediction):
-    """What a network said about one file.
+    """A network's prediction for one file.
 
     Attributes:
-        model, config, logits, probabilities: As of every `Answer`.
-        indices: Which frames it saw, int64 `[T]`.
+        model, config, logits, probabilities: See `aia.inspection.inspection.Prediction`.
+        indices: The numbers of the frames that the network saw, int64 `[T]`.
         warnings: Sentences about the file; see `aia.Clip`.
     """
 
@@ -40,7 +40,7 @@ class Classified(Prediction):
 
 
 def classify(model: AIANet, files: Iterable[str | Path], *, batch: int = BATCH) -> Iterator[Classified | AIAError]:
-    """Classifies files, in their order. Of each only the network's input is kept, and of no more than a few batches.
+    """Classifies files in their order. It keeps only the network's input of each file, for a few batches at most.
 
     Args:
         model: From `aia.load`.
@@ -48,26 +48,26 @@ def classify(model: AIANet, files: Iterable[str | Path], *, batch: int = BATCH) 
         batch: How many clips go through the network together, 1 or more.
 
     Yields:
-        For each file what the network said, or why it could not be read or classified.
+        For each file the prediction, or the error that says why it could not be read or classified.
     """
     cancelled = threading.Event()
     pool = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-    coming = (pool.submit(_prepare, file, model.config, cancelled) for file in files)  # submits only what is asked for
-    ahead: deque[Future[_Prepared | AIAError]] = deque()
+    submitted = (pool.submit(_prepare, file, model.config, cancelled) for file in files)  # a generator: on demand
+    pending: deque[Future[_Prepared | AIAError]] = deque()
     try:
-        ahead.extend(islice(coming, 2 * batch))
-        while ahead:
-            clips = [ahead.popleft().result() for _ in range(min(batch, len(ahead)))]
-            ahead.extend(islice(coming, len(clips)))  # are read while the network works
-            yield from _answers(model, clips)
+        pending.extend(islice(submitted, 2 * batch))
+        while pending:
+            clips = [pending.popleft().result() for _ in range(min(batch, len(pending)))]
+            pending.extend(islice(submitted, len(clips)))  # are read while the network works
+            yield from _predictions(model, clips)
     finally:
-        cancelled.set()  # a file may take long
+        cancelled.set()  # reading a file may take long
         pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A clip as the network takes it, `[1, T, 3, S, S]`, and what is told about it."""
+    """The network's input for a clip, `[1, T, 3, S, S]`, and what is reported about the clip."""
 
     x: Tensor
     indices: np.ndarray
@@ -82,17 +82,17 @@ def _prepare(path: str | Path, config: AIAConfig, cancelled: threading.Event) ->
         return error
 
 
-def _answers(model: AIANet, clips: list[_Prepared | AIAError]) -> Iterator[Classified | AIAError]:
-    sound = [clip for clip in clips if isinstance(clip, _Prepared)]
-    logits = iter(())
-    if sound:
+def _predictions(model: AIANet, clips: list[_Prepared | AIAError]) -> Iterator[Classified | AIAError]:
+    readable = [clip for clip in clips if isinstance(clip, _Prepared)]
+    logits: Iterator[Tensor] = iter(())
+    if readable:
         with torch.inference_mode():
-            logits = iter(model(torch.cat([clip.x for clip in sound]).to(model.device)).float().cpu())
+            logits = iter(model(torch.cat([clip.x for clip in readable]).to(model.device)).float().cpu())
     for clip in clips:
-        yield clip if isinstance(clip, AIAError) else _answer(model, clip, next(logits))
+        yield clip if isinstance(clip, AIAError) else _prediction(model, clip, next(logits))
 
 
-def _answer(model: AIANet, clip: _Prepared, logits: Tensor) -> Classified | AIAError:
+def _prediction(model: AIANet, clip: _Prepared, logits: Tensor) -> Classified | AIAError:
     try:
         return Classified(
             model.name, model.config, logits.numpy(), probabilities(model, logits), clip.indices, clip.warnings

@@ -1,21 +1,36 @@
-"""The gates of one block on one clip, and what follows from them."""
+"""The gates of one block on one clip, and the maps and profiles that follow from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
 from aia.errors import AIAError
 from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
 
-FLAT_SPREAD = 0.02  # a map, profile or row of channels that spans less than this (of 0 to 1) is called flat
+FLAT_SPREAD = 0.02  # a map, a profile or the channels' means are flat if they span less than this (of 0 to 1)
+
+
+class Applied(TypedDict):
+    """Which gates multiply a block's feature.
+
+    Attributes:
+        c: The unit C that multiplies, such as "C" or "2.C"; None if there is none.
+        st: The prefix of the units T, H and W whose mean multiplies, such as "" or "1."; None if there are none.
+        how: How the two are combined: "single" if there is only one, "average", or "cascade" (their product).
+    """
+
+    c: str | None
+    st: str | None
+    how: Combination
 
 
 @dataclass(frozen=True)
 class Highlights:
-    """What stands out in one block's gate.
+    """The extreme values of one block's gate, and where they are.
 
     Attributes:
         low: Smallest value of the spatio-temporal map.
@@ -23,7 +38,7 @@ class Highlights:
         mean: Mean value of the map.
         flat: Whether the map spans less than `FLAT_SPREAD`.
         peak_frame: Frame of the largest value, 0-based.
-        peak_place: Its place in the part of the picture that the network saw: (x, y) as fractions.
+        peak_place: Place of the largest value in the part of the picture that the network saw: (x, y) as fractions.
         open_frame: Frame with the largest mean.
         closed_frame: Frame with the smallest mean.
         steady: Whether the frames' means span less than `FLAT_SPREAD`.
@@ -45,21 +60,26 @@ class Highlights:
     strongest: tuple[int, ...]
     weakest: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        x, y = self.peak_place
+        return f"Highlights({self.low:.3f} to {self.high:.3f}, peak in frame {self.peak_frame} at ({x:.2f}, {y:.2f}))"
+
 
 @dataclass(frozen=True, eq=False)
 class BlockGates:
     """The gates of one block, as they were used on one clip.
 
     The gate that multiplies the block's feature X follows from the factorized gates alone. With G = (T + H + W) / 3 it is
-    G for ST and CinST, and C for C and STinC. In a cascade it is the product of the two modules' gates, in an average the mean.
+    G for ST and CinST, and C for C and STinC. A cascade multiplies by the product of its two modules' gates, an average by
+    their mean.
 
     Attributes:
         name: The block, such as "layer1.0".
         attention: The network's setting, such as "cinst".
         gates: Unit -> float32 array in (0, 1): C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`. In a
             composite the first module's units are called "1.C", ... and the second's "2.C", ...
-        input: What the module got, `[T, C, H, W]`; only if features were asked for.
-        output: What the module gave, `[T, C, H, W]`; only if features were asked for.
+        input: The module's input, `[T, C, H, W]`; only if features were asked for.
+        output: The module's output, `[T, C, H, W]`; only if features were asked for.
     """
 
     name: str
@@ -68,38 +88,37 @@ class BlockGates:
     input: np.ndarray | None = None
     output: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        return f"BlockGates({self.name!r}, {self.attention!r}, gates {', '.join(self.gates)} of {shape})"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(T, C, H, W) of the feature that the gates multiply; C is 1 for the setting "c", whose gate has no channels."""
         return np.broadcast_shapes(*(gate.shape for gate in self.gates.values()))
 
     @property
-    def applied(self) -> dict[str, str | None]:
-        """Which gates multiply the feature: "c", the unit's name or None; "st", the prefix of T, H and W or None; and "how".
-
-        "how" says how the two are combined: "single" (only one is there), "average" or "cascade" (their product).
-        """
+    def applied(self) -> Applied:
+        """Which gates multiply the feature, and how they are combined."""
         setting = ATTENTION_SETTINGS[self.attention]
-        names: dict[str, str | None] = {"c": None, "st": None, "how": setting.combination}
+        applied = Applied(c=None, st=None, how=setting.combination)
         for units in setting.multipliers:
             if "T" in units[0]:
-                names["st"] = units[0].removesuffix("T")
+                applied["st"] = units[0].removesuffix("T")
             else:
-                names["c"] = units[0]
-        return names
+                applied["c"] = units[0]
+        return applied
 
     @property
     def channel_mean(self) -> np.ndarray:
-        """Mean gate of each channel over (T, H, W), `[C]`.
+        """Mean over (T, H, W) of the gate that multiplies X, for each channel, `[C]`.
 
-        Of the gate that multiplies X. STinC multiplies by C, which is one value for all channels: there it is the mean of
-        G, which steers C. The setting "c" has no gate per channel: one value, `[1]`.
+        STinC multiplies by C, which has one value for all channels: its mean is that of G, which steers C. The setting "c"
+        has no gate per channel and gives one value, `[1]`.
         """
         groups, combination = self._multipliers()
-        if all(
-            gate.shape[1] == 1 for group in groups for gate in group
-        ):  # show the units that steer C, if there are any
-            steering = [gate for gate in self.gates.values() if gate.shape[1] > 1]
+        if all(gate.shape[1] == 1 for group in groups for gate in group):
+            steering = [gate for gate in self.gates.values() if gate.shape[1] > 1]  # the units that steer C, if any
             groups = [steering] if steering else groups
         if combination == "average":
             return _mean([_mean([gate.mean(axis=(0, 2, 3)) for gate in group]) for group in groups])
@@ -107,7 +126,7 @@ class BlockGates:
 
     @property
     def spatiotemporal_map(self) -> np.ndarray:
-        """Mean over channels of the gate that multiplies X, `[T, H, W]`: where and when features are let through."""
+        """Mean over channels of the gate that multiplies X, `[T, H, W]`: where and when features pass."""
         return self.gate_map()
 
     def gate_map(self, gate: str = "combined", channel: int | None = None) -> np.ndarray:
@@ -129,7 +148,7 @@ class BlockGates:
         if gate == "combined":
             groups, combination = self._multipliers()
             if channel is None and combination == "cascade" and sum(group[0].shape[1] > 1 for group in groups) > 1:
-                return _combined([_mean(group) for group in groups], combination).mean(axis=1)
+                return _mean_over(_combined([_mean(group) for group in groups], combination), 1)
             return _combined([_mean([_of_channel(gate, channel) for gate in group]) for group in groups], combination)
         if gate not in self.gates:
             raise AIAError(f"{self.name} has no gate {gate!r}; choose combined, {', '.join(self.gates)}.")
@@ -139,11 +158,11 @@ class BlockGates:
     @property
     def temporal_profile(self) -> np.ndarray:
         """Mean of the map in each frame, `[T]`."""
-        return self.spatiotemporal_map.mean(axis=(1, 2))
+        return _mean_over(self.spatiotemporal_map, (1, 2))
 
     @property
     def highlights(self) -> Highlights:
-        """What stands out in the block's gate."""
+        """The extreme values of the block's gate."""
         values, channels = self.spatiotemporal_map, self.channel_mean
         frame, row, column = np.unravel_index(values.argmax(), values.shape)
         order = np.argsort(-channels, kind="stable")
@@ -166,7 +185,8 @@ class BlockGates:
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""
         groups, combination = self._multipliers()
-        return x * _combined([_mean(group) for group in groups], combination)
+        gated: np.ndarray = x * _combined([_mean(group) for group in groups], combination)
+        return gated
 
     def _multipliers(self) -> tuple[list[list[np.ndarray]], Combination]:
         """For each module, the gates whose mean multiplies X, and how the modules are combined."""
@@ -175,10 +195,15 @@ class BlockGates:
 
 
 def _of_channel(gate: np.ndarray, channel: int | None) -> np.ndarray:
-    """One channel of a gate `[T, C, H, W]`, or its mean over channels; the one channel of a C gate stands for all."""
+    """One channel of a gate `[T, C, H, W]`, or its mean over channels; a C gate has one channel for all."""
     if gate.shape[1] == 1:
         return gate[:, 0]
-    return gate.mean(axis=1) if channel is None else gate[:, channel]
+    return _mean_over(gate, 1) if channel is None else gate[:, channel]
+
+
+def _mean_over(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    mean: np.ndarray = values.mean(axis=axis)
+    return mean
 
 
 def _mean(gates: Sequence[np.ndarray]) -> np.ndarray:
@@ -189,7 +214,7 @@ def _mean(gates: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _combined(gates: Sequence[np.ndarray], combination: Combination) -> np.ndarray:
-    """What multiplies X: the mean or the product of the modules' gates."""
+    """The gate that multiplies X: the mean or the product of the modules' gates."""
     if combination == "average":
         return _mean(gates)
     product = gates[0]
@@ -203,9 +228,9 @@ def _product_mean(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     plain = [_mean(group) for group in groups if group[0].shape[1] == 1]
     own = [group for group in groups if group[0].shape[1] > 1]
     if len(own) != 1:
-        return _combined([*plain, *(_mean(group) for group in own)], "cascade").mean(axis=(0, 2, 3))
+        return _mean_over(_combined([*plain, *(_mean(group) for group in own)], "cascade"), (0, 2, 3))
     means = []
-    for gate in own[0]:  # without building the gate in full: each one meets the others averaged over the axis it lacks
+    for gate in own[0]:  # never the full product: the other factors are averaged over the axis that this gate lacks
         lacking = tuple(axis for axis in (0, 2, 3) if gate.shape[axis] == 1)
         factors = [_combined(plain, "cascade").mean(axis=lacking, keepdims=True)] if plain else []
         means.append(_combined([*factors, gate], "cascade").mean(axis=(0, 2, 3)))

@@ -1,13 +1,16 @@
-"""The main job: a clip through a network, and what its gates did."""
+"""`inspect`: runs a clip through a network and records its prediction and its gates."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,21 +18,23 @@ from aia.errors import AIAError
 from aia.inspection.gates import BlockGates
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import Tensor
 
     from aia.modeling.config import AIAConfig
     from aia.modeling.network import AIANet
     from aia.modeling.recording import Recording, Switch
     from aia.video.clip import Clip
+    from aia.visualization.view import View
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network said about a clip.
+    """A network's prediction for a clip.
 
     Attributes:
-        model: The name it was loaded by.
-        config: The network's: its labels, temperature, threshold, ...
+        model: The name that the network was loaded by.
+        config: The network's configuration, with its labels, temperature and threshold.
         logits: float32 `[classes]`.
         probabilities: Softmax of the logits over the network's temperature, float32 `[classes]`.
     """
@@ -38,6 +43,14 @@ class Prediction:
     config: AIAConfig
     logits: np.ndarray
     probabilities: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._summary})"
+
+    @property
+    def _summary(self) -> str:
+        confident = "" if self.is_confident else "not confident, closest "
+        return f"{confident}{self.label!r:.80} {self.probabilities.max():.1%}, model {self.model!r:.80}"
 
     @property
     def title(self) -> str:
@@ -51,15 +64,15 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable label; where the network is not `sure`, only the closest one."""
+        """The most probable label; if the prediction is not confident, it is only the closest one."""
         return self.labels[int(self.probabilities.argmax())]
 
     @property
     def is_confident(self) -> bool:
-        """Whether the network answers: the largest probability reaches its threshold.
+        """Whether the largest probability reaches the network's threshold.
 
-        False means that it does not know the clip: probably the clip shows none of its labels. Without a threshold (0)
-        it is always True and says nothing.
+        False means that the network rejects the clip, which probably shows none of its labels. A network without a
+        threshold (0) rejects no clip, so this is always True.
         """
         return bool(self.probabilities.max() >= self.config.threshold)
 
@@ -76,19 +89,30 @@ class Prediction:
         return {self.labels[i]: float(self.probabilities[i]) for i in order}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inspection(Prediction):
-    """What a network said about a clip, and the gates it used.
+    """A network's prediction for a clip, and the gates of every block.
 
     Attributes:
-        model, config, logits, probabilities: As of every `Answer`.
-        blocks: Gates of every block with an AIA module, in order; empty for a network without AIA.
-        clip: The frames it saw.
-        seen_box: The part of each frame it saw: (left, top, right, bottom) as fractions.
-        device: Where it ran.
+        model, config, logits, probabilities: See `Prediction`.
+        blocks: The gates of every block with an AIA module, in order; empty for a network without AIA.
+        clip: The clip, with its frames.
+        seen_box: The part of each frame that the network saw: (left, top, right, bottom) as fractions.
+        device: The device that the network ran on.
         seconds: Wall time of "preprocess" and "forward" (with recording).
-        switches: Changes that were made to the gates.
-        precision: Of the features: "float32", "bfloat16" or "float16".
+        switches: The changes that were made to the gates.
+        precision: Precision of the features: "float32", "bfloat16" or "float16".
+
+    Example:
+        >>> import aia
+        >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+        >>> inspection = aia.inspect(model, "assets/examples/circle.mp4")
+        >>> inspection.label, inspection.is_confident
+        ('circle (counter-clockwise)', True)
+        >>> len(inspection.blocks), inspection.first_block
+        (17, 'features.2')
+        >>> inspection.block("features.12").spatiotemporal_map.shape
+        (8, 8, 8)
     """
 
     blocks: tuple[BlockGates, ...]
@@ -100,24 +124,61 @@ class Inspection(Prediction):
     precision: str = "float32"
 
     @property
-    def most_dynamic_block(self) -> str:
-        """The block whose map moves most, a good one to look at first; "" for a network without AIA.
+    def _summary(self) -> str:
+        frames, height, width = self.clip.frames.shape[:3]
+        switches = f", {len(self.switches)} switches" if self.switches else ""
+        return f"{super()._summary} on {self.device}, {frames} frames {width}x{height}, {len(self.blocks)} blocks{switches}"
 
-        What stays in place, and what all places do at once, is taken out before: these parts of a map are much the same for
-        any clip, since they come from the borders of the picture and of the clip.
+    def _repr_html_(self) -> str:
+        """The label, the frames and the map of the first block, for a notebook."""
+        html: str = _drawing().html(self)
+        return html
+
+    def plot(self, view: View | None = None, **fields: Any) -> Figure:
+        """Draws a view of the gates as a figure: all frames with the map, the mean gate of each frame, a color bar.
+
+        The figure belongs to the caller: pyplot does not know it, and matplotlib's settings stay as they are.
+
+        Args:
+            view: What to draw, an `aia.View`; its frame plays no part. The combined gate of the first block by default.
+            **fields: Fields of the view, as in `plot(block="features.12", gate="T", scale="block")`.
+
+        Returns:
+            A matplotlib figure, 7 inches wide.
+
+        Raises:
+            AIAError: The inspection has no such view.
+
+        Example:
+            >>> import aia
+            >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+            >>> inspection = aia.inspect(model, "assets/examples/circle.mp4")
+            >>> figure = inspection.plot(block="features.12", gate="T", scale="block")
+            >>> float(figure.get_figwidth())
+            7.0
+        """
+        figure: Figure = _drawing().plot(self, view, **fields)
+        return figure
+
+    @property
+    def most_dynamic_block(self) -> str:
+        """The block whose map varies most, a good one to look at first; "" for a network without AIA.
+
+        The mean over time and the mean over places are subtracted first. Both are much the same for any clip, since they
+        come from the borders of the picture and of the clip.
         """
         return max(self.blocks, key=lambda block: _movement(block.spatiotemporal_map)).name if self.blocks else ""
 
     @property
     def first_block(self) -> str:
-        """The block to look at first: the network's `default_block`, else the liveliest; "" for a network without AIA."""
+        """The network's `default_block`, or else the `most_dynamic_block`; "" for a network without AIA."""
         return (self.config.default_block if self.blocks else "") or self.most_dynamic_block
 
     def block(self, name: str) -> BlockGates:
-        """The gates of one block.
+        """Returns the gates of one block.
 
         Raises:
-            AIAError: The network has no AIA module there.
+            AIAError: The network has no AIA module at a block of this name.
         """
         for block in self.blocks:
             if block.name == name:
@@ -128,7 +189,7 @@ class Inspection(Prediction):
 
     def save(self, folder: str | Path, *, block: str | None = None) -> list[Path]:
         """The old name of `aia.save(inspection, folder)`."""
-        import aia  # an old name may reach up to what draws
+        import aia  # `save` belongs to a package above this one
 
         warnings.warn("Use aia.save(inspection, folder).", DeprecationWarning, stacklevel=2)
         return aia.save(self, folder, block=block)
@@ -140,25 +201,56 @@ class Inspection(Prediction):
         return self.most_dynamic_block
 
 
+def _drawing() -> ModuleType:
+    """The module that draws an inspection. It belongs to a package above this one, so it is imported on demand."""
+    return importlib.import_module("aia.visualization.notebook")
+
+
 def _movement(values: np.ndarray) -> float:
     """How much a map `[T, H, W]` varies beyond its mean picture and its mean over time."""
-    rest = values - values.mean(axis=0) - values.mean(axis=(1, 2), keepdims=True) + values.mean()
-    return float(rest.std())
+    residual = values - values.mean(axis=0) - values.mean(axis=(1, 2), keepdims=True) + values.mean()
+    return float(residual.std())
 
 
-def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), features: bool = False) -> Inspection:
+def clip_for(model: AIANet, video: Clip | str | os.PathLike[str]) -> Clip:
+    """Returns a clip as it is, and reads a file into as many frames as the model's `num_segments` says.
+
+    Raises:
+        AIAError: The file cannot be read.
+    """
+    if not isinstance(video, (str, os.PathLike)):
+        return video
+    from aia.video.reader import read_clip  # loads FFmpeg, which a clip that was already read does not need
+
+    return read_clip(Path(video), model.config.num_segments)
+
+
+def inspect(
+    model: AIANet,
+    clip: Clip | str | os.PathLike[str],
+    *,
+    switches: Sequence[Switch] = (),
+    features: bool = False,
+) -> Inspection:
     """Classifies a clip and records the gates. Safe to call from several threads on one model.
 
     Args:
         model: From `aia.load`.
-        clip: From `aia.read_clip`; any number of frames.
+        clip: From `aia.read_clip`, with any number of frames; or the path of a video, of which as many frames are read as
+            the model's `num_segments` says.
         switches: Changes to the gates, applied in order.
         features: Also keeps every module's input and output (some hundred MB for a ResNet).
 
     Raises:
-        AIAError: A switch fits no gate of the model, or its logits are not finite.
+        AIAError: The video cannot be read, a switch fits no gate of the model, or the logits are not finite.
+
+    Example:
+        >>> import aia
+        >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+        >>> aia.inspect(model, "assets/examples/swipe-left.mp4").label
+        'swipe left'
     """
-    import torch  # takes seconds the first time, and a result can be looked at without
+    import torch  # takes seconds to import, and an inspection can be looked at without it
 
     from aia.modeling import recording
     from aia.modeling.preprocess import preprocess, seen_box
@@ -166,20 +258,22 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
     for switch in switches:
         if not any(switch.covers(location) for location in model.gate_locations):
             raise AIAError(f"No gate of this model is at block {switch.block!r}, unit {switch.unit!r}.")
+    clip = clip_for(model, clip)
     start = time.perf_counter()
     x = preprocess(clip.frames, model.config).to(model.device)
     ready = time.perf_counter()
-    with torch.inference_mode(), recording.recording(switches, features=features) as seen:
+    with torch.inference_mode(), recording.recording(switches, features=features) as recorded:
         logits = model(x)[0].float().cpu()  # waits for the device
+    height, width = clip.frames.shape[1:3]
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
     return Inspection(
         model=model.name,
         config=model.config,
         logits=logits.numpy(),
         probabilities=probabilities(model, logits),
-        blocks=tuple(_block_gates(name, model.config.attention, seen) for name in model.block_names),
+        blocks=tuple(_block_gates(name, model.config.attention, recorded) for name in model.block_names),
         clip=clip,
-        seen_box=seen_box(*clip.frames.shape[1:3], model.config),
+        seen_box=seen_box(height, width, model.config),
         device=str(model.device),
         seconds=seconds,
         switches=tuple(switches),
@@ -188,7 +282,7 @@ def inspect(model: AIANet, clip: Clip, *, switches: Sequence[Switch] = (), featu
 
 
 def probabilities(model: AIANet, logits: Tensor) -> np.ndarray:
-    """Softmax over the network's temperature, of logits `[classes]` on the CPU.
+    """Softmax of logits `[classes]` on the CPU, divided by the network's temperature.
 
     Raises:
         AIAError: The logits are not finite.
@@ -197,15 +291,18 @@ def probabilities(model: AIANet, logits: Tensor) -> np.ndarray:
         raise AIAError(
             "This model gives no numbers for the clip (its logits are not finite); its weights may be damaged."
         )
-    return (logits / model.config.temperature).softmax(0).numpy()
+    values: np.ndarray = (logits / model.config.temperature).softmax(0).numpy()
+    return values
 
 
-def _block_gates(name: str, attention: str, seen: Recording) -> BlockGates:
-    def array(tensors: Mapping, key: object) -> np.ndarray | None:
-        return tensors[key][0].float().cpu().numpy() if key in tensors else None
-
-    gates = {location.unit: array(seen.gates, location) for location in seen.gates if location.block == name}
+def _block_gates(name: str, attention: str, recorded: Recording) -> BlockGates:
+    gates = {location.unit: _array(gate) for location, gate in recorded.gates.items() if location.block == name}
     order = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
-    return BlockGates(
-        name, attention, {unit: gates[unit] for unit in order}, array(seen.inputs, name), array(seen.outputs, name)
-    )
+    features = (_array(kept[name]) if name in kept else None for kept in (recorded.inputs, recorded.outputs))
+    return BlockGates(name, attention, {unit: gates[unit] for unit in order}, *features)
+
+
+def _array(batch: Tensor) -> np.ndarray:
+    """The first of a batch."""
+    array: np.ndarray = batch[0].float().cpu().numpy()
+    return array

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aia.errors import AIAError
+from aia.inspection.inspection import clip_for
 from aia.modeling import recording
 from aia.modeling.attention import AXES, Stages, Unit
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
@@ -21,11 +24,13 @@ from aia.modeling.preprocess import preprocess, seen_box
 from aia.modeling.recording import Switch
 from aia.video.clip import Clip
 
-SETTINGS = ("trained", "mean", "identity")  # of the block's gates, one forward pass each
+GateSetting = Literal["trained", "mean", "identity"]
+SETTINGS: tuple[GateSetting, ...] = get_args(GateSetting)  # of the block's gates, one forward pass each
+_AXES = "CTHW"  # units are listed in this order
 
 
 class Norm(NamedTuple):
-    """A unit's batch norm: weight (r - mean) / sqrt(var + eps) + bias."""
+    """A unit's batch norm, which turns a response r into weight (r - mean) / sqrt(var + eps) + bias."""
 
     mean: float
     var: float
@@ -40,17 +45,17 @@ class UnitTrace:
 
     Attributes:
         unit: "C", "T", "H" or "W", in a composite of two modules "1.C", ...
-        kind: The module it belongs to, such as "cinst".
+        kind: The module that the unit belongs to, such as "cinst".
         axes: The three axes of the pooled maps, the response and the kernel, such as "CHW".
-        unit_input: What the unit pooled, `[T, C, H, W]`.
+        unit_input: The feature that the unit pools, `[T, C, H, W]`.
         pooled: Maximum and mean over the unit's axis, `[2, *axes]`.
-        response: Of the 3-D convolution, `[*axes]`.
+        response: Output of the 3-D convolution, `[*axes]`.
         normalized: The response after batch norm, `[*axes]`.
-        gate: As it was used: C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`.
-        module_input: The input X of its module, `[T, C, H, W]`.
+        gate: The gate as it was used: C `[T, 1, H, W]`, T `[1, C, H, W]`, H `[T, C, 1, W]`, W `[T, C, H, 1]`.
+        module_input: The input X of the unit's module, `[T, C, H, W]`.
         product: X . U_C, or X . G with the mean G of the three gates, `[T, C, H, W]`.
-        kernel: `[2, 3, 3, 3]`, of the maximum and the mean.
-        norm: The numbers of the batch norm.
+        kernel: Weights of the convolution for the maximum and the mean, `[2, 3, 3, 3]`.
+        norm: The parameters of the batch norm.
         channel_mean: Whether the gate was averaged over channels before use (STinC until 2022-08-05).
     """
 
@@ -68,24 +73,27 @@ class UnitTrace:
     norm: Norm
     channel_mean: bool
 
+    def __repr__(self) -> str:
+        return f"UnitTrace({self.unit!r} of {self.kind!r}, gate {'x'.join(map(str, self.gate.shape))})"
+
 
 @dataclass(frozen=True, eq=False)
 class BlockTrace:
-    """What one block's attention did to one clip.
+    """Every stage of one block's attention on one clip.
 
     Attributes:
-        network: In the paper's words, such as "TSM with CinST".
+        network: The network in the paper's words, such as "TSM with CinST".
         attention: The network's setting, such as "cinst".
         block: The block's name.
-        blocks: (H, W) of every block's feature.
-        x: The module's input, `[T, C, H, W]`.
-        units: The stages of every unit, by its name.
-        output: The module's output, `[T, C, H, W]`.
+        blocks: Height and width of every block's feature.
+        x: The block's input X, `[T, C, H, W]`.
+        units: The stages of every unit, by the unit's name.
+        output: The block's output, `[T, C, H, W]`.
         frames: The part of the frames that the network saw, RGB uint8 `[T, h, w, 3]`.
-        times: When they are shown, seconds `[T]`.
+        times: The frames' presentation times, seconds `[T]`.
         labels: Class names.
-        probabilities: `[classes]` for each of `SETTINGS`: the block's gates as trained, at their mean, and at 1.
-        sizes: Root mean square of the module's "input", and of its output in each of `SETTINGS`.
+        probabilities: For each of `SETTINGS`, `[classes]`: with the block's gates as trained, at their mean, and at 1.
+        sizes: Root mean square of the block's "input", and of its output in each of `SETTINGS`.
     """
 
     network: str
@@ -98,8 +106,12 @@ class BlockTrace:
     frames: np.ndarray
     times: np.ndarray
     labels: tuple[str, ...]
-    probabilities: Mapping[str, np.ndarray]
+    probabilities: Mapping[GateSetting, np.ndarray]
     sizes: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.x.shape))
+        return f"BlockTrace({self.block!r} of {self.network!r}, units {', '.join(self.units)}, X of {shape})"
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -108,34 +120,36 @@ class BlockTrace:
         return (*order[:3].tolist(), int(order[-1]))
 
 
-def trace_block(model: AIANet, clip: Clip, block: str) -> BlockTrace:
-    """Runs a clip through a network and keeps every stage of one block's attention. Safe on a model that others use.
+def trace_block(model: AIANet, clip: Clip | str | os.PathLike[str], block: str) -> BlockTrace:
+    """Runs a clip through a network and keeps every stage of one block's attention. Safe to call from several threads.
 
     Args:
         model: From `aia.load`, with AIA.
-        clip: From `aia.read_clip`.
+        clip: From `aia.read_clip`, or the path of a video.
         block: One of the model's `block_names`.
 
     Raises:
         AIAError: The model has no AIA, or no such block.
     """
     attention = _attention(model, block)
+    clip = clip_for(model, clip)
     x = preprocess(clip.frames, model.config).to(model.device)
     with torch.inference_mode():
-        seen = {mode: _run(model, x, block, () if mode == "trained" else (Switch(mode, block),)) for mode in SETTINGS}
-        trained = seen["trained"][1]
+        passes = {mode: _run(model, x, block, () if mode == "trained" else (Switch(mode, block),)) for mode in SETTINGS}
+        trained = passes["trained"].recorded
         feature = trained.inputs[block]
         units = _units(attention, model.config.attention, feature)
     shapes = {
-        name: [g.shape for location, g in trained.gates.items() if location.block == name] for name in model.block_names
+        name: [gate.shape for location, gate in trained.gates.items() if location.block == name]
+        for name in model.block_names
     }
-    left, top, right, bottom = seen_box(*clip.frames.shape[1:3], model.config)
     height, width = clip.frames.shape[1:3]
+    left, top, right, bottom = seen_box(height, width, model.config)
     return BlockTrace(
         network=model.config.method,
         attention=model.config.attention,
         block=block,
-        blocks={name: np.broadcast_shapes(*found)[3:] for name, found in shapes.items()},
+        blocks={name: (size[3], size[4]) for name, gates in shapes.items() for size in [np.broadcast_shapes(*gates)]},
         x=_array(feature),
         units=units,
         output=_array(trained.outputs[block]),
@@ -143,30 +157,36 @@ def trace_block(model: AIANet, clip: Clip, block: str) -> BlockTrace:
         times=clip.times,
         labels=model.config.labels,
         probabilities={
-            mode: logits.div(model.config.temperature).softmax(0).numpy() for mode, (logits, _) in seen.items()
+            mode: done.logits.div(model.config.temperature).softmax(0).numpy() for mode, done in passes.items()
         },
-        sizes={"input": _size(feature)} | {mode: _size(kept.outputs[block]) for mode, (_, kept) in seen.items()},
+        sizes={"input": _size(feature), **{mode: _size(done.recorded.outputs[block]) for mode, done in passes.items()}},
     )
 
 
 def _attention(model: AIANet, block: str) -> Attention:
-    found = {module.block: module for module in model.modules() if isinstance(module, Attention)}
-    if not found:
+    modules = {module.block: module for module in model.modules() if isinstance(module, Attention)}
+    if not modules:
         raise AIAError("This model has no AIA, so there is no attention to follow; choose one with AIA, such as CinST.")
-    if block not in tuple(found):
-        raise AIAError(f"This model has no block {block!r:.60}; choose one of {', '.join(found)}.")
-    return found[block]
+    if block not in tuple(modules):
+        raise AIAError(f"This model has no block {block!r:.60}; choose one of {', '.join(modules)}.")
+    return modules[block]
 
 
-def _run(model: AIANet, x: Tensor, block: str, switches: Sequence[Switch]) -> tuple[Tensor, recording.Recording]:
-    """Logits of one clip on the CPU, and what was recorded, with the features of one block only."""
-    with recording.recording(switches, features=True) as seen:
-        seen.inputs, seen.outputs = _Only(block), _Only(block)
-        return model(x)[0].float().cpu(), seen
+class _Pass(NamedTuple):
+    """One forward pass: the clip's logits on the CPU, and the recording, with the features of one block only."""
+
+    logits: Tensor
+    recorded: recording.Recording
 
 
-class _Only(dict):
-    """Keeps one block's feature of a recording and lets the others go."""
+def _run(model: AIANet, x: Tensor, block: str, switches: Sequence[Switch]) -> _Pass:
+    with recording.recording(switches, features=True) as recorded:
+        recorded.inputs, recorded.outputs = _OneBlock(block), _OneBlock(block)
+        return _Pass(model(x)[0].float().cpu(), recorded)
+
+
+class _OneBlock(dict[str, Tensor]):
+    """Keeps one block's feature of a recording and drops the others."""
 
     def __init__(self, block: str) -> None:
         self.block = block
@@ -177,27 +197,35 @@ class _Only(dict):
 
 
 def _units(attention: Attention, setting: str, x: Tensor) -> dict[str, UnitTrace]:
-    """Runs the module on its input `[1, T, C, H, W]` again; a copy of it, so that no hook touches the shared one."""
+    """Runs the block's attention on its input `[1, T, C, H, W]` again, on a copy, so that the model gets no hooks."""
     attention = copy.deepcopy(attention)
     attention.fused = False
     inputs: dict[nn.Module, Tensor] = {}
     for module in attention.modules():
-        module.register_forward_pre_hook(lambda module, given: inputs.__setitem__(module, given[0]))
+        module.register_forward_pre_hook(partial(_keep_input, inputs))
     with recording.segments_per_clip(x.shape[1]):
         attention(x.flatten(0, 1))
-    units = {}
-    for kind, module in zip(ATTENTION_SETTINGS[setting].kinds, (attention.first, attention.second), strict=False):
-        stages = {unit.axis: unit.stages(inputs[unit]) for unit in module.children()}
-        mean = sum(stages[axis].gate for axis in "THW") / 3 if "T" in stages else None
-        for unit in sorted(module.children(), key=lambda unit: "CTHW".index(unit.axis)):
-            gate = stages["C"].gate if unit.axis == "C" else mean
-            x = inputs[module]
-            units[unit.location.unit] = _unit(unit, kind, inputs[unit], stages[unit.axis], x, x * gate)
-    return units
+    traces = {}
+    modules = [module for module in (attention.first, attention.second) if module is not None]
+    for kind, module in zip(ATTENTION_SETTINGS[setting].kinds, modules, strict=True):
+        units = sorted((u for u in module.children() if isinstance(u, Unit)), key=lambda unit: _AXES.index(unit.axis))
+        stages = {unit.axis: unit.stages(inputs[unit]) for unit in units}
+        for unit in units:
+            gate = (
+                stages["C"].gate if unit.axis == "C" else (stages["T"].gate + stages["H"].gate + stages["W"].gate) / 3
+            )
+            traces[unit.location.unit] = _unit(unit, kind, inputs[unit], stages[unit.axis], inputs[module], gate)
+    return traces
 
 
-def _unit(unit: Unit, kind: str, unit_input: Tensor, stages: Stages, x: Tensor, product: Tensor) -> UnitTrace:
+def _keep_input(inputs: dict[nn.Module, Tensor], module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    inputs[module] = arguments[0]
+
+
+def _unit(unit: Unit, kind: str, unit_input: Tensor, stages: Stages, x: Tensor, gate: Tensor) -> UnitTrace:
+    """The trace of one unit; `gate` is what multiplies the module's input `x`."""
     bn = unit.bn
+    norm = (value for value in (bn.running_mean, bn.running_var, bn.weight, bn.bias, bn.eps) if value is not None)
     return UnitTrace(
         unit=unit.location.unit,
         kind=kind,
@@ -205,16 +233,17 @@ def _unit(unit: Unit, kind: str, unit_input: Tensor, stages: Stages, x: Tensor, 
         unit_input=_array(unit_input),
         **{name: _array(values) for name, values in stages._asdict().items()},
         module_input=_array(x),
-        product=_array(product),
+        product=_array(x * gate),
         kernel=_array(unit.conv.weight),
-        norm=Norm(*(float(value) for value in (bn.running_mean, bn.running_var, bn.weight, bn.bias, bn.eps))),
+        norm=Norm(*map(float, norm)),
         channel_mean=unit.channel_mean,
     )
 
 
 def _array(values: Tensor) -> np.ndarray:
     """The first of a batch."""
-    return values[0].detach().float().cpu().numpy()
+    array: np.ndarray = values[0].detach().float().cpu().numpy()
+    return array
 
 
 def _size(values: Tensor) -> float:

@@ -58,6 +58,11 @@ class AIAConfig:
 
     Raises:
         AIAError: A value has the wrong type or is out of range; the sentence names the field.
+
+    Example:
+        >>> import aia
+        >>> aia.AIAConfig(("left", "right"), arch="mobilenet_v2", temporal="tsm")
+        AIAConfig('TSM with CinST, mobilenet_v2', 2 labels, 8 segments, input 224x224)
     """
 
     labels: tuple[str, ...]
@@ -93,6 +98,12 @@ class AIAConfig:
                     f"The configuration's {name} must be three numbers from {low} to 10, not {_show(value)}."
                 )
         self._check_answer()
+
+    def __repr__(self) -> str:
+        return (
+            f"AIAConfig({self.title!r}, {len(self.labels)} labels, {self.num_segments} segments, "
+            f"input {self.input_size}x{self.input_size})"
+        )
 
     def _check_answer(self) -> None:
         low, high = LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE

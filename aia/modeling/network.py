@@ -41,6 +41,12 @@ class AIANet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.width, config.num_classes)
 
+    def __repr__(self) -> str:
+        blocks = f"AIA in {len(self.block_names)} blocks" if self.block_names else "no AIA"
+        return f"AIANet({self.name!r:.80}, {self.config.title!r}, {self.config.num_classes} labels, {blocks}, {self.device})"
+
+    __str__ = nn.Module.__repr__  # `print` shows the modules, as of every network
+
     def _place(self) -> None:
         """Puts the temporal shift and AIA into the trunk's blocks."""
         for name in self.config.blocks:

@@ -46,6 +46,11 @@ class Switch:
 
     Raises:
         AIAError: An unknown mode or unit, or a negative or infinite factor.
+
+    Example:
+        >>> import aia
+        >>> aia.Switch("scale", "features.12", "C", factor=0.5)
+        Switch(mode='scale', block='features.12', unit='C', factor=0.5)
     """
 
     mode: SwitchMode = "identity"
@@ -105,6 +110,11 @@ class Recording:
     gates: dict[GateLocation, Tensor] = field(default_factory=dict)
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Recording({len(self.gates)} gates, {len(self.switches)} switches, features of {len(self.inputs)} blocks)"
+        )
 
 
 _recording: ContextVar[Recording | None] = ContextVar("aia_recording", default=None)

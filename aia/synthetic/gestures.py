@@ -7,7 +7,7 @@ surroundings shake a little. The same label, seed and options give the same pixe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -50,10 +50,10 @@ class Rendered:
         label: One of `LABELS`.
     """
 
-    frames: NDArray[np.uint8]
-    times: NDArray[np.float64]
-    fingertip: NDArray[np.float32]
-    hand: NDArray[np.bool_]
+    frames: NDArray[np.uint8] = field(repr=False)
+    times: NDArray[np.float64] = field(repr=False)
+    fingertip: NDArray[np.float32] = field(repr=False)
+    hand: NDArray[np.bool_] = field(repr=False)
     label: str
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class UnknownClip:
 
     name: str
     kind: str
-    frames: Frames
+    frames: Frames = field(repr=False)
 
 
 def unknown_clips(config: AIAConfig, count: int = 120) -> list[UnknownClip]:

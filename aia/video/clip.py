@@ -19,6 +19,11 @@ class Clip:
         duration: Seconds from the file's first frame to the end of its last one; a longer sound does not count.
         num_frames: The number of frames of the file that can be decoded.
         warnings: Sentences for the user; empty if the file is sound.
+
+    Example:
+        >>> import aia
+        >>> aia.read_clip("assets/examples/circle.mp4", num_segments=4)
+        Clip(4 frames 320x240 at 0.40 to 3.05 s of 3.50 s, 70 frames at 20 fps)
     """
 
     frames: np.ndarray
@@ -28,6 +33,15 @@ class Clip:
     duration: float
     num_frames: int
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        count, height, width = self.frames.shape[:3]
+        first, last = sorted((self.times[0], self.times[-1])) if count else (0.0, 0.0)
+        warnings = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return (
+            f"Clip({count} frames {width}x{height} at {first:.2f} to {last:.2f} s of {self.duration:.2f} s, "
+            f"{self.num_frames} frames at {self.fps:.4g} fps{warnings})"
+        )
 
     def backwards(self) -> Clip:
         """Return the frames in reverse order; `indices` and `times` are reversed with them."""
@@ -39,6 +53,7 @@ def sample_indices(num_frames: int, num_segments: int) -> list[int]:
 
     The published test-time rule: tick = N / T, frame k is int(tick / 2 + tick * k).
 
+    >>> from aia.video import sample_indices
     >>> sample_indices(9, 8)
     [0, 1, 2, 3, 5, 6, 7, 8]
     """

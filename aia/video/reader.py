@@ -59,6 +59,12 @@ def read_clip(
 
     Raises:
         AIAError: The file is missing, not a video, damaged beyond use or over a limit, or an argument is out of range.
+
+    Example:
+        >>> import aia
+        >>> clip = aia.read_clip("assets/examples/circle.mp4", num_segments=4)
+        >>> clip.frames.shape, clip.indices.tolist()
+        ((4, 240, 320, 3), [8, 26, 43, 61])
     """
     if not isinstance(num_segments, (int, np.integer)) or not 1 <= num_segments <= limits.MAX_SEGMENTS:
         raise AIAError(f"A clip has 1 to {limits.MAX_SEGMENTS} frames, not {num_segments}: choose a number in between.")

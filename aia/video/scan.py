@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -63,11 +63,11 @@ class Scan:
     """
 
     stream: av.VideoStream
-    packets: list[av.Packet[av.VideoStream]]
+    packets: list[av.Packet[av.VideoStream]] = field(repr=False)
     count: int
-    pts: list[int]
-    key_frames: list[KeyFrame]
-    bad: list[int]
+    pts: list[int] = field(repr=False)
+    key_frames: list[KeyFrame] = field(repr=False)
+    bad: list[int] = field(repr=False)
     cut: bool
     tail: Tail | None
     stated_end: float

@@ -1,10 +1,13 @@
-"""An inspection as files: numbers for programs, pictures for people."""
+"""Writes an inspection, or one view of it, as files. `FORMATS` is the registry of the formats of a view."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,131 +18,206 @@ from aia.errors import AIAError
 from aia.inspection.gates import BlockGates
 from aia.inspection.inspection import Inspection
 from aia.visualization import figure, render
+from aia.visualization.render import Colormap
 from aia.visualization.view import View
 
-# What a view can be taken away as: its file's name, and what is in it.
-FORMATS = {
-    "frame.png": ("aia-frame.png", "The frame with the gate over it, as a picture"),
-    "strip.png": ("aia-strip.png", "All frames with the gate over them, as one picture"),
-    "figure.png": ("aia-figure.png", "A figure for a paper, 7 inches wide, 200 dots an inch"),
-    "figure.svg": ("aia-figure.svg", "The same figure for the web and for drawing programs"),
-    "figure.pdf": ("aia-figure.pdf", "The same figure for LaTeX and for print"),
-    "film.mp4": ("aia-film.mp4", "All frames with the gate over them, as a film"),
-    "gates.npz": ("aia-gates.npz", "Every gate of every block, as NumPy arrays"),
-    "values.csv": ("aia-values.csv", "The numbers behind the map, one a line"),
-    "channels.csv": ("aia-channels.csv", "The mean gate of every channel of every block"),
-    "inspection.json": ("aia-inspection.json", "The answer, the clip, the network and this view"),
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format that a view can be exported in.
+
+    Attributes:
+        name: Such as "figure.pdf"; its end is the file's extension.
+        description: What the file holds, in one line for menus.
+        write: Writes the file, from an inspection, a view that the inspection has, and a path. Raises an `AIAError` if the
+            inspection has nothing to write.
+    """
+
+    name: str
+    description: str
+    write: Callable[[Inspection, View, Path], None]
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file, such as "aia-figure.pdf"."""
+        return f"aia-{self.name}"
+
+
+def _write_frame(inspection: Inspection, view: View, path: Path) -> None:
+    render.write_png(path, figure.frame_picture(inspection, view))
+
+
+def _write_strip(inspection: Inspection, view: View, path: Path) -> None:
+    render.write_png(path, figure.strip_picture(inspection, view))
+
+
+def _write_gates(inspection: Inspection, view: View | None, path: Path) -> None:
+    content: dict[str, Any] = {**arrays(inspection)}
+    np.savez_compressed(path, **content)
+
+
+def _write_values(inspection: Inspection, view: View, path: Path) -> None:
+    _write_csv(path, figure.TABLE_HEADER, figure.table(inspection, view))
+
+
+def _write_channels(inspection: Inspection, view: View | None, path: Path) -> None:
+    rows = ((b.name, c, f"{mean:.6f}") for b in inspection.blocks for c, mean in enumerate(b.channel_mean))
+    _write_csv(path, ("block", "channel", "mean_gate"), rows)
+
+
+def _write_summary(inspection: Inspection, view: View, path: Path) -> None:
+    block = inspection.block(view.block) if inspection.blocks else None
+    _write_json(path, {**summary(inspection, block), "view": dataclasses.asdict(view)})
+
+
+# Menus list the formats in this order. docs/how-to/add-an-export-format.md shows how to add one.
+FORMATS: dict[str, ExportFormat] = {
+    format.name: format
+    for format in (
+        ExportFormat("frame.png", "The frame with the gate over it, as a picture", _write_frame),
+        ExportFormat("strip.png", "All frames with the gate over them, as one picture", _write_strip),
+        ExportFormat(
+            "figure.png",
+            "A figure for a paper, 7 inches wide, 200 dots an inch",
+            partial(figure.paper_figure, format="png"),
+        ),
+        ExportFormat(
+            "figure.svg",
+            "The same figure for the web and for drawing programs",
+            partial(figure.paper_figure, format="svg"),
+        ),
+        ExportFormat(
+            "figure.pdf",
+            "The same figure for LaTeX and for print",
+            partial(figure.paper_figure, format="pdf"),
+        ),
+        ExportFormat("film.mp4", "All frames with the gate over them, as a film", figure.film),
+        ExportFormat("gates.npz", "Every gate of every block, as NumPy arrays", _write_gates),
+        ExportFormat("values.csv", "The numbers behind the map, one a line", _write_values),
+        ExportFormat("channels.csv", "The mean gate of every channel of every block", _write_channels),
+        ExportFormat("inspection.json", "The answer, the clip, the network and this view", _write_summary),
+    )
 }
 
 
-def export_view(seen: Inspection, view: View, format: str, folder: str | Path) -> Path:
-    """Writes one view, or what lies behind it, as one file.
+def export_view(inspection: Inspection, view: View, format: str, folder: str | Path) -> Path:
+    """Writes one view, or the data behind it, as one file.
 
     Args:
-        seen: The inspection.
-        view: What is looked at. gates.npz and channels.csv hold all blocks, whatever the view.
-        format: A key of `FORMATS`, which has the file's name.
-        folder: Made if missing.
+        inspection: From `aia.inspect`.
+        view: What to draw. gates.npz and channels.csv hold all blocks, for every view.
+        format: A key of `FORMATS`, which also has the file's name.
+        folder: Created if missing.
 
     Returns:
         The file.
 
     Raises:
-        AIAError: There is no such view or format, the network has no gates and the format is values.csv, or the file
-            cannot be written.
+        AIAError: The inspection has no such view, the format does not exist, the network has no gates and the format is
+            values.csv, or the file cannot be written.
     """
-    if not isinstance(format, str) or format not in FORMATS:
-        raise AIAError(f"A view can be exported as {', '.join(FORMATS)}; choose one of them.")
-    view = view.checked(seen)
-    with files.writing_into(folder) as part:
-        _export(seen, view, format, part / FORMATS[format][0])
-    return Path(folder) / FORMATS[format][0]
+    return save(inspection, folder, view=view, formats=[format])[0]
 
 
-def _export(seen: Inspection, view: View, format: str, path: Path) -> None:
-    match format:
-        case "frame.png":
-            render.write_png(path, figure.frame_picture(seen, view))
-        case "strip.png":
-            render.write_png(path, figure.strip_picture(seen, view))
-        case "figure.png" | "figure.svg" | "figure.pdf":
-            figure.paper_figure(seen, view, path, path.suffix[1:])
-        case "film.mp4":
-            figure.film(seen, view, path)
-        case "gates.npz":
-            np.savez_compressed(path, **arrays(seen))
-        case "values.csv":
-            _write_csv(path, figure.TABLE_HEADER, figure.table(seen, view))
-        case "channels.csv":
-            _write_channels(path, seen)
-        case "inspection.json":
-            shown = seen.block(view.block) if seen.blocks else None
-            _write_json(path, {**summary(seen, shown), "view": dataclasses.asdict(view)})
+def save(
+    inspection: Inspection,
+    folder: str | Path,
+    *,
+    block: str | None = None,
+    view: View | None = None,
+    formats: Sequence[str] | None = None,
+) -> list[Path]:
+    """Writes an inspection: all of its files or, on an error, none.
 
-
-def save(seen: Inspection, folder: str | Path, *, block: str | None = None) -> list[Path]:
-    """Writes an inspection.
+    Without `formats` these are inspection.json, gates.npz, channels.csv, frames.csv and, of one block, overlay.png and
+    overlay.mp4 (the absolute scale 0 to 1). If the network has no gates, the last two show the plain frames.
 
     Args:
-        seen: What to write.
-        folder: Made if missing. Gets inspection.json, gates.npz, channels.csv, frames.csv and, of one block, overlay.png
-            and overlay.mp4 (the absolute scale 0 to 1); without gates, the plain frames.
+        inspection: From `aia.inspect`.
+        folder: Created if missing.
         block: The block to draw; the inspection's `first_block` by default.
+        view: The view that `formats` draw; the combined gate of `block` by default.
+        formats: Keys of `FORMATS`, to write these formats instead.
 
     Returns:
         The files.
 
     Raises:
-        AIAError: There is no such block, or the folder cannot be written: then none of the files is.
+        AIAError: The inspection has no such block or view, a format does not exist, or the folder cannot be written.
+
+    Example:
+        >>> import aia, tempfile
+        >>> model = aia.load("tsm-mobilenetv2-cinst", device="cpu")
+        >>> inspection = aia.inspect(model, "assets/examples/circle.mp4")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = aia.save(inspection, folder, formats=["figure.pdf", "values.csv"])
+        >>> [file.name for file in files]
+        ['aia-figure.pdf', 'aia-values.csv']
     """
-    shown = seen.block(block or seen.first_block) if block or seen.blocks else None
+    if formats is None:
+        return _save_all(inspection, folder, block)
+    chosen = [_format(name) for name in formats]
+    view = (view or View(block or "")).checked(inspection)
+    with files.writing_into(folder) as part:
+        for format in chosen:
+            format.write(inspection, view, part / format.file_name)
+    return [Path(folder) / format.file_name for format in chosen]
+
+
+def _format(name: object) -> ExportFormat:
+    if not isinstance(name, str) or name not in FORMATS:
+        raise AIAError(f"A view can be exported as {', '.join(FORMATS)}; choose one of them.")
+    return FORMATS[name]
+
+
+def _save_all(inspection: Inspection, folder: str | Path, name: str | None) -> list[Path]:
+    block = inspection.block(name or inspection.first_block) if name or inspection.blocks else None
     names = ("inspection.json", "gates.npz", "channels.csv", "frames.csv", "overlay.png", "overlay.mp4")
     with files.writing_into(folder) as part:
         text, gates, channels, frames, png, mp4 = (part / name for name in names)
-        _write_json(text, summary(seen, shown))
-        np.savez_compressed(gates, **arrays(seen))
-        _write_channels(channels, seen)
+        _write_json(text, summary(inspection, block))
+        _write_gates(inspection, None, gates)
+        _write_channels(inspection, None, channels)
         _write_csv(
             frames,
             ("block", "frame", "source_index", "seconds", "mean_gate"),
             (
-                (b.name, t, seen.clip.indices[t], f"{seen.clip.times[t]:.4f}", f"{v:.6f}")
-                for b in seen.blocks
-                for t, v in enumerate(b.temporal_profile)
+                (b.name, t, inspection.clip.indices[t], f"{inspection.clip.times[t]:.4f}", f"{mean:.6f}")
+                for b in inspection.blocks
+                for t, mean in enumerate(b.temporal_profile)
             ),
         )
-        pictures = draw(seen, shown)
+        pictures = draw(inspection, block)
         render.write_png(png, render.strip(pictures))
-        render.write_mp4(mp4, pictures, render.playback_fps(len(pictures), seen.clip.duration))
+        render.write_mp4(mp4, pictures, render.playback_fps(len(pictures), inspection.clip.duration))
     return [Path(folder) / name for name in names]
 
 
 def draw(
-    seen: Inspection, block: BlockGates | None, *, opacity: float = 0.5, colour_map: str = "viridis"
+    inspection: Inspection, block: BlockGates | None, *, opacity: float = 0.5, colormap: Colormap = "viridis"
 ) -> np.ndarray:
     """The frames with a block's map over them and a legend under them, uint8 `[T, H', W, 3]`; plain without a block."""
+    clip = inspection.clip
     if block is None:
-        return seen.clip.frames
-    pictures = render.overlay(
-        seen.clip.frames, block.spatiotemporal_map, seen_box=seen.seen_box, opacity=opacity, colour_map=colour_map
-    )
-    captions = [f"{block.name} · {time:.2f} s" for time in seen.clip.times]
-    return render.with_legend(pictures, captions, colour_map=colour_map)
+        return clip.frames
+    pictures = figure.overlaid(inspection, View(block.name, opacity=opacity, colours=colormap), clip.frames)
+    captions = [f"{block.name} · {time:.2f} s" for time in clip.times]
+    return render.with_legend(pictures, captions, colormap=colormap)
 
 
-def summary(seen: Inspection, shown: BlockGates | None = None) -> dict[str, Any]:
-    """The inspection without its arrays, as JSON types."""
-    clip = seen.clip
+def summary(inspection: Inspection, drawn: BlockGates | None = None) -> dict[str, Any]:
+    """The inspection without its arrays, as JSON types; `drawn` is the block that goes with it as a picture."""
+    clip = inspection.clip
     return {
-        "model": seen.model,
-        "network": seen.title,
-        "label": seen.label,
-        "sure": seen.is_confident,
-        "scores": seen.scores,
-        "device": seen.device,
-        "precision": seen.precision,
-        "seconds": dict(seen.seconds),
-        "switches": [vars(switch) for switch in seen.switches],
+        "model": inspection.model,
+        "network": inspection.title,
+        "label": inspection.label,
+        "sure": inspection.is_confident,
+        "scores": inspection.scores,
+        "device": inspection.device,
+        "precision": inspection.precision,
+        "seconds": dict(inspection.seconds),
+        "switches": [vars(switch) for switch in inspection.switches],
         "clip": {
             "indices": clip.indices.tolist(),
             "times": clip.times.tolist(),
@@ -148,8 +226,8 @@ def summary(seen: Inspection, shown: BlockGates | None = None) -> dict[str, Any]
             "num_frames": clip.num_frames,
             "warnings": list(clip.warnings),
         },
-        "seen_box": list(seen.seen_box),
-        "drawn_block": shown.name if shown else None,
+        "seen_box": list(inspection.seen_box),
+        "drawn_block": drawn.name if drawn else None,
         "blocks": [
             {
                 "name": block.name,
@@ -158,30 +236,25 @@ def summary(seen: Inspection, shown: BlockGates | None = None) -> dict[str, Any]
                 "channel_mean": block.channel_mean.tolist(),
                 "temporal_profile": block.temporal_profile.tolist(),
             }
-            for block in seen.blocks
+            for block in inspection.blocks
         ],
     }
 
 
-def arrays(seen: Inspection) -> dict[str, np.ndarray]:
+def arrays(inspection: Inspection) -> dict[str, np.ndarray]:
     """Every array of an inspection: "logits", "times", "indices", "<block>/<unit>" and "<block>/map"."""
-    found = {"logits": seen.logits, "times": seen.clip.times, "indices": seen.clip.indices}
-    for block in seen.blocks:
-        found |= {f"{block.name}/{unit}": gate for unit, gate in block.gates.items()}
-        found[f"{block.name}/map"] = block.spatiotemporal_map
-    return found
+    named = {"logits": inspection.logits, "times": inspection.clip.times, "indices": inspection.clip.indices}
+    for block in inspection.blocks:
+        named |= {f"{block.name}/{unit}": gate for unit, gate in block.gates.items()}
+        named[f"{block.name}/map"] = block.spatiotemporal_map
+    return named
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_channels(path: Path, seen: Inspection) -> None:
-    rows = ((b.name, c, f"{v:.6f}") for b in seen.blocks for c, v in enumerate(b.channel_mean))
-    _write_csv(path, ("block", "channel", "mean_gate"), rows)
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows) -> None:
+def _write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -1,4 +1,4 @@
-"""A view as something to take away: a picture, a film strip, a film, a figure for a paper, a table of its values."""
+"""Draws a view: a picture, a film strip, a film, a figure for a paper, and the table of its values."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import io
 import textwrap
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,11 +25,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCALE_WORDS = {"absolute": "scale 0 to 1", "clip": "scale of all blocks", "block": "scale of this block"}
-SIDE = 640  # pixels; the longer side of the picture and the film, whatever the size of the clip
-STRIP_SIDE = 240  # pixels; the same of one frame in a strip or figure
-MIN_WIDTH = 360  # pixels; a narrower picture leaves no room for its legend
-TABLE_HEADER = ("frame", "source_index", "seconds", "row", "column", "value")
-FIGURE_FORMATS = {  # what matplotlib would write of the time is left out: one view, one file
+SIDE = 640  # pixels; the longer side of the picture and the film, for clips of any size
+STRIP_SIDE = 240  # pixels; the longer side of one frame in a strip or figure
+MIN_WIDTH = 360  # pixels; a narrower picture has no room for its legend
+
+
+class Value(NamedTuple):
+    """One value of a view: frame, row and column are 0-based, the index and the time are those of the source clip."""
+
+    frame: int
+    source_index: int
+    seconds: float
+    row: int
+    column: int
+    value: float
+
+
+TABLE_HEADER = Value._fields
+# Options of matplotlib's `savefig`. The creation time is left out, so that the same view gives the same file.
+FIGURE_FORMATS: dict[str, dict[str, Any]] = {
     "png": {"dpi": 200},
     "svg": {"dpi": 300, "metadata": {"Date": None}},
     "pdf": {"dpi": 300, "metadata": {"CreationDate": None}},
@@ -37,132 +52,168 @@ _STYLE = {"font.size": 7, "axes.linewidth": 0.6, "svg.fonttype": "none", "svg.ha
 _style_lock = threading.Lock()  # matplotlib's settings belong to the whole process
 
 
-def frame_picture(seen: Inspection, view: View) -> np.ndarray:
+def frame_picture(inspection: Inspection, view: View) -> np.ndarray:
     """The view's frame with the map over it and a legend under it, RGB uint8 `[H, W, 3]`; plain without gates.
 
     Raises:
-        AIAError: There is no such view of this inspection.
+        AIAError: The inspection has no such view.
     """
-    view = view.checked(seen)
-    return _pictures(seen, view, slice(view.frame, view.frame + 1))[0]
+    view = view.checked(inspection)
+    picture: np.ndarray = _pictures(inspection, view, slice(view.frame, view.frame + 1))[0]
+    return picture
 
 
-def film(seen: Inspection, view: View, path: str | Path) -> None:
+def film(inspection: Inspection, view: View, path: str | Path) -> None:
     """Writes all frames as `frame_picture` draws them as an MP4 that plays about as long as the clip.
 
     Raises:
-        AIAError: There is no such view of this inspection.
+        AIAError: The inspection has no such view.
     """
-    pictures = _pictures(seen, view.checked(seen))
-    render.write_mp4(Path(path), pictures, render.playback_fps(len(pictures), seen.clip.duration))
+    pictures = _pictures(inspection, view.checked(inspection))
+    render.write_mp4(Path(path), pictures, render.playback_fps(len(pictures), inspection.clip.duration))
 
 
-def strip_picture(seen: Inspection, view: View) -> np.ndarray:
-    """All frames beside each other with the map over them, their times and one legend, RGB uint8 `[H, W, 3]`.
+def strip_picture(inspection: Inspection, view: View, step: int = 1) -> np.ndarray:
+    """Every `step`-th frame in a row with the map over it, the times and one legend, RGB uint8 `[H, W, 3]`.
 
     Raises:
-        AIAError: There is no such view of this inspection.
+        AIAError: The inspection has no such view.
     """
-    view = view.checked(seen)
-    pictures = _drawn(seen, view, STRIP_SIDE)
+    view, which = view.checked(inspection), slice(None, None, step)
+    pictures = _drawn(inspection, view, STRIP_SIDE, which)
     count, height, width = pictures.shape[:3]
     step = max(width, 56) + 4  # a time needs 56 pixels
     sheet = Image.new("RGB", (max(count * step, MIN_WIDTH), height + 20), render.PAPER)
     draw = ImageDraw.Draw(sheet)
-    for number, (picture, time) in enumerate(zip(pictures, seen.clip.times, strict=True)):
+    for number, (picture, time) in enumerate(zip(pictures, inspection.clip.times[which], strict=True)):
         middle = number * step + step // 2
         sheet.paste(Image.fromarray(picture), (middle - width // 2, 0))
         draw.text((middle, height + 10), f"{time:.2f} s", render.INK, ImageFont.load_default(13), anchor="mm")
-    return _with_legend(seen, view, np.asarray(sheet)[None])[0]
+    strip: np.ndarray = _with_legend(inspection, view, np.asarray(sheet)[None])[0]
+    return strip
 
 
-def table(seen: Inspection, view: View) -> Iterator[tuple[int, int, float, int, int, float]]:
-    """The values of a view, in the order of `TABLE_HEADER`: frame, row and column 0-based, the time in the source clip.
+def table(inspection: Inspection, view: View) -> Iterator[Value]:
+    """The values of a view, frame by frame and row by row.
 
     Raises:
-        AIAError: There is no such view of this inspection.
+        AIAError: The inspection has no such view.
     """
-    times, indices = seen.clip.times.tolist(), seen.clip.indices.tolist()
+    times, indices = inspection.clip.times.tolist(), inspection.clip.indices.tolist()
     return (
-        (frame, indices[frame], round(times[frame], 4), row, column, round(float(value), 6))
-        for (frame, row, column), value in np.ndenumerate(values(seen, view))
+        Value(frame, indices[frame], round(times[frame], 4), row, column, round(float(value), 6))
+        for (frame, row, column), value in np.ndenumerate(values(inspection, view))
     )
 
 
-def paper_figure(seen: Inspection, view: View, path: str | Path, format: str) -> None:
-    """Writes a figure for a paper: what was answered, all frames with the map, the gate's mean in each, a colour bar.
+def paper_figure(inspection: Inspection, view: View, path: str | Path, format: str) -> None:
+    """Writes a figure for a paper: the prediction, all frames with the map, the mean gate of each frame, a color bar.
 
-    It is 7 inches wide, two columns. Text stays text in SVG and PDF, and the same view gives the same file again.
+    It is 7 inches wide (two columns). Text stays text in SVG and PDF, and the same view gives the same file.
 
     Args:
-        seen: An inspection; without gates the figure has the frames alone.
+        inspection: An inspection; without gates the figure has the frames alone.
         view: What to draw; its frame plays no part.
-        path: Written over.
+        path: The file, which is overwritten if it exists.
         format: One of `FIGURE_FORMATS`.
 
     Raises:
-        AIAError: There is no such view of this inspection, or no such format.
+        AIAError: The inspection has no such view, or no such format.
     """
-    import matplotlib.style  # here, because only this figure needs it
-
     if format not in FIGURE_FORMATS:
         raise AIAError(f"A figure can be {', '.join(FIGURE_FORMATS)}; choose one of them.")
-    view = view.checked(seen)
+    view = view.checked(inspection)
     content = io.BytesIO()  # matplotlib's PDF writer hides why a file cannot be written
-    with _style_lock, matplotlib.style.context(_STYLE, after_reset=True):
-        _figure(seen, view).savefig(content, format=format, **FIGURE_FORMATS[format])
+    with _style():
+        _figure(inspection, view).savefig(content, format=format, **FIGURE_FORMATS[format])
     with files.writing(path) as part:
         part.write_bytes(content.getbuffer())
+
+
+def figure(inspection: Inspection, view: View) -> Figure:
+    """Makes the figure that `paper_figure` writes. It belongs to the caller: pyplot does not know it.
+
+    Raises:
+        AIAError: The inspection has no such view.
+    """
+    view = view.checked(inspection)
+    with _style():
+        drawn = _figure(inspection, view)
+        drawn.draw_without_rendering()  # makes all its parts while our settings hold
+    return drawn
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Our settings of matplotlib, for one thread at a time."""
+    import matplotlib.style  # here, because only figures need it
+
+    with _style_lock, matplotlib.style.context(_STYLE, after_reset=True):
+        yield
 
 
 _ALL = slice(None)
 
 
-def _pictures(seen: Inspection, view: View, which: slice = _ALL) -> np.ndarray:
+def _pictures(inspection: Inspection, view: View, which: slice = _ALL) -> np.ndarray:
     """Frames of full size with map and legend."""
-    return _with_legend(seen, view, _drawn(seen, view, SIDE, which), seen.clip.times[which])
+    return _with_legend(inspection, view, _drawn(inspection, view, SIDE, which), inspection.clip.times[which])
 
 
-def _drawn(seen: Inspection, view: View, side: int, which: slice = _ALL) -> np.ndarray:
+def _drawn(inspection: Inspection, view: View, side: int, which: slice = _ALL) -> np.ndarray:
     """Frames with the map over them, the longer side `side` pixels."""
-    # by way of SIDE, so that a page that keeps its frames no larger gets the very same picture
-    frames = render.shrink(render.shrink(seen.clip.frames[which], SIDE), side)
+    # first to SIDE, so that the page, which keeps frames of this size, gets the same picture
+    frames = render.shrink(render.shrink(inspection.clip.frames[which], SIDE), side)
     height, width = frames.shape[1:3]
     if max(height, width) < side:
         size = (max(1, width * side // max(height, width)), max(1, height * side // max(height, width)))
         frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in frames])
-    if not seen.blocks:
-        return frames
+    return overlaid(inspection, view, frames, which) if inspection.blocks else frames
+
+
+def overlaid(inspection: Inspection, view: View, frames: np.ndarray, which: slice = _ALL) -> np.ndarray:
+    """Draws a view's map over the frames `which` of a clip, which are given in any size: RGB uint8 `[T, H, W, 3]`."""
     return render.overlay(
         frames,
-        values(seen, view)[which],
-        seen_box=seen.seen_box,
+        values(inspection, view)[which],
+        seen_box=inspection.seen_box,
         opacity=view.opacity,
-        colour_map=view.colours,
-        scale=limits(seen, view),
+        colormap=view.colours,
+        scale=limits(inspection, view),
         smooth=not view.cells,
     )
 
 
-def _with_legend(seen: Inspection, view: View, pictures: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
-    """Pictures with a footer that says what they show, each its own time; as they are without gates."""
-    if not seen.blocks:
+def _with_legend(
+    inspection: Inspection, view: View, pictures: np.ndarray, times: np.ndarray | None = None
+) -> np.ndarray:
+    """Pictures with a footer: what they show, and the time of each; unchanged without gates."""
+    if not inspection.blocks:
         return pictures
-    block, gate, channel, _ = _words(view)
+    block, gate, channel, _ = words(view)
     ends = [""] if times is None else [f" · {time:.2f} s" for time in times]
     missing = max(0, MIN_WIDTH - pictures.shape[2])
     pictures = np.pad(pictures, ((0, 0), (0, 0), (missing // 2, missing - missing // 2), (0, 0)), constant_values=255)
     captions = [f"{block} · {gate}\n{channel}{end}" for end in ends]
-    return render.with_legend(pictures, captions, colour_map=view.colours, scale=limits(seen, view))
+    return render.with_legend(pictures, captions, colormap=view.colours, scale=limits(inspection, view))
 
 
-def _words(view: View) -> tuple[str, str, str, str]:
-    """What a view shows: its block, gate, channel and scale."""
-    return (
+class ViewWords(NamedTuple):
+    """A view in words."""
+
+    block: str
+    gate: str
+    channel: str
+    scale: str
+
+
+def words(view: View) -> ViewWords:
+    """Describes a view for a legend."""
+    return ViewWords(
         view.block,
         "combined gate" if view.gate == "combined" else f"gate {view.gate}",
         "mean over channels" if view.channel is None else f"channel {view.channel}",
-        SCALE_WORDS.get(view.scale, "scale of both sides"),
+        "scale of both sides" if isinstance(view.scale, tuple) else SCALE_WORDS[view.scale],
     )
 
 
@@ -172,56 +223,62 @@ _LEFT, _RIGHT, _GAP, _LINE = 0.6, 0.95, 0.04, 0.7
 _TITLE_LINE, _TIME_LINE, _BELOW = 0.145, 0.18, 0.35
 
 
-def _figure(seen: Inspection, view: View) -> Figure:
+def _figure(inspection: Inspection, view: View) -> Figure:
     from matplotlib.figure import Figure
 
-    title, subtitle = _title(seen, view)
-    pictures = _drawn(seen, view, STRIP_SIDE)
-    left, right, below = (_LEFT, _RIGHT, _GAP + _LINE + _BELOW) if seen.blocks else (_GAP, _GAP, _GAP)
+    title, subtitle = _title(inspection, view)
+    pictures = _drawn(inspection, view, STRIP_SIDE)
+    left, right, below = (_LEFT, _RIGHT, _GAP + _LINE + _BELOW) if inspection.blocks else (_GAP, _GAP, _GAP)
     rows = -(-len(pictures) // _PER_ROW)
     columns = -(-len(pictures) // rows)
     cell = (_WIDTH - left - right) / columns
     height, width = pictures.shape[1:3]
-    shown = min((cell - _GAP) / width, _MAX_HEIGHT / height)  # inches a pixel
-    row_height = height * shown + _TIME_LINE
+    inches = min((cell - _GAP) / width, _MAX_HEIGHT / height)  # of one pixel
+    row_height = height * inches + _TIME_LINE
     head = _TITLE_LINE * (title.count("\n") + subtitle.count("\n") + 2) + 0.12
     total = head + rows * row_height + below
     figure = Figure(figsize=(_WIDTH, total))
 
     def axes(x: float, y: float, width: float, height: float) -> Axes:
-        """Axes at a place in inches from the left and from the top."""
+        """Axes at a place, in inches from the left and from the top."""
         return figure.add_axes((x / _WIDTH, 1 - (y + height) / total, width / _WIDTH, height / total))
 
-    def write(x: float, y: float, text: str, **style) -> None:
+    def write(x: float, y: float, text: str, **style: Any) -> None:
         figure.text(x / _WIDTH, 1 - y / total, text, va="top", parse_math=False, **style)
 
     write(left, 0.06, title, fontsize=8.5, weight="bold", linespacing=1.2)
     write(left, 0.06 + _TITLE_LINE * (title.count("\n") + 1), subtitle, linespacing=1.3)
-    for number, (picture, time) in enumerate(zip(pictures, seen.clip.times, strict=True)):
+    for number, (picture, time) in enumerate(zip(pictures, inspection.clip.times, strict=True)):
         row, column = divmod(number, columns)
         middle, top = left + (column + 0.5) * cell, head + row * row_height
-        one = axes(middle - width * shown / 2, top, width * shown, height * shown)
-        one.imshow(picture, aspect="auto")
-        one.set_axis_off()
-        write(middle, top + height * shown + 0.03, f"{time:.2f} s", ha="center", fontsize=6.5)
-    if seen.blocks:
+        frame = axes(middle - width * inches / 2, top, width * inches, height * inches)
+        frame.imshow(picture, aspect="auto")
+        frame.set_axis_off()
+        write(middle, top + height * inches + 0.03, f"{time:.2f} s", ha="center", fontsize=6.5)
+    if inspection.blocks:
         top = head + rows * row_height + _GAP
-        _draw_line(axes(left, top, _WIDTH - left - right, _LINE), seen, view)
-        _draw_bar(axes(_WIDTH - right + 0.08, head, 0.1, top + _LINE - head), seen, view)
+        _draw_line(axes(left, top, _WIDTH - left - right, _LINE), inspection, view)
+        _draw_bar(axes(_WIDTH - right + 0.08, head, 0.1, top + _LINE - head), inspection, view)
     return figure
 
 
-def _title(seen: Inspection, view: View) -> tuple[str, str]:
-    """The answer, and what the figure shows; both in lines that fit."""
-    label = "".join(letter if letter.isprintable() else " " for letter in seen.label)
-    answer = f"{'' if seen.is_confident else 'not sure; closest: '}{label} ({100 * seen.probabilities.max():.1f} %)"
-    shown = [seen.title, *(_words(view) if seen.blocks else ()), *(["gates switched"] if seen.switches else [])]
-    return textwrap.fill(answer, 68), textwrap.fill(" · ".join(shown), 120)
+def _title(inspection: Inspection, view: View) -> tuple[str, str]:
+    """The prediction, and what the figure shows; both in lines that fit."""
+    parts = [inspection.title, *(words(view) if inspection.blocks else ())]
+    parts += ["gates switched"] if inspection.switches else []
+    return textwrap.fill(prediction(inspection), 68), textwrap.fill(" · ".join(parts), 120)
 
 
-def _draw_line(axes: Axes, seen: Inspection, view: View) -> None:
-    """The gate's mean in each frame, on the scale of the colours; of one row of frames each has its point under it."""
-    means = values(seen, view).mean(axis=(1, 2))
+def prediction(inspection: Inspection) -> str:
+    """The label and its probability in words."""
+    label = "".join(letter if letter.isprintable() else " " for letter in inspection.label)
+    probability = f"{100 * inspection.probabilities.max():.1f} %"
+    return f"{'' if inspection.is_confident else 'not sure; closest: '}{label} ({probability})"
+
+
+def _draw_line(axes: Axes, inspection: Inspection, view: View) -> None:
+    """The mean gate of each frame, on the scale of the colors. With one row of frames, each point is below its frame."""
+    means = values(inspection, view).mean(axis=(1, 2))
     numbers = np.arange(1, len(means) + 1)
     axes.plot(numbers, means, color="0.2", linewidth=1, marker="o", markersize=3)
     axes.set_xlim(0.5, len(means) + 0.5)
@@ -229,29 +286,31 @@ def _draw_line(axes: Axes, seen: Inspection, view: View) -> None:
     axes.set_xlabel("frame", labelpad=1)
     axes.set_ylabel("mean gate", labelpad=2)
     axes.spines[["top", "right"]].set_visible(False)
-    _number_scale(axes, seen, view)
+    _number_scale(axes, inspection, view)
 
 
-def _draw_bar(axes: Axes, seen: Inspection, view: View) -> None:
-    """The colours and their values."""
-    axes.imshow(render.colormap_table(view.colours)[::-1, None], aspect="auto", extent=(0, 1, *_range(seen, view)))
+def _draw_bar(axes: Axes, inspection: Inspection, view: View) -> None:
+    """The colors and their values."""
+    axes.imshow(
+        render.colormap_table(view.colours)[::-1, None], aspect="auto", extent=(0, 1, *_range(inspection, view))
+    )
     axes.set_xticks([])
     axes.yaxis.set_label_position("right")
     axes.yaxis.tick_right()
-    block, gate, channel, _ = _words(view)
+    block, gate, channel, _ = words(view)
     axes.set_ylabel(f"{gate}, {block}\n{channel}", labelpad=3)
-    _number_scale(axes, seen, view)
+    _number_scale(axes, inspection, view)
 
 
-def _number_scale(axes: Axes, seen: Inspection, view: View) -> None:
+def _number_scale(axes: Axes, inspection: Inspection, view: View) -> None:
     """The view's scale as the y axis, with its lowest, middle and highest value."""
-    low, high = limits(seen, view)
-    axes.set_ylim(_range(seen, view))
+    low, high = limits(inspection, view)
+    axes.set_ylim(_range(inspection, view))
     count = 3 if high > low else 1
     axes.set_yticks([low, (low + high) / 2, high][:count], render.scale_numbers((low, high))[:count])
 
 
-def _range(seen: Inspection, view: View) -> tuple[float, float]:
-    """The view's limits, apart even where the gate is one value everywhere."""
-    low, high = limits(seen, view)
+def _range(inspection: Inspection, view: View) -> tuple[float, float]:
+    """The view's limits, which differ even if the gate has one value everywhere."""
+    low, high = limits(inspection, view)
     return low, max(high, low + 1e-6)

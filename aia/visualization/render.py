@@ -1,4 +1,4 @@
-"""Arrays in, pictures out: colour maps, overlays, a legend, MP4."""
+"""Arrays become pictures: colormaps, overlays, a legend, MP4."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Literal, get_args
 
 import av
 import cv2
@@ -15,24 +16,26 @@ from PIL import Image, ImageDraw, ImageFont
 from aia import files
 from aia.errors import AIAError
 
-COLORMAPS = ("viridis", "cividis", "magma", "grey", "turbo")
-UNSEEN_DIM = 0.35  # brightness of the part of a picture that the network did not see
+Colormap = Literal["viridis", "cividis", "magma", "grey", "turbo"]
+COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+UNSEEN_DIM = 0.35  # brightness of the part of a picture that the network does not see
 FOOTER_PX = 34  # height of the legend under a picture
 JPEG_QUALITY = 80  # of a picture for a page
 INK, PAPER = (28, 32, 40), (250, 250, 248)
-_COLOURS = Path(__file__).with_name("colours.png")  # matplotlib's, a row for each map: importing it takes too long
+_TABLES = Path(__file__).with_name("colormaps.png")  # matplotlib's, one row each: importing matplotlib takes too long
 
 
 @cache
 def colormap_table(name: str) -> np.ndarray:
-    """The colours of a map, uint8 `[256, 3]`.
+    """The colors of a map, uint8 `[256, 3]`.
 
     Raises:
         AIAError: Not one of `COLORMAPS`.
     """
     if name not in COLORMAPS:
-        raise AIAError(f"There is no colour map {name!r}; choose one of {', '.join(COLORMAPS)}.")
-    return np.array(Image.open(_COLOURS))[COLORMAPS.index(name)]
+        raise AIAError(f"There is no colormap {name!r}; choose one of {', '.join(COLORMAPS)}.")
+    table: np.ndarray = np.array(Image.open(_TABLES))[list[str](COLORMAPS).index(name)]
+    return table
 
 
 def overlay(
@@ -41,7 +44,7 @@ def overlay(
     *,
     seen_box: tuple[float, float, float, float] = (0, 0, 1, 1),
     opacity: float = 0.5,
-    colour_map: str = "viridis",
+    colormap: str = "viridis",
     scale: tuple[float, float] = (0.0, 1.0),
     smooth: bool = True,
 ) -> np.ndarray:
@@ -52,8 +55,8 @@ def overlay(
         maps: `[T, h, w]`, any size.
         seen_box: Part of the frame that the maps cover, (left, top, right, bottom) as fractions; the rest is darkened.
         opacity: 0 shows only the frame, 1 only the map.
-        colour_map: One of `COLORMAPS`.
-        scale: Values shown as the first and the last colour; the same for all frames.
+        colormap: One of `COLORMAPS`.
+        scale: Values shown as the first and the last color; the same for all frames.
         smooth: Interpolates between a map's values; otherwise each is a rectangle.
 
     Returns:
@@ -62,23 +65,23 @@ def overlay(
     height, width = frames.shape[1:3]
     left, right = round(seen_box[0] * width), max(round(seen_box[2] * width), round(seen_box[0] * width) + 1)
     top, bottom = round(seen_box[1] * height), max(round(seen_box[3] * height), round(seen_box[1] * height) + 1)
-    table, (low, high) = colormap_table(colour_map), scale
-    # linear: cubic would draw values that no gate has
+    table, (low, high) = colormap_table(colormap), scale
+    # cubic interpolation would draw values that no gate has
     enlarge = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT
     out = (frames * UNSEEN_DIM).astype(np.uint8)
     for picture, frame, values in zip(out, frames, maps, strict=True):
         levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
         levels = cv2.resize(levels, (right - left, bottom - top), interpolation=enlarge)
-        colours = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
+        colors = table[np.clip(levels.round(), 0, 255).astype(np.uint8)]
         part = frame[top:bottom, left:right]
-        picture[top:bottom, left:right] = cv2.addWeighted(colours, opacity, part, 1 - opacity, 0)
+        picture[top:bottom, left:right] = cv2.addWeighted(colors, opacity, part, 1 - opacity, 0)
     return out
 
 
 def with_legend(
-    frames: np.ndarray, captions: list[str], *, colour_map: str = "viridis", scale: tuple[float, float] = (0.0, 1.0)
+    frames: np.ndarray, captions: list[str], *, colormap: str = "viridis", scale: tuple[float, float] = (0.0, 1.0)
 ) -> np.ndarray:
-    """Adds a footer to every frame: a caption of one or two lines, and the colour scale with its numbers.
+    """Adds a footer to every frame: a caption of one or two lines, and the color scale with its numbers.
 
     Returns:
         RGB uint8 `[T, H + FOOTER_PX, W, 3]`.
@@ -87,7 +90,7 @@ def with_legend(
     out = np.empty((count, height + FOOTER_PX, width, 3), np.uint8)
     out[:, :height] = frames
     bar_width = min(width // 4, 160)
-    bar = colormap_table(colour_map)[np.linspace(0, 255, bar_width).astype(int)]
+    bar = colormap_table(colormap)[np.linspace(0, 255, bar_width).astype(int)]
     font = ImageFont.load_default(13)
     low, high = scale_numbers(scale)[::2]
     for picture, caption in zip(out, captions, strict=True):
@@ -103,7 +106,7 @@ def with_legend(
 
 
 def scale_numbers(scale: tuple[float, float]) -> tuple[str, str, str]:
-    """The lowest, middle and highest value of a scale as text, with as many digits as tell them apart."""
+    """The lowest, middle and highest value of a scale as text, with enough digits to distinguish them."""
     low, high = scale
     if scale == (0, 1):
         return "0", "0.5", "1"
@@ -118,9 +121,9 @@ def shrink(frames: np.ndarray, max_side: int) -> np.ndarray:
     if scale >= 1:
         return frames
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # averages over areas take five times as long, and look better only where less than every second pixel stays
-    way = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(frame, size, interpolation=way) for frame in frames])
+    # averaging over areas takes five times as long, and looks better only if fewer than half of the pixels remain
+    interpolation = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(frame, size, interpolation=interpolation) for frame in frames])
 
 
 def strip(frames: np.ndarray, *, height: int = 180, gap: int = 4) -> np.ndarray:
@@ -132,7 +135,7 @@ def strip(frames: np.ndarray, *, height: int = 180, gap: int = 4) -> np.ndarray:
 
 
 def playback_fps(num_frames: int, duration: float) -> float:
-    """Frames a second at which T sampled frames play about as long as the clip, but never slower than 2 or faster than 10."""
+    """Frames per second at which T sampled frames play about as long as the clip, between 2 and 10."""
     return float(np.clip(num_frames / max(duration, 1e-3), 2, 10))
 
 
@@ -142,13 +145,16 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> N
     Args:
         path: Written over.
         frames: RGB uint8 `[T, H, W, 3]`; an odd last row or column is repeated, since yuv420p needs even sizes.
-        fps: Frames a second.
-        crf: libx264's quality: 18 looks like the source, 28 is small.
+        fps: Frames per second.
+        crf: Quality of libx264: 18 looks like the source, 28 is small.
     """
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    how = {"format": "mp4", "options": {"movflags": "faststart"}}
-    with files.writing(path) as part, av.open(str(part.absolute()), "w", **how) as container:
+    index_first = {"movflags": "faststart"}
+    with (
+        files.writing(path) as part,
+        av.open(str(part.absolute()), "w", format="mp4", options=index_first) as container,
+    ):
         rate = Fraction(fps).limit_denominator(1000)
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
@@ -167,7 +173,6 @@ def data_url(picture: np.ndarray, width: int) -> str:
     """One RGB picture as a JPEG that a page can hold, scaled to `width` pixels."""
     height = max(1, round(width * picture.shape[0] / picture.shape[1]))
     small = cv2.cvtColor(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-    jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[
-        1
-    ]  # WebP is half as large, but 20 times as slow
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    # WebP is half as large, but 20 times as slow
+    _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

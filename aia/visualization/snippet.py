@@ -1,4 +1,4 @@
-"""A view as a short program: what a visitor sees on the page, made again with the library."""
+"""Writes a short script that reproduces a view with the library."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ def as_python(
     backwards: bool = False,
     precision: str = "float32",
 ) -> str:
-    """Writes a program that reproduces a view: it prints the answer, and writes the frame's picture and the figure.
+    """Writes a script that reproduces a view: it prints the prediction, and writes the frame's picture and the figure.
 
     Args:
         model_name: What `aia.load` takes.
         video: The file to read; any name is safe, since it is quoted.
-        view: What is looked at.
+        view: The view to reproduce.
         switches: Changes to the gates, in order.
-        backwards: Whether the clip runs backwards.
-        precision: Of the network, see `AIANet.optimize`.
+        backwards: Whether the clip is reversed.
+        precision: Precision of the network, see `AIANet.optimize`.
 
     Returns:
         Python source; the same for the same arguments.
     """
-    how = "" if precision == "float32" else f", precision={precision!r}"
+    options = "" if precision == "float32" else f", precision={precision!r}"
     changes = f", switches=[{', '.join(_call(switch) for switch in switches)}]" if switches else ""
     return "\n".join(
         [
             "import aia",
             "from aia.visualization.export import export_view",
             "",
-            f"model = aia.load({str(model_name)!r}{how})",
+            f"model = aia.load({str(model_name)!r}{options})",
             f"clip = aia.read_clip({str(video)!r}, num_segments=model.config.num_segments)",
             *(["clip = clip.backwards()"] if backwards else []),
-            f"seen = aia.inspect(model, clip{changes})",
-            'print(f"{seen.label}: {seen.probabilities.max():.1%}")',
+            f"inspection = aia.inspect(model, clip{changes})",
+            'print(f"{inspection.label}: {inspection.probabilities.max():.1%}")',
             "",
             f"view = {_call(view)}",
-            'export_view(seen, view, "frame.png", folder=".")',
-            'export_view(seen, view, "figure.pdf", folder=".")',
+            'export_view(inspection, view, "frame.png", folder=".")',
+            'export_view(inspection, view, "figure.pdf", folder=".")',
             "",
         ]
     )
 
 
 def _call(value: Any) -> str:
-    """The call that makes a dataclass again: its first field, then by name those that are not at their default."""
+    """The call that makes a dataclass again: its first field, then by name the fields that differ from their default."""
     first, *others = dataclasses.fields(value)
     named = [f"{f.name}={getattr(value, f.name)!r}" for f in others if getattr(value, f.name) != f.default]
     return f"aia.{type(value).__name__}({', '.join([repr(getattr(value, first.name)), *named])})"

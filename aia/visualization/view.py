@@ -1,4 +1,4 @@
-"""One way of looking at an inspection. The page, every export and a program draw the same view, so they agree."""
+"""A view: which gate of an inspection is drawn, and how. The page, every export and a script draw the same view."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from aia.errors import AIAError
 from aia.inspection.inspection import Inspection
-from aia.visualization.render import COLORMAPS
+from aia.visualization.render import COLORMAPS, Colormap
 
-SCALES = ("absolute", "clip", "block")
+Scale = Literal["absolute", "clip", "block"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 _GATES = ("combined", *(f"{module}{unit}" for module in ("", "1.", "2.") for unit in "CTHW"))
 _MAX_NAME = 100  # characters of a block's name
 _MAX_NUMBER = 10**6  # beyond any frame or channel
 _NO_GATES = "This network has no AIA, so it has no gates to look at; choose one with AIA, such as CinST or STinC."
 _INDEX = {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}
-SCHEMA: dict[str, Any] = {  # of a view as a JSON object: what `View.from_state` takes, for programs that ask
+SCHEMA: dict[str, Any] = {  # JSON Schema of the objects that `View.from_state` takes
     "type": "object",
     "properties": {
         "block": {
@@ -48,13 +49,13 @@ SCHEMA: dict[str, Any] = {  # of a view as a JSON object: what `View.from_state`
                 {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
             ],
             "default": "absolute",
-            "description": "The values of the first and last colour: 0 and 1, those of the clip or the block, or two numbers.",
+            "description": "The values of the first and last color: 0 and 1, those of the clip or the block, or two numbers.",
         },
         "colours": {
             "type": "string",
             "enum": list(COLORMAPS),
             "default": "viridis",
-            "description": "The colour map.",
+            "description": "The colormap.",
         },
         "opacity": {
             "type": "number",
@@ -74,7 +75,7 @@ SCHEMA: dict[str, Any] = {  # of a view as a JSON object: what `View.from_state`
 
 @dataclass(frozen=True)
 class View:
-    """Which gate is looked at, and how it is drawn.
+    """Which gate is drawn, and how.
 
     Attributes:
         block: The block, such as "features.12"; "" for the inspection's `first_block`.
@@ -82,22 +83,28 @@ class View:
             composite of two modules "1.C", "2.T", ...
         frame: The frame in the foreground, 0-based.
         channel: One channel's own gate, 0-based; None for the mean over channels. A C gate is the same for all of them.
-        scale: The values of the first and the last colour: "absolute" 0 and 1, "clip" the gate's lowest and highest over
-            all blocks, "block" those in this block, or two numbers. Never those of one frame.
-        colours: One of `aia.visualization.render.COLORMAPS`.
-        opacity: Of the map over the frame, 0 to 1.
+        scale: The values of the first and the last color: "absolute" 0 and 1, "clip" the gate's lowest and highest over
+            all blocks, "block" those in this block, or two numbers. All frames have the same scale.
+        colours: The colormap, one of `aia.visualization.render.COLORMAPS`.
+        opacity: Opacity of the map over the frame, 0 to 1.
         cells: Draws each value of the map as a rectangle; else values in between are interpolated.
 
     Raises:
-        AIAError: A value has the wrong type or lies out of range; the sentence names the field.
+        AIAError: A value has the wrong type or is out of range; the sentence names the field.
+
+    Example:
+        >>> import aia
+        >>> aia.View("features.12", gate="T", opacity=2)
+        Traceback (most recent call last):
+        aia.errors.AIAError: The view's opacity must be a number from 0 to 1.
     """
 
     block: str = ""
     gate: str = "combined"
     frame: int = 0
     channel: int | None = None
-    scale: str | tuple[float, float] = "absolute"
-    colours: str = "viridis"
+    scale: Scale | tuple[float, float] = "absolute"
+    colours: Colormap = "viridis"
     opacity: float = 0.5
     cells: bool = False
 
@@ -109,14 +116,16 @@ class View:
         _require(index, "channel", f"a whole number from 0 to {_MAX_NUMBER}, or empty for the mean")
         if isinstance(self.scale, list):  # JSON has lists only
             object.__setattr__(self, "scale", tuple(self.scale))
-        ends = isinstance(self.scale, tuple) and len(self.scale) == 2 and all(map(_is_finite, self.scale))
-        ends = ends and self.scale[0] <= self.scale[1]
-        _require(ends or self.scale in SCALES, "scale", f"one of {', '.join(SCALES)}, or two numbers, the lower first")
+        _require(
+            _is_range(self.scale) or self.scale in SCALES,
+            "scale",
+            f"one of {', '.join(SCALES)}, or two numbers, the lower first",
+        )
         _require(self.colours in COLORMAPS, "colours", f"one of {', '.join(COLORMAPS)}")
         number = isinstance(self.opacity, Real) and not isinstance(self.opacity, bool)
         _require(number and 0 <= self.opacity <= 1, "opacity", "a number from 0 to 1")
         _require(self.cells in (True, False), "cells", "true or false")
-        # plain numbers, also where NumPy's came in: a program is written from their repr
+        # NumPy's numbers become plain ones, since a script is written from their repr
         for field, kind in (("frame", int), ("channel", int), ("opacity", float), ("cells", bool)):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, kind(getattr(self, field)))
@@ -126,99 +135,110 @@ class View:
         """Builds a view from untrusted data.
 
         Args:
-            state: A JSON object, or query parameters with every value as text. Unknown keys are ignored; what is
-                missing, null or empty has its default.
+            state: A JSON object, or query parameters with every value as text. Unknown keys are ignored. Missing, null and
+                empty values have their defaults.
 
         Raises:
             AIAError: Not an object, or a value of the wrong type or out of range.
+
+        Example:
+            >>> import aia
+            >>> aia.View.from_state({"block": "features.12", "frame": "3"}) == aia.View("features.12", frame=3)
+            True
         """
         if not isinstance(state, Mapping):
             raise AIAError("A view is an object with fields such as block, gate and frame; give one.")
-        given = {field.name: state.get(field.name) for field in dataclasses.fields(cls)}
-        given = {name: value for name, value in given.items() if value not in (None, "")}
-        for name in given.keys() & {"frame", "channel", "opacity"}:
-            given[name] = _number(given[name])
-        if isinstance(given.get("cells"), str):
-            given["cells"] = {"true": True, "1": True, "false": False, "0": False}.get(given["cells"].lower())
-        return cls(**given)
+        fields: dict[str, Any] = {field.name: state.get(field.name) for field in dataclasses.fields(cls)}
+        fields = {name: value for name, value in fields.items() if value not in (None, "")}
+        for name in fields.keys() & {"frame", "channel", "opacity"}:
+            fields[name] = _number(fields[name])
+        if isinstance(fields.get("cells"), str):
+            fields["cells"] = {"true": True, "1": True, "false": False, "0": False}.get(fields["cells"].lower())
+        return cls(**fields)
 
-    def fitted(self, seen: Inspection) -> View:
-        """The nearest view that the inspection has, as the page shows it: beside another clip or network not all is there."""
-        frame = min(self.frame, len(seen.clip.frames) - 1)
-        if not seen.blocks:
+    def fitted(self, inspection: Inspection) -> View:
+        """The nearest view that the inspection has. Another clip or network may lack the view's block, gate or frame."""
+        frame = min(self.frame, len(inspection.clip.frames) - 1)
+        if not inspection.blocks:
             return dataclasses.replace(self, block="", gate="combined", channel=None, frame=frame)
-        names = {block.name: block for block in seen.blocks}
-        block = names[self.block if self.block in names else seen.first_block]
+        names = {block.name: block for block in inspection.blocks}
+        block = names[self.block if self.block in names else inspection.first_block]
         gate = self.gate if self.gate in block.gates else "combined"
-        there = self.channel is not None and self.channel < block.shape[1]
-        channel = self.channel if there else None
+        channel = self.channel if self.channel is not None and self.channel < block.shape[1] else None
         return dataclasses.replace(self, block=block.name, gate=gate, channel=channel, frame=frame)
 
-    def checked(self, seen: Inspection) -> View:
+    def checked(self, inspection: Inspection) -> View:
         """This view with its block named.
 
         Raises:
             AIAError: The inspection has no such block, gate, frame or channel.
         """
-        if self.frame >= len(seen.clip.frames):
-            raise AIAError(f"The clip has no frame {self.frame}; its frames are 0 to {len(seen.clip.frames) - 1}.")
-        if not seen.blocks:
+        if self.frame >= len(inspection.clip.frames):
+            raise AIAError(
+                f"The clip has no frame {self.frame}; its frames are 0 to {len(inspection.clip.frames) - 1}."
+            )
+        if not inspection.blocks:
             if (self.block, self.gate, self.channel) != ("", "combined", None):
                 raise AIAError(_NO_GATES)
             return self
-        block = seen.block(self.block or seen.first_block)
+        block = inspection.block(self.block or inspection.first_block)
         block.gate_map(self.gate, self.channel)
         return dataclasses.replace(self, block=block.name)
 
 
-def values(seen: Inspection, view: View) -> np.ndarray:
-    """The gate that a view looks at, in every frame.
+def values(inspection: Inspection, view: View) -> np.ndarray:
+    """The gate of a view, in every frame.
 
     Returns:
-        float32 `[T, h, w]`, usually in (0, 1); see `aia.inspection.inspection.BlockGates.gate_map` for h and w.
+        float32 `[T, h, w]`, usually in (0, 1); see `aia.inspection.gates.BlockGates.gate_map` for h and w.
 
     Raises:
         AIAError: There is no such view of this inspection.
     """
-    view = view.checked(seen)
-    if not seen.blocks:
+    view = view.checked(inspection)
+    if not inspection.blocks:
         raise AIAError(_NO_GATES)
-    return seen.block(view.block).gate_map(view.gate, view.channel)
+    return inspection.block(view.block).gate_map(view.gate, view.channel)
 
 
-def limits(seen: Inspection, view: View) -> tuple[float, float]:
-    """The values of a view's first and last colour; in the scale "clip" a block that lacks the channel gives its mean.
+def limits(inspection: Inspection, view: View) -> tuple[float, float]:
+    """The values of a view's first and last color; in the scale "clip" a block that lacks the channel gives its mean.
 
     Raises:
         AIAError: There is no such view of this inspection.
     """
-    maps = [values(seen, view)]
+    maps = [values(inspection, view)]
     if isinstance(view.scale, tuple):
         return view.scale
     if view.scale == "absolute":
         return 0.0, 1.0
     if view.scale == "clip":
-        for block in seen.blocks:
+        for block in inspection.blocks:
             lacks = view.channel is not None and view.channel >= block.shape[1]
             maps.append(block.gate_map(view.gate, None if lacks else view.channel))
     return float(min(map.min() for map in maps)), float(max(map.max() for map in maps))
 
 
-def _require(fine: Any, field: str, expected: str) -> None:
-    if not fine:
+def _require(valid: object, field: str, expected: str) -> None:
+    if not valid:
         raise AIAError(f"The view's {field} must be {expected}.")
 
 
 def _is_index(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) <= _MAX_NUMBER
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and bool(abs(value) <= sys.float_info.max)
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_finite, value)) and bool(value[0] <= value[1])
 
 
 def _number(value: Any) -> Any:
-    """A number sent as text, and 3.0 as 3; anything else as it came, to be refused."""
+    """Converts a number sent as text, and 3.0 to 3; other values stay, and are refused later."""
     try:
         value = float(value) if isinstance(value, str) else value
     except ValueError:

@@ -1,8 +1,7 @@
-"""An inspection as an answer for a browser: JSON with small pictures, means and numbers, and the channels' gates as bytes."""
+"""Packs an inspection for a browser: JSON with small pictures, means and numbers, and the channels' gates as bytes."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,63 +12,63 @@ from aia import limits
 from aia.inspection.inspection import Inspection
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import render
+from aia.visualization.encoding import as_text, quantized
 
 FRAME_SIDE = 448  # pixels of a packed frame's longer side
 LEVELS = 255  # steps of a mean
-CHANNEL_LEVELS = 127  # of one channel's own gate: half as fine, a seventh less to send
-_LEVEL = 1  # of zlib: more takes longer and gains nothing, gates look like noise to it
+CHANNEL_LEVELS = 127  # steps of one channel's own gate: half as fine, a seventh less to send
+_COMPRESSION = 1  # zlib's level; a higher one takes longer and gains nothing
 
 
-def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], bytes]:
-    """Packs what a browser needs to draw every view of an inspection by itself.
+def pack(inspection: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], bytes]:
+    """Packs all that a browser needs to draw every view of an inspection by itself.
 
-    An array is `{"shape", "at", "low", "step"}`: `[T or 1, H or 1, W or 1, C or 1]`, one byte a value from `at` on in the
-    bytes it belongs to. A byte is the level less the one before it in its channel (modulo 256: neighbours are alike, so this
-    takes less to send), and level b stands for low + step * b. A mean is off by at most 1/510 of its array's range, a
-    channel's own gate by 1/254.
+    An array is `{"shape", "at", "low", "step"}`: its shape is `[T or 1, H or 1, W or 1, C or 1]`, and from `at` on it has one
+    byte for each value. A byte is the level minus the previous level of its channel, modulo 256: neighbors are similar,
+    so the differences compress better. Level n stands for low + step * n. The error of a mean is at most 1/510 of its
+    array's range, that of a channel's own gate 1/254.
 
     Args:
-        seen: What to pack; its frames are scaled down to `FRAME_SIDE`.
-        channels: Also packs the gates of each channel by itself, ten times as much as all the rest.
+        inspection: What to pack; its frames are scaled down to `FRAME_SIDE`.
+        channels: Also packs the gates of each channel, which take ten times as much as everything else.
 
     Returns:
-        The answer, JSON types, and the bytes of the channels' gates (zlib; empty where there are none), which it does not
-        need to draw the means. Its "data" are the bytes (zlib, base64) that the arrays in each block's "maps" lie in: the
-        mean of every unit over channels; "gates", in the channels' bytes, are the units that tell channels apart, null where
-        left out. "channel_mean" is in base64 too, `[C]`, float32. "applied" says which of the units multiply the feature, and
-        how: see `BlockGates`. "multipliers" lists, for each module, the units whose mean gate multiplies: the block's gate
-        is the modules' product or mean, as "how" says.
+        The answer (JSON types), and the channels' gates (zlib; empty if there are none), which are not needed to draw the
+        means. The answer's "data" (zlib, base64) hold the arrays in each block's "maps": the mean of every unit over
+        channels. A block's "gates" are arrays in the channels' gates, for the units that have a value for each channel;
+        null if left out. "channel_mean" is float32 `[C]` in base64. "applied" is `BlockGates.applied`. "multipliers" lists,
+        for each module, the units whose mean gate multiplies; the block's gate is the product or the mean over modules.
     """
     means, gates = _Bytes(LEVELS), _Bytes(CHANNEL_LEVELS)
-    small = render.shrink(seen.clip.frames, FRAME_SIDE)
-    sent = _sent_blocks(seen) if channels else set()
+    small = render.shrink(inspection.clip.frames, FRAME_SIDE)
+    complete = _complete_blocks(inspection) if channels else set()
     answer = {
-        "network": seen.title,
-        "attention": seen.config.attention,
-        "multipliers": ATTENTION_SETTINGS[seen.config.attention].multipliers,
-        "times": [round(time, 4) for time in seen.clip.times.tolist()],
+        "network": inspection.title,
+        "attention": inspection.config.attention,
+        "multipliers": ATTENTION_SETTINGS[inspection.config.attention].multipliers,
+        "times": [round(time, 4) for time in inspection.clip.times.tolist()],
         "size": [small.shape[2], small.shape[1]],
-        "seen_box": list(seen.seen_box),
+        "seen_box": list(inspection.seen_box),
         "frames": [render.data_url(frame, frame.shape[1]) for frame in small],
-        "first_block": seen.first_block,
+        "first_block": inspection.first_block,
         "blocks": [
             {
                 "name": block.name,
                 "shape": list(block.shape),
                 "applied": block.applied,
                 "maps": {unit: means.add(gate.mean(axis=1, keepdims=True)) for unit, gate in block.gates.items()},
-                "gates": {u: gates.add(g) for u, g in _own(block.gates)} if block.name in sent else None,
-                "channel_mean": _text(block.channel_mean.astype("<f4").tobytes()),
+                "gates": {u: gates.add(g) for u, g in _own(block.gates)} if block.name in complete else None,
+                "channel_mean": as_text(block.channel_mean.astype("<f4").tobytes()),
             }
-            for block in seen.blocks
+            for block in inspection.blocks
         ],
-        "data": _text(means.packed()),
+        "data": as_text(means.packed()),
     }
     return answer, gates.packed() if gates.length else b""
 
 
 class _Bytes:
-    """Arrays in a row, one byte a value."""
+    """Arrays one after the other, one byte for each value."""
 
     def __init__(self, levels: int) -> None:
         self.levels = levels
@@ -77,32 +76,28 @@ class _Bytes:
         self.length = 0
 
     def add(self, values: np.ndarray) -> dict[str, Any]:
-        """Appends an array `[T, C, H, W]`; returns where it lies and what its bytes stand for."""
-        values = values.transpose(0, 2, 3, 1)  # as the network's features lie in memory
-        low = float(values.min())
-        step = max(float(values.max()) - low, 1e-9) / self.levels
-        levels = ((values - low) * (1 / step) + 0.5).astype(np.uint8, order="C").reshape(-1, values.shape[3])
-        levels[1:] -= levels[:-1]  # numpy minds that they overlap
+        """Appends an array `[T, C, H, W]`; returns its place and the meaning of its bytes."""
+        values = values.transpose(0, 2, 3, 1)  # the order of the network's features in memory
+        levels, low, step = quantized(values, self.levels)
+        levels = levels.reshape(-1, values.shape[3])
+        levels[1:] -= levels[:-1]  # NumPy allows for the overlap
         place = {"shape": list(values.shape), "at": self.length, "low": round(low, 6), "step": round(step, 9)}
         self.parts.append(levels)
         self.length += levels.size
         return place
 
     def packed(self) -> bytes:
-        return isal_zlib.compress(b"".join(self.parts), _LEVEL)
+        compressed: bytes = isal_zlib.compress(b"".join(part.data for part in self.parts), _COMPRESSION)
+        return compressed
 
 
 def _own(gates: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
-    """The units whose gates tell channels apart: all but C."""
+    """The units whose gates have a value for each channel: all but C."""
     return [(unit, gate) for unit, gate in gates.items() if not unit.endswith("C")]
 
 
-def _sent_blocks(seen: Inspection) -> set[str]:
-    """The blocks whose channels' own gates fit, the small ones first."""
-    sizes = sorted((sum(gate.size for _, gate in _own(block.gates)), block.name) for block in seen.blocks)
+def _complete_blocks(inspection: Inspection) -> set[str]:
+    """The blocks whose channels' own gates are sent: as many as fit, the small ones first."""
+    sizes = sorted((sum(gate.size for _, gate in _own(block.gates)), block.name) for block in inspection.blocks)
     totals = np.cumsum([size for size, _ in sizes])
     return {name for (_, name), total in zip(sizes, totals, strict=True) if total <= limits.MAX_CHANNEL_BYTES}
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()

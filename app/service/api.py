@@ -107,8 +107,10 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             mode: What a block's gates are switched to: "mean", "identity" or "shuffle".
         """
         found = requests.rank(video, model, names, mode)
-        kept = ("block", "change", "probability", "answer")
-        rows = [{name: getattr(effect, name) for name in kept} for effect in found.effects]
+        rows = [
+            {"block": e.block, "change": e.logit_delta, "probability": e.probability, "answer": e.label}
+            for e in found.effects
+        ]
         return {"label": found.label, "mode": found.mode, "blocks": rows}
 
     def compare(

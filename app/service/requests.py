@@ -6,7 +6,7 @@ import filecmp
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aia
 from aia.locations import ASSETS
@@ -17,7 +17,7 @@ from app.result import Result
 from app.service import disconnect, models
 
 if TYPE_CHECKING:
-    from aia.inspection.ablation import Ranking
+    from aia.inspection.ablation import Ranking, RankingMode
 
 try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is not there
     import spaces
@@ -132,7 +132,8 @@ def _inspect(model: str, clip: aia.Clip, switches: tuple[aia.Switch, ...]) -> ai
 
 @on_gpu
 def _rank(model: str, clip: aia.Clip, mode: str) -> Ranking:
-    return models.run(lambda net: aia.rank_blocks(net, clip, mode=mode), model)
+    # `rank_blocks` refuses other modes
+    return models.run(lambda net: aia.rank_blocks(net, clip, mode=cast("RankingMode", mode)), model)
 
 
 @on_gpu

@@ -195,7 +195,7 @@ def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Com
 def _take_away() -> dict[str, gr.components.Component]:
     gr.HTML(html.muted(text.TAKE))
     with gr.Row():
-        formats = [(f"{name}: {what}", name) for name, (_, what) in export.FORMATS.items()]
+        formats = [(f"{name}: {format.description}", name) for name, format in export.FORMATS.items()]
         format = gr.Dropdown(formats, value=next(iter(export.FORMATS)), label=text.FORMAT, elem_id="format", scale=3)
         side = gr.Radio(["A", "B"], value="A", label=text.OF_SIDE, elem_id="side", scale=1)
     make = gr.Button(text.MAKE, variant="primary", elem_id="make")

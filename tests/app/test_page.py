@@ -297,7 +297,7 @@ def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path
     seen = aia.inspect(aia.load(server[1][0], device="cpu"), aia.read_clip(EXAMPLE))
     view = View.from_state(state(page))
     for format in export.FORMATS:
-        name, what = export.FORMATS[format]
+        name, what = export.FORMATS[format].file_name, export.FORMATS[format].description
         choose(page, "#format", f"{format}: {what}")
         page.locator("#make").click()
         link = page.locator("#file a[download]").first

@@ -148,7 +148,7 @@ def test_pixels_of_the_browser_are_the_librarys(blank, cells):
     rng = np.random.default_rng(0)
     maps = rng.random((2, 5, 7), dtype=np.float32)
     frames = np.zeros((2, 40, 63, 3), np.uint8)
-    wanted = render.overlay(frames, maps, opacity=1, colour_map="magma", smooth=not cells)
+    wanted = render.overlay(frames, maps, opacity=1, colormap="magma", smooth=not cells)
     got = blank.evaluate(
         """([data, table, cells]) => {
             const map = { shape: [2, 5, 7], data: Float32Array.from(data) };

@@ -220,9 +220,9 @@ def exported(seen, tmp_path_factory):
 @pytest.mark.slow
 def test_every_export_has_the_name_that_is_promised_and_a_description(exported):
     assert {format: (path.name, path.is_file()) for format, path in exported.items()} == {
-        format: (name, True) for format, (name, _) in FORMATS.items()
+        name: (format.file_name, True) for name, format in FORMATS.items()
     }
-    assert all(format.split(".")[1] == name.split(".")[1] and about for format, (name, about) in FORMATS.items())
+    assert all(name == format.name and format.description for name, format in FORMATS.items())
 
 
 def test_exported_pictures_are_those_of_the_view(seen, exported):
@@ -266,7 +266,7 @@ def test_without_gates_everything_but_the_values_can_be_exported(plain, tmp_path
         assert export_view(plain, View(), format, tmp_path).is_file()
     with pytest.raises(AIAError, match="no gates to look at"):
         export_view(plain, View(), "values.csv", tmp_path)
-    assert not (tmp_path / FORMATS["values.csv"][0]).exists()
+    assert not (tmp_path / FORMATS["values.csv"].file_name).exists()
 
 
 @pytest.mark.parametrize("format", ["", "frame", "../frame.png", "figure.eps", None, ["frame.png"]])

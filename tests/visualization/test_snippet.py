@@ -63,7 +63,9 @@ def test_the_program_makes_the_very_view_and_switches_again():
             line.split(" = ", 1) for line in as_python("m", "v", view, switches=SWITCHES).splitlines() if " = " in line
         )
         assert eval(assignments["view"], {"aia": aia}) == view
-        assert eval(assignments["seen"].replace("aia.inspect(model, clip, switches=", "("), {"aia": aia}) == SWITCHES
+        assert (
+            eval(assignments["inspection"].replace("aia.inspect(model, clip, switches=", "("), {"aia": aia}) == SWITCHES
+        )
 
 
 def test_the_program_imports_the_library_alone_and_is_always_the_same():
