@@ -1,6 +1,6 @@
 """Everything of Gradio that its documentation does not promise. The rest of `app` uses documented names, and this module.
 
-A new version of Gradio may change any of it: `tests/test_gradio_internals.py` lists each name and checks its form.
+A new version of Gradio may change any of it: `test_gradio_internals.py` lists each name and checks its form.
 """
 
 from __future__ import annotations
@@ -221,10 +221,10 @@ def describe_value(
 
 
 def on_example_loaded(page_examples: Any) -> Callable[..., Any]:
-    """The event after a visitor chose an example of `gr.Examples`; call it as any event of a component.
+    """The event after the chosen example of `gr.Examples` is in its component; call it as any event of a component."""
+    return page_examples.load_input_event.then
 
-    The latest choice is never dropped, even while the file of an earlier one is still on its way.
-    """
-    loaded = page_examples.load_input_event
-    page_examples.root_block.fns[loaded["id"]].trigger_mode = "always_last"
-    return loaded.then
+
+def keep_latest_choice(page_examples: Any) -> None:
+    """Of several quick choices in `gr.Examples` the last one counts. Gradio drops it while an earlier one is being fetched."""
+    page_examples.root_block.fns[page_examples.load_input_event["id"]].trigger_mode = "always_last"

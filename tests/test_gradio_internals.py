@@ -129,9 +129,15 @@ def test_functions_and_components_of_a_page_have_what_we_read(page):
         for name in ("fn", "name", "inputs", "api_name", "api_visibility", "trigger_mode"):
             assert hasattr(function, name), name
     assert all(isinstance(block.keep_in_cache, set) for block in page.blocks.values())
-    assert {"always_last"} < {function.trigger_mode for function in page.fns.values()}
     assert gradio_internals.has_function(page, None, "classify") and gradio_internals.has_function(page, 0, None)
     assert not gradio_internals.has_function(page, 10**6, "no such name")
+
+
+def test_of_several_quick_choices_of_an_example_the_last_one_counts(page):
+    (*menus,) = [number for number, block in page.blocks.items() if isinstance(block, gradio.Dataset)]
+    choices = [function for function in page.fns.values() for menu in menus if (menu, "click") in function.targets]
+    assert len(menus) == len(choices) == 2
+    assert {function.trigger_mode for function in choices} == {"always_last"}
 
 
 def test_uploads_lie_where_gradio_says(tmp_path, monkeypatch):

@@ -144,7 +144,9 @@ def _controls(names: list[str], first: str | None, allow_custom: bool) -> dict[s
 def _examples(video: ClipBox, label: str) -> Any:
     files = [[str(requests.EXAMPLES_FOLDER / f"{name}.mp4")] for name in requests.EXAMPLES]
     names = list(requests.EXAMPLES.values())
-    return gr.Examples(files, video, label=label, example_labels=names, examples_per_page=12)
+    examples = gr.Examples(files, video, label=label, example_labels=names, examples_per_page=12)
+    gradio_internals.keep_latest_choice(examples)
+    return examples
 
 
 def _what_if() -> dict[str, Any]:
