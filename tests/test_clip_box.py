@@ -185,7 +185,7 @@ def test_the_box_hands_on_uploads_and_no_other_file_of_the_server(server):
         lines = connection.getresponse().read().decode().splitlines()
         messages = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
         (done,) = [message for message in messages if message["msg"] == "process_completed"]
-        told = json.dumps(done["output"])
+        told = json.dumps(done["output"], ensure_ascii=False)
         assert text.BAD_INPUT in told or text.CLIP_GONE in told, (given, done)
         assert "star" not in told, "and nothing of what is in it"
         connection.close()

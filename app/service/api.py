@@ -167,7 +167,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
         return str(export.export_view(inspection, _view(view), format, exports.export_folder()))
 
     def as_python(video: str, model: str = first, view: dict[str, Any] | str | None = None) -> str:
-        """Writes a short Python program that makes one view of the gates again with the library.
+        """Writes a short Python script that reproduces one view of the gates with the library.
 
         Args:
             video: The video file.
