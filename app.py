@@ -32,19 +32,21 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if options.allow_any_model:
-        from app import text  # here, so that memory is prepared
+        from app import text  # here: memory is prepared first
 
         if os.environ.get("SPACE_ID"):
             parser.error(text.NOT_ON_A_SPACE)
         logging.warning(text.ANY_MODEL_IS_ALLOWED)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service's stop ends it as Ctrl-C does: files go too
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a service manager's stop works as Ctrl-C: files are deleted
     with temp_folder.folder() as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
         _serve(options, host, port)
 
 
 def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
-    from app.service import models  # here, so that --help does without, and memory is prepared
+    from app.service import models  # here: --help does not need it, and memory is prepared first
     from app.ui.layout import build, launch_options
 
     page = build(options.model, allow_custom=options.allow_any_model)
@@ -53,8 +55,10 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise AIAError(f"The page does not start: {error}") from None  # Gradio's: the port has been taken meanwhile
-    # Only now: torch takes seconds to import, and the page is there without.
+        raise AIAError(
+            f"The page does not start: {error}"
+        ) from None  # Gradio's sentence: the port has been taken meanwhile
+    # Only now: torch takes seconds to import, and the page starts without it.
     threading.Thread(target=_warm, args=(models, options.model), daemon=True).start()
     threading.Thread(target=memory.trim_forever, daemon=True).start()
     page.block_thread()

@@ -1,4 +1,4 @@
-"""An error as the sentence that a visitor reads."""
+"""Turns an error into the sentence that a visitor reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def sentence(error: Exception) -> str:
-    """What a visitor is told about an error: our own sentences as they are, of a bug only a number to report."""
+    """The sentence for a visitor: an `AIAError` as it is, for a bug only a number to report."""
     if isinstance(error, NotWritten) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
         log.error("%s", error)
         return text.DISK

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One result, and what to run to get it again.
+    """What a model said about a clip, and what it takes to compute it again.
 
     Attributes:
-        video: The file.
-        model: A name that the page offers.
+        video: Path of the video file.
+        model: Name of a model that the page offers.
         backwards: Whether the clip was played backwards.
         switches: Changes made to the gates.
-        seen: What came out; its frames are no larger than `app.service.requests.KEPT_SIDE`.
+        inspection: Prediction and gates. Its frames are no larger than `app.service.requests.KEPT_SIDE`.
     """
 
     video: str
     model: str
     backwards: bool
     switches: tuple[aia.Switch, ...]
-    seen: aia.Inspection
+    inspection: aia.Inspection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aia import limits
 from aia.inspection.gates import FLAT_SPREAD
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def how_long(seconds: int) -> str:
-    """A time in words."""
+    """A duration in words."""
     if seconds < 60:
         return f"{seconds} seconds"
     return {1: "a minute", 60: "an hour"}.get(seconds // 60, f"{seconds // 60} minutes")
@@ -40,7 +40,7 @@ PRIVACY = (
 )
 EMPTY = "Choose an example or upload a clip. The label and the gates appear here in about a second."
 NO_VIDEO = "There is no clip yet: upload one, record one or choose an example."
-UNKNOWN_MODEL = "There is no model {name!r} on this page; take one of its menu, as list_models names them to programs."
+UNKNOWN_MODEL = "There is no model {name!r} on this page; choose one from the menu (`list_models` for API users)."
 NOT_FROM_HERE = (
     "There is no model {name!r} on this page. Models that are not in the menu can be named only where the page is opened "
     "directly, at localhost or a numeric address, without a proxy."
@@ -52,11 +52,11 @@ ANY_MODEL_IS_ALLOWED = (
     "--allow-any-model: everybody who can reach this page may load any model folder that this user can read and any Hub "
     "repository that HF_TOKEN opens."
 )
-BAD_INPUT = "What was sent does not fit here; “Use via API” at the foot of the page says what each endpoint takes."
+BAD_INPUT = "The request is not valid; “Use via API” at the foot of the page says what each endpoint takes."
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
-ANSWER_GONE = "There is no such answer, or no longer: each can be fetched once, within a few minutes. Ask for it again."
+ANSWER_GONE = "This answer does not exist or was already fetched or deleted: each is kept a few minutes. Send the request again."
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
@@ -69,17 +69,17 @@ TOO_LONG = "This request is too large; send clips to /gradio_api/upload."
 TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
 FULL = "Too many visitors are waiting at this moment; try again in a minute."
 NO_DISK = "This server has no room for more clips at this moment; try again in an hour."
-DOWNLOADING = "The model {name} is being downloaded from the Hub; ask for it again in a minute, the others are there."
-NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the others are there."
+DOWNLOADING = "The model {name} is being downloaded from the Hub; try again in a minute, the other models are available."
+NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the other models are available."
 STEP_MODEL = "Getting the model"
 NO_MEMORY = "There is not enough memory for this model and clip; try a smaller model or later."
 DISK = "The disk of this server is full or cannot be written; please try again later."
-CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try once more."
+CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try again."
 CLOSE = "Close"
 OLD_LINK = "This link asks for {missing}, which this page does not have; choose from what is here."
 OF_MODEL, OF_EXAMPLE = "the model {name!r}", "the example {name!r}"
 CLIPLESS_LINK = "This link holds a view but no clip (clips are not kept): this is an example; upload your clip again."
-KEPT = " Below you still see the result before."
+KEPT = " The previous result is still shown below."
 NO_BLOCK = "This model has no block {name!r}; its blocks are {names}."
 CLIP_GONE = (
     f"Your clip is no longer on the server: it is kept for {KEPT_FOR} at most. Upload it again, or choose an example."
@@ -88,7 +88,7 @@ RESULT_GONE = (
     f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. Press “Show the gates”, "
     "upload your clip again or choose an example."
 )
-TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Take away"}
+TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Export"}
 WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
 UNITS = "Which gates"
 WHERE = "In which blocks"
@@ -116,10 +116,10 @@ RUN_COMPARE = "Compare"
 TAKE = "Files of the view that the viewer shows now: this block, gate, frame, channel and scale."
 FORMAT = "File"
 OF_SIDE = "Of side"
-MAKE = "Make the file"
+MAKE = "Create file"
 PYTHON = "Show as Python, to copy"
-PYTHON_HELP = "A program that makes this very view with the library aia."
-NO_SIDE_B = "There is no side B to take away yet: make one in “What if” or “Compare”."
+PYTHON_HELP = "A script that reproduces this view with the library aia."
+NO_SIDE_B = "There is no side B to export yet: create one in “What if” or “Compare”."
 LIMITS = (
     "Gates show what the network let through for <em>every</em> class, not why it chose this one: they are not "
     "class-specific, and attention is not an explanation. Part of a map is much the same for any clip: compare two before you "
@@ -130,12 +130,13 @@ BLIND = (
     "This model averages single frames and is blind to their order, so it cannot tell a left swipe from a right one. "
     "A model with TSM or AIA sees the order."
 )
-VIEWER = {  # what the viewer says by itself
+NO_GATES = (
+    "This is the plain video network without AIA: it has no gates. To see some, choose a model with AIA in the menu “Model”, "
+    "such as one with CinST; your clip stays."
+)
+VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "waiting": EMPTY,
-    "no_gates": (
-        "This is the plain video network without AIA: it has no gates. To see some, choose a model with AIA in the menu "
-        "“Model”, such as one with CinST; your clip stays."
-    ),
+    "no_gates": NO_GATES,
     "gates": {"combined": "Combined", "C": "C", "T": "T", "H": "H", "W": "W"},
     "units": {
         "C": "C says where and when, with one value for all channels. It cannot tell channels apart.",
@@ -160,7 +161,7 @@ VIEWER = {  # what the viewer says by itself
     "channel": "Shown: channel {channel} alone.",
     "no_channels": "The channels' own maps are too large to send: only their mean is shown.",
     "coming": "The channels' own maps are on their way; until they are here you see their mean.",
-    "lost": "The channels' own maps could not be loaded: only their mean is shown. Give the clip once more to try again.",
+    "lost": "The channels' own maps could not be loaded: only their mean is shown. Upload the clip again.",
     "channels": "mean gate of each: 1 is open, 0 is shut. Point at a bar to preview its channel's own map, press to pin it.",
     "bars": "mean gate of each: 1 is open, 0 is shut.",
     "bars_only": "mean gate of each: 1 is open, 0 is shut. They steer the gate above, which is the same for all channels.",
@@ -168,7 +169,7 @@ VIEWER = {  # what the viewer says by itself
     "low": "0 shut",
     "high": "1 open",
     "flat": FLAT_SPREAD,
-    "flat_note": "This gate is flat: it hardly chooses here.",
+    "flat_note": "This gate is flat: it is nearly uniform.",
     "scales": {
         "absolute": "The same colours for every clip and block.",
         "clip": "Colours stretched to this gate in all blocks of the clip: small differences look large.",
@@ -178,11 +179,11 @@ VIEWER = {  # what the viewer says by itself
     "copy": "Copy link",
     "copied": "Copied",
     "copied_without": "Copied, without your clip",
-    "drop": "Take side B away",
+    "drop": "Remove side B",
     "copy_yourself": "Copy this address:",
 }
 RECORD_SECONDS = 3
-CLIP_BOX = {  # what the box of a clip says by itself
+CLIP_BOX = {  # sentences of the clip box's own script
     "drop": "Upload a video, drop one here, or record a gesture with your camera.",
     "formats": f"{FORMAT_NAMES}.",
     "choose": "Upload",
@@ -216,7 +217,7 @@ STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Dra
 
 
 def knows(labels: Sequence[str]) -> str:
-    """What a model can answer, said before the upload."""
+    """The labels of a model, shown before the upload."""
     if not labels:
         return "This model's labels are shown once it is loaded."
     named = [label if len(label) <= 40 else f"{label[:39]}…" for label in labels[:14]]
@@ -224,23 +225,23 @@ def knows(labels: Sequence[str]) -> str:
     return f"This model knows {len(labels)} label{'s' * (len(labels) > 1)}: {shown}."
 
 
-def headline(seen: Inspection) -> tuple[str, str]:
-    """The model's answer, and a sentence on how sure it is."""
-    best, limit = percent(float(seen.probabilities.max())), percent(seen.config.threshold)
-    if not seen.is_confident:
+def headline(inspection: Inspection) -> tuple[str, str]:
+    """The model's answer, and a sentence on its confidence."""
+    best, limit = percent(float(inspection.probabilities.max())), percent(inspection.config.threshold)
+    if not inspection.is_confident:
         needed = f"gets {best}, and this model answers only from {limit} on."
-        if seen.label == NO_GESTURE:
-            return UNKNOWN, f"It cannot tell whether there is a gesture: “{seen.label}” {needed}"
-        known = "gestures" if NO_GESTURE in seen.labels else "labels"
-        return UNKNOWN, f"Probably none of its {known}: the closest, “{seen.label}”, {needed}"
-    if seen.label == NO_GESTURE:
-        return seen.label, "An answer, not an error: the model finds none of its gestures in this clip."
-    if seen.config.threshold == 0:
-        return seen.label, (
-            f"The most probable of its {len(seen.labels)} labels. This model has no measured threshold, so it never says that "
-            "it does not know."
+        if inspection.label == NO_GESTURE:
+            return UNKNOWN, f"It cannot tell whether there is a gesture: “{inspection.label}” {needed}"
+        known = "gestures" if NO_GESTURE in inspection.labels else "labels"
+        return UNKNOWN, f"Probably none of its {known}: the closest, “{inspection.label}”, {needed}"
+    if inspection.label == NO_GESTURE:
+        return inspection.label, "An answer, not an error: the model finds none of its gestures in this clip."
+    if inspection.config.threshold == 0:
+        return inspection.label, (
+            f"The most probable of its {len(inspection.labels)} labels. This model has no measured threshold, so it never says "
+            "that it does not know."
         )
-    return seen.label, f"It gets {best}; this model answers from {limit} on."
+    return inspection.label, f"{best} confident (threshold {limit})"
 
 
 def percent(p: float) -> str:
@@ -248,83 +249,86 @@ def percent(p: float) -> str:
     return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
 
 
-def what_is_seen(seen: Inspection) -> str:
-    """One or two sentences on what the first block's gate did on this clip."""
-    if not seen.blocks:
-        return VIEWER["no_gates"]
-    block = seen.block(seen.first_block)
-    found = block.highlights
-    if found.flat:
+def first_block(inspection: Inspection) -> str:
+    """One or two sentences on the gate of the block that the page shows first."""
+    if not inspection.blocks:
+        return NO_GATES
+    block = inspection.block(inspection.first_block)
+    highlights = block.highlights
+    if highlights.flat:
         return (
-            f"At {block.name} the gate is flat: {found.mean:.2f} at every place and time. This block's attention does not "
+            f"At {block.name} the gate is flat: {highlights.mean:.2f} at every place and time. This block's attention does not "
             "choose here; try another block."
         )
-    times = seen.clip.times
-    place = _place(*found.peak_place)
+    times = inspection.clip.times
+    place = _place(*highlights.peak_place)
     where = (
-        f"At {block.name} the gate is widest open ({found.high:.2f}) {place} at {times[found.peak_frame]:.2f} s; elsewhere it "
-        f"goes down to {found.low:.2f}."
+        f"At {block.name} the gate is widest open ({highlights.high:.2f}) {place} at {times[highlights.peak_frame]:.2f} s; "
+        f"elsewhere it goes down to {highlights.low:.2f}."
     )
-    if found.steady:
+    if highlights.steady:
         return f"{where} Averaged over the picture it hardly changes from frame to frame."
     return (
-        f"{where} Over time it is most open at {times[found.open_frame]:.2f} s and most shut at "
-        f"{times[found.closed_frame]:.2f} s."
+        f"{where} Over time it is most open at {times[highlights.open_frame]:.2f} s and most shut at "
+        f"{times[highlights.closed_frame]:.2f} s."
     )
 
 
-def where_choices(seen: Inspection) -> list[tuple[str, str]]:
-    """What the menu of places offers: all blocks, those of one size together, and each alone."""
-    stages: dict[tuple[int, int], list[str]] = {}
-    for block in seen.blocks:
+def where_choices(inspection: Inspection) -> list[tuple[str, str]]:
+    """Choices of the menu of blocks: all, those of one size together, and each alone."""
+    stages: dict[tuple[int, ...], list[str]] = {}
+    for block in inspection.blocks:
         stages.setdefault(block.shape[2:], []).append(block.name)
     groups = [
         (f"{rows}×{columns}: {names[0]} to {names[-1]}", ",".join(names))
         for (rows, columns), names in stages.items()
         if len(names) > 1
     ]
-    return [(ALL_BLOCKS, "*"), *groups, *((block.name, block.name) for block in seen.blocks)]
+    return [(ALL_BLOCKS, "*"), *groups, *((block.name, block.name) for block in inspection.blocks)]
 
 
-def side_title(side: Result) -> str:
-    """What was run, in a few words."""
-    parts = [side.seen.title, *(["backwards"] if side.backwards else [])]
-    if side.switches:
-        mode = {"mean": "at their mean", "identity": "at 1", "shuffle": "shuffled"}[side.switches[0].mode]
-        units = list(dict.fromkeys(switch.unit for switch in side.switches))
-        blocks = list(dict.fromkeys(switch.block for switch in side.switches))
+def side_title(result: Result) -> str:
+    """A result's network and switches in a few words."""
+    parts = [result.inspection.title, *(["backwards"] if result.backwards else [])]
+    if result.switches:
+        mode = {"mean": "at their mean", "identity": "at 1", "shuffle": "shuffled"}[result.switches[0].mode]
+        units = list(dict.fromkeys(switch.unit for switch in result.switches))
+        blocks = list(dict.fromkeys(switch.block for switch in result.switches))
         which = "all gates" if units == ["*"] else " ".join(units)
         where = "" if blocks == ["*"] else f" of {blocks[0]}" + (f" to {blocks[-1]}" if len(blocks) > 1 else "")
         parts.append(f"{which}{where} {mode}")
     return ", ".join(parts)
 
 
-def side_says(seen: Inspection) -> str:
-    """The answer and its probability; of an unsure one that it is only the closest."""
-    return f"{'' if seen.is_confident else 'does not know; closest: '}{seen.label}, {percent(float(seen.probabilities.max()))}"
+def side_says(inspection: Inspection) -> str:
+    """The answer and its probability; below the threshold also that it is only the closest label."""
+    caveat = "" if inspection.is_confident else "does not know; closest: "
+    return f"{caveat}{inspection.label}, {percent(float(inspection.probabilities.max()))}"
 
 
 def what_changed(before: Inspection, after: Inspection, title: str) -> str:
-    """One sentence on what switching gates did to the answer."""
+    """One sentence on how switching gates changed the answer."""
     was, now = _says(before), _says(after)
     if before.label == after.label:
-        old, new = (percent(seen.scores[before.label]) for seen in (before, after))
+        old, new = (percent(side.scores[before.label]) for side in (before, after))
         return f"{title}: it says {now}, with {new} instead of {old} for “{before.label}”."
     return f"{title}: instead of {was} it now says {now}."
 
 
-def _says(seen: Inspection) -> str:
-    return f"“{seen.label}”" if seen.is_confident else f"that it does not know (closest: “{seen.label}”)"
+def _says(inspection: Inspection) -> str:
+    return (
+        f"“{inspection.label}”" if inspection.is_confident else f"that it does not know (closest: “{inspection.label}”)"
+    )
 
 
-def ranked(found: Ranking) -> str:
-    """What the ranking says, in words."""
-    first = found.effects[0]
-    mode = {"mean": "to their mean", "identity": "to 1", "shuffle": "to other frames’ gates"}[found.mode]
-    changed = [effect.block for effect in found.effects if effect.label != found.label]
+def ranked(ranking: Ranking) -> str:
+    """A ranking in words."""
+    first = ranking.effects[0]
+    mode = {"mean": "to their mean", "identity": "to 1", "shuffle": "to other frames’ gates"}[ranking.mode]
+    changed = [effect.block for effect in ranking.effects if effect.label != ranking.label]
     flips = f" The answer changes at {_few(changed)}." if changed else " No block alone changes the answer."
     return (
-        f"Each block’s gates in turn switched {mode}: the logit of “{found.label}” moves most at {first.block} "
+        f"Each block’s gates in turn switched {mode}: the logit of “{ranking.label}” moves most at {first.block} "
         f"({first.logit_delta:+.2f}).{flips}"
     )
 
@@ -334,28 +338,28 @@ def _few(names: Sequence[str]) -> str:
 
 
 def compared(a: Result, b: Result) -> str:
-    """What two results say about each other."""
-    one, two = _says(a.seen), _says(b.seen)
+    """One sentence that compares two results."""
+    answer_a, answer_b = _says(a.inspection), _says(b.inspection)
     if b.model == a.model and b.backwards and b.video == a.video:
-        if a.seen.config.blind_to_order:
+        if a.inspection.config.blind_to_order:
             return (
-                "Forwards or backwards, this network says the very same: it averages single frames and is blind to their "
-                "order. Compare with a model with TSM or AIA."
+                "Forwards or backwards, this network gives the same prediction: it averages single frames and is blind to "
+                "their order. Compare with a model with TSM or AIA."
             )
-        if one == two:
-            return f"Backwards it still says {one}: the gesture is the same backwards, or it missed the order."
-        return f"Forwards it says {one}, backwards {two}: this network notices the order of the frames."
-    if a.seen.labels != b.seen.labels:
+        if answer_a == answer_b:
+            return f"Backwards it still says {answer_a}: the gesture is the same backwards, or it missed the order."
+        return f"Forwards it says {answer_a}, backwards {answer_b}: this network notices the order of the frames."
+    if a.inspection.labels != b.inspection.labels:
         return "The two models know different labels, so their probabilities cannot be compared with each other."
-    return f"Both say {one}." if one == two else f"A says {one}, B says {two}."
+    return f"Both say {answer_a}." if answer_a == answer_b else f"A says {answer_a}, B says {answer_b}."
 
 
-def ran(seen: Inspection) -> str:
-    """Where and how long the network ran."""
-    milliseconds = 1000 * seen.seconds["forward"]
+def run_details(inspection: Inspection) -> str:
+    """Network, frames, duration and device of a run."""
+    clip, milliseconds = inspection.clip, 1000 * inspection.seconds["forward"]
     return (
-        f"{seen.title} · {len(set(seen.clip.indices.tolist()))} of {seen.clip.num_frames} frames, {seen.clip.duration:.1f} s · "
-        f"{milliseconds:.0f} ms on {device_words(seen.device)} in {seen.precision}"
+        f"{inspection.title} · {len(set(clip.indices.tolist()))} of {clip.num_frames} frames, {clip.duration:.1f} s · "
+        f"{milliseconds:.0f} ms on {device_words(inspection.device)} in {inspection.precision}"
     )
 
 

@@ -1,46 +1,36 @@
-"""The box for a visitor's clip: a file of any kind, or a recording of the camera. A component of our own on `gr.HTML`.
+"""The box for a visitor's clip: any file, or a recording of the camera. A component of our own on `gr.HTML`.
 
-Gradio's video box refuses files by the browser's guess of their type, mirrors every camera's preview but not its recording,
-and reports an error for each clip that the browser cannot play. This one uploads any file: the server's reader decides.
+Gradio's video box refuses files by the type that the browser guesses, mirrors the preview of every camera but not the
+recording, and reports an error for each clip that the browser cannot play. This box uploads any file: the server decides.
 """
 
 from __future__ import annotations
 
 import json
-from abc import ABCMeta
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Literal
 
-import gradio as gr
-from gradio.component_meta import updateable
 from gradio.data_classes import FileData, GradioRootModel
 
 from aia import limits
-from app import text
+from app import gradio_internals, text
 
 _HERE = Path(__file__).parent
 COUNTDOWN_SECONDS = 3
 
 
-class _WritesNoStub(type(gr.HTML)):
-    """Gradio's metaclass writes a .pyi file beside the source of every component's class; this one does not."""
-
-    def __new__(cls, name, bases, attributes):
-        return ABCMeta.__new__(cls, name, bases, attributes | {"__init__": updateable(attributes["__init__"])})
-
-
-class _Held(GradioRootModel):
-    """What the box holds in the browser; Gradio's front end writes nothing as "" once something was there."""
+class _Content(GradioRootModel):
+    """The value in the browser. Gradio's front end sends "" for a box that was emptied."""
 
     root: FileData | Literal[""] | None
 
 
-class ClipBox(gr.HTML, metaclass=_WritesNoStub):
-    """A clip that a visitor gives. Events receive its path and may set it; "upload" follows a new clip of theirs."""
+class ClipBox(gradio_internals.HTML):
+    """A visitor's clip. Events receive its path and may set it. The event "upload" follows when a visitor gives a new clip."""
 
-    data_model = _Held
+    data_model = _Content
 
     def __init__(self, value: str | None = None, *, label: str, elem_id: str | None = None, **others):
         """Makes the box.
@@ -48,8 +38,8 @@ class ClipBox(gr.HTML, metaclass=_WritesNoStub):
         Args:
             value: The path of a clip.
             label: What the clip is for.
-            elem_id: Its id on the page.
-            **others: Of `gr.HTML`; Gradio makes the box again by them when an event changes it.
+            elem_id: The element's id on the page.
+            **others: Options of `gr.HTML`. Gradio passes them when an event changes the box.
         """
         options = {
             "words": text.CLIP_BOX,
@@ -63,24 +53,24 @@ class ClipBox(gr.HTML, metaclass=_WritesNoStub):
             html_template=_html(label),
             css_template=_read("clip_box.css"),
             head=f'<script>"use strict"; {{\n{script()}\nwindow.startClipBox = startClipBox;\n}}</script>',
-            # Options stand here: in a tab, other properties can get lost.
+            # Options are part of the script: in a tab, other properties can get lost.
             js_on_load=f"startClipBox(element, props, watch, trigger, {json.dumps(options)});",
             apply_default_css=False,
             elem_id=elem_id,
             **others,
         )
 
-    def preprocess(self, payload: _Held | None) -> str | None:
+    def preprocess(self, payload: _Content | None) -> str | None:  # type: ignore[override]  # gr.HTML's value is text
         """The path of an uploaded clip."""
         return payload.root.path if payload and payload.root else None
 
-    def postprocess(self, value: str | None) -> FileData | None:
-        """A path as the browser takes it."""
+    def postprocess(self, value: str | None) -> FileData | None:  # type: ignore[override]  # gr.HTML's value is text
+        """The file of a path, in the form that the browser takes."""
         return FileData(path=value, orig_name=Path(value).name) if value else None
 
 
 def script() -> str:
-    """The box's functions, as one script."""
+    """The functions of the box, as one script."""
     return "\n".join(map(_read, ("camera.js", "clip_box.js")))
 
 

@@ -1,4 +1,4 @@
-"""The tab "Learn": how attention in attention works, in seven steps on the visitor's own clip."""
+"""The tab "Learn": how attention in attention works, in seven steps, on the visitor's own clip."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ FILES = ("learn.html", "learn.css", "tensors.js", "pictures.js", "stages.js", "l
 def component() -> gr.HTML:
     """The whole tab as one component.
 
-    Its value is what `payload` or `notice` returns; empty, it asks for a clip. A visitor who chooses another block or
-    unit triggers the event `select`, whose `gr.EventData` has `block` and `unit`: answer it with a new payload as the
-    value. The step, the frame and the marked place stay as they were.
+    Its value is what `payload` or `notice` returns; an empty value asks for a clip. When a visitor chooses another block or
+    unit, the event `select` has both in its `gr.EventData`. Answer it with a new payload as the value: the step, the frame and
+    the marked place stay.
     """
-    colours = {name: base64.b64encode(render.colormap_table(name)).decode() for name in ("viridis", "magma")}
+    tables = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in ("viridis", "magma")}
     html, css, *js = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in FILES)
     return gr.HTML(
         "",
         html_template=html,
         css_template=css,
-        js_on_load=f"const COLOURS = {json.dumps(colours)};\n{''.join(js)}",  # in a tab, other properties can get lost
+        js_on_load=f"const COLOURS = {json.dumps(tables)};\n{''.join(js)}",  # in a tab, other properties can get lost
         apply_default_css=False,
         elem_id="learn",
     )
 
 
 def payload(model: aia.AIANet, clip: aia.Clip, block: str, unit: str = "") -> str:
-    """One block's lesson, as the component's value.
+    """The stages of one block as the component's value.
 
     Args:
-        model: With AIA.
-        clip: What it is shown on.
+        model: A network with AIA.
+        clip: The clip to show them on.
         block: One of the model's `block_names`.
-        unit: Whose stages are shown; the block's first one by default.
+        unit: The unit whose stages are shown; the block's first one by default.
 
     Raises:
         AIAError: The model has no AIA, no such block or no such unit.
     """
-    from aia.inspection.trace import trace_block  # brings torch, which the page starts without
+    from aia.inspection.trace import trace_block  # imports torch; the page starts without it
     from aia.visualization.trace_view import trace_view
 
     return json.dumps(trace_view(trace_block(model, clip, block), unit), separators=(",", ":"))
 
 
 def notice(sentence: str) -> str:
-    """A value that shows one sentence instead of a lesson, such as that the model has no AIA."""
+    """A value that shows one sentence instead of a block, for example that the model has no AIA."""
     return json.dumps({"notice": sentence})

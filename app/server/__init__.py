@@ -1,1 +1,1 @@
-"""What stands before Gradio: routes, sizes, memory, temporary files."""
+"""Everything around Gradio: routes, request sizes, memory, temporary files."""

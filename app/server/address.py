@@ -1,4 +1,4 @@
-"""Where the page listens, checked first: Gradio would try a hundred ports for 5 seconds each and then name the wrong reason."""
+"""Checks the page's host and port. Gradio would try a hundred ports for 5 s each and then report the wrong reason."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ HOST_VARIABLE, PORT_VARIABLE, TRIES_VARIABLE = "GRADIO_SERVER_NAME", "GRADIO_SER
 
 
 def checked(host: str | None, port: int | None) -> tuple[str, int | None]:
-    """Finds out whether the page can listen there.
+    """Checks that the page can listen at an address.
 
     Args:
-        host: A name or an address; that of the environment's GRADIO_SERVER_NAME, or this machine alone, if None.
-        port: None for the first free one, from the environment's GRADIO_SERVER_PORT or 7860 on.
+        host: A name or an address. None: GRADIO_SERVER_NAME from the environment, or this machine alone.
+        port: None: the first free one from GRADIO_SERVER_PORT or 7860 on.
 
     Returns:
         Host and port as `launch` takes them.
 
     Raises:
-        AIAError: The host is no address of this machine, the port cannot be had, or a variable holds no number.
+        AIAError: The host is no address of this machine, the port is not available, or a variable holds no number.
     """
     first, tries = _number(PORT_VARIABLE, PORT, MAX_PORT), _number(TRIES_VARIABLE, TRIES, MAX_PORT)
     if ":" in os.environ.get(HOST_VARIABLE, ""):  # Gradio looks for a free port there, in IPv4 alone
@@ -52,7 +52,7 @@ def checked(host: str | None, port: int | None) -> tuple[str, int | None]:
 
 
 def _number(variable: str, default: int, most: int) -> int:
-    """The whole number in a variable of Gradio, which would end with a trace on anything else."""
+    """The whole number in an environment variable of Gradio. Gradio would end with a traceback on anything else."""
     given = os.environ.get(variable, "").strip()
     if not given:
         os.environ.pop(variable, None)
@@ -65,14 +65,14 @@ def _number(variable: str, default: int, most: int) -> int:
 
 
 def _bind(host: str, port: int) -> None:
-    """Takes an address as the server will, and lets it go."""
+    """Binds an address as the server will, and releases it."""
     for family, kind, protocol, _, address in socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     ):
-        with socket.socket(family, kind, protocol) as one:
+        with socket.socket(family, kind, protocol) as listener:
             if os.name == "posix":  # on Windows it would take a port from another program
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind(address)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
 
 
 def _why(error: OSError, host: str, port: int) -> str:

@@ -1,86 +1,71 @@
-"""Gradio's page, with two of its doors watched: what comes in as a file, and what goes out as an error."""
+"""The page as a Gradio object that checks incoming files and turns every error into one sentence."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import gradio as gr
-from gradio.utils import get_function_description, get_upload_folder, is_in_or_equal
-from gradio_client.utils import is_file_obj_with_meta
 
 from aia import AIAError
-from app import errors, text
+from app import errors, gradio_internals, text
 from app.clip_box import ClipBox
 
 log = logging.getLogger(__name__)
-OWN_FILES = "/gradio_api/file="  # what the address of an uploaded file has in it
+OWN_FILES = "/gradio_api/file="  # part of the address of every uploaded file
 
 
-class Page(gr.Blocks):
-    """Blocks that fetch nothing, and whose every error is one sentence for whoever asked."""
+class Page(gradio_internals.Blocks):
+    """Blocks that fetch nothing, and whose errors are one sentence for the client."""
 
-    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args, **kwargs) -> list[Any]:
-        """Values as they were sent -> arguments of a handler; Gradio would download what has an address.
+    async def convert_inputs(
+        self,
+        function_name: str,
+        components: Sequence[Any],
+        values: list[Any],
+        convert: Callable[[list[Any]], Awaitable[list[Any]]],
+    ) -> list[Any]:
+        """Values of a request -> arguments of a handler. Gradio alone would download any address.
 
-        For a clip that is no upload, or no longer, the handler gets a path where there is nothing, and says so.
+        For a clip that is not among the uploads the handler gets a path without a file, and reports that the clip is gone.
         """
         try:
-            inputs = uploaded(inputs)
-            gone = [
+            values = uploaded(values)
+            missing = [
                 i
-                for i, (block, value) in enumerate(zip(block_fn.inputs, inputs, strict=False))
-                if _is_gone(block, value)
+                for i, (component, value) in enumerate(zip(components, values, strict=False))
+                if _is_missing(component, value)
             ]
-            there = [None if i in gone else value for i, value in enumerate(inputs)]
-            found = await super().preprocess_data(block_fn, there, *args, **kwargs)
-            for i in gone:
-                found[i] = str(Path(get_upload_folder(), "gone"))
-            return found
+            arguments = await convert([None if i in missing else value for i, value in enumerate(values)])
+            for i in missing:
+                arguments[i] = str(gradio_internals.upload_folder() / "gone")
+            return arguments
         except AIAError:
             raise
-        except Exception as error:  # of Gradio's checks; its words may hold paths
-            log.info("refused what was sent to %s: %s", block_fn.api_name or block_fn.name, type(error).__name__)
+        except Exception as error:  # from Gradio's checks; its message may hold paths
+            log.info("refused what was sent to %s: %s", function_name, type(error).__name__)
             raise AIAError(text.BAD_INPUT) from None
 
-    def get_api_info(self, *args, **kwargs) -> Any:
-        """What programs are told: of each argument what our docstring says, not what Gradio says of its component."""
-        told = super().get_api_info(*args, **kwargs)
-        for fn in self.fns.values():
-            for one in told["named_endpoints"].get(f"/{fn.api_name}", {}).get("parameters", ()):
-                one["python_type"]["description"] = get_function_description(fn.fn)[1][one["parameter_name"]]
-        return told
-
-    async def process_api(self, block_fn: Any, *args, root_path: str | None = None, **kwargs) -> dict[str, Any]:
-        """One request, whoever sent it: the page, a program or a tool.
-
-        The files of an answer get their address from `root_path`, which Gradio makes of the request's headers. Behind a proxy
-        these may lack the port or https. For the page only the path is kept: a browser knows the rest.
-        """
-        if root_path and block_fn.api_visibility != "public":
-            root_path = urlsplit(root_path).path
-        try:
-            return await super().process_api(block_fn, *args, root_path=root_path, **kwargs)
-        except Exception as error:
-            sentence = errors.sentence(error)
-            raise gr.Error(sentence, duration=None, print_exception=False) from None  # it stays until it is closed
+    def error_sentence(self, error: Exception) -> str:
+        """What a client reads about an error."""
+        return errors.sentence(error)
 
 
 def uploaded(value: Any) -> Any:
-    """The same value, with the address of every uploaded file as its path on this server.
+    """The same value, with the address of every uploaded file replaced by its path on this server.
 
-    Gradio then checks that the path lies among the uploads.
+    Gradio then checks that the path is among the uploads.
 
     Raises:
-        AIAError: A file's path is an address of something else.
+        AIAError: A file's address is not one of this page.
     """
     if isinstance(value, list):
-        return [uploaded(one) for one in value]
+        return [uploaded(item) for item in value]
     if not isinstance(value, dict):
         return value
-    value = {key: uploaded(one) for key, one in value.items()}
+    value = {key: uploaded(item) for key, item in value.items()}
     if _is_address(value.get("path")):
         path = unquote(value["path"].partition(OWN_FILES)[2])
         if not path or _is_address(path):
@@ -89,11 +74,11 @@ def uploaded(value: Any) -> Any:
     return value
 
 
-def _is_gone(block: Any, value: Any) -> bool:
-    """Whether a clip was sent that is not among the uploads; files elsewhere on this server are treated alike."""
-    if not isinstance(block, gr.Video | ClipBox) or not is_file_obj_with_meta(value):
+def _is_missing(component: Any, value: Any) -> bool:
+    """Whether a clip was sent that is not among the uploads. Other files of this server count as missing too."""
+    if not isinstance(component, gr.Video | ClipBox) or not gradio_internals.is_file_value(value):
         return False
-    return not (is_in_or_equal(value["path"], get_upload_folder()) and Path(value["path"]).is_file())
+    return not gradio_internals.is_uploaded(value["path"])
 
 
 def _is_address(path: Any) -> bool:

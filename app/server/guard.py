@@ -1,4 +1,4 @@
-"""What reaches Gradio at all: few of its routes, requests of a bounded size, results that somebody fetches."""
+"""Middleware in front of Gradio: few of its routes, requests of bounded size, no results that nobody fetches."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aia.limits import DELETE_AFTER_SECONDS, MAX_REQUEST_BYTES, MAX_TOOL_BYTES, MAX_UPLOAD_BYTES
-from app import errors, text
+from app import errors, gradio_internals, text
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
-# What the page, programs and tools use. Gradio has more: a proxy, screen recordings, an editor, its runs on the Hub, links
+# Routes that the page, programs and tools use. Gradio has more: a proxy, screen recordings, an editor, runs on the Hub, links
 # to a visitor's state, servers of components, addresses that it would fetch.
 OPEN = re.compile(
     r"/|/config/?|/(assets|static)/.*|/(theme\.css|favicon\.ico|robots\.txt|manifest\.json)"
@@ -35,17 +35,17 @@ OPEN = re.compile(
     rf"|{API}((call|run|heartbeat)/.*|file=(?!https?:).*|mcp(/.*)?)",
     re.DOTALL,
 )
-# A POST there asks for work; directly, past the queue, only for the little that the page does without it.
-ASKS = re.compile(rf"{API}(queue/join|(call/(v2/)?|(?P<direct>run/))(?P<name>[^/]*)/?)")
+# A POST to these asks for work. "run/" passes the queue: the page uses it for its few functions without queue.
+WORK = re.compile(rf"{API}(queue/join|(call/(v2/)?|(?P<direct>run/))(?P<name>[^/]*)/?)")
 TOOLS = re.compile(rf"{API}mcp(/http)?/?")
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-OPENED = re.compile(r"https?://[\w.:\[\]-]+")  # the start of a page's address
-ANSWER = re.compile(rf"{API}call/(v2/)?[^/]*/(?P<event>[^/]*)/?")  # a GET there fetches one
+ORIGIN = re.compile(r"https?://[\w.:\[\]-]+")  # the start of a page's address
+ANSWER = re.compile(rf"{API}call/(v2/)?[^/]*/(?P<event>[^/]*)/?")  # a GET of this fetches an answer
 SESSION = re.compile(r"[\w-]{1,64}")
-MULTIPART_BYTES = 2**16  # of an upload, around the file
+MULTIPART_BYTES = 2**16  # of an upload, beside the file
 MAX_QUERY_BYTES = 4096
 SWEEP_SECONDS = 60
-UNREAD, UNREAD_SECONDS = 64, 300  # results that nobody has fetched, and how long they are kept
+UNREAD, UNREAD_SECONDS = 64, 300  # number of unfetched results, and seconds for which they are kept
 
 
 class Guard:
@@ -54,10 +54,10 @@ class Guard:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.swept = 0.0
-        self.unread: dict[str, float] = {}  # results that nobody has fetched yet, and since when
+        self.unread: dict[str, float] = {}  # unfetched results: event -> time when it was first noticed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or hands it on."""
+        """Answers a request, or passes it on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         scope, path = rooted(scope)
@@ -77,17 +77,17 @@ class Guard:
             await self.app(scope, receive, answer)
         except Exception as error:
             if not started:
-                status, sentence = _said(error, path)
+                status, sentence = _status_and_sentence(error, path)
                 await JSONResponse({"detail": sentence}, status)(scope, receive, answer)
-            else:  # of a stream the end is all that can still be said
+            else:  # a stream that has begun can only be ended
                 log.info("a stream ended early: %.200r", error)
                 await send({"type": "http.response.body", "body": b""})
 
     async def checked(self, scope: Scope, receive: Receive, path: str) -> Receive:
-        """Where the body of a request that may pass is to be read from.
+        """Checks a request and returns the function that reads its body.
 
         Raises:
-            HTTPException: It may not pass.
+            HTTPException: The request is refused.
         """
         headers = Headers(scope=scope)
         if not OPEN.fullmatch(path):
@@ -98,79 +98,71 @@ class Guard:
             raise HTTPException(414, text.TOO_LONG)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
             if answer := ANSWER.fullmatch(path):
-                self.check_answer(answer["event"], scope["app"].get_blocks()._queue)
+                self.check_answer(answer["event"], gradio_internals.page_of(scope["app"]))
             return receive
+        page = gradio_internals.page_of(scope["app"])
         if path == API + "upload":
-            await self.make_room(Path(scope["app"].uploaded_file_dir), scope["app"].get_blocks())
+            await self.make_room(gradio_internals.upload_folder(), page)
             return _counted(receive, headers, MAX_UPLOAD_BYTES + MULTIPART_BYTES, text.TOO_LARGE_CLIP)
-        tool = path.startswith(API + "mcp")  # its clips may come within the request
+        tool = path.startswith(API + "mcp")  # a tool's clip may come within the request
         receive = _counted(receive, headers, MAX_TOOL_BYTES if tool else MAX_REQUEST_BYTES, text.TOO_LONG)
-        asks = ASKS.fullmatch(path)
-        if not asks:
+        work = WORK.fullmatch(path)
+        if not work:
             return receive
-        body = await _whole(receive)
-        self.check_work(body, asks["name"], scope["app"].get_blocks())
-        if not asks["direct"]:
-            await self.check_queue(scope["app"].get_blocks()._queue)
-        return _again(body, receive)
+        body = await _read_body(receive)
+        self.check_work(body, work["name"], page)
+        if not work["direct"]:
+            await self.check_queue(page)
+        return _replay(body, receive)
 
     @staticmethod
     def check_work(body: bytes, name: str | None, page: gr.Blocks) -> None:
-        """Refuses work for an endpoint that is not there, or for a visitor who cannot be.
+        """Refuses work for an unknown endpoint or with a malformed session.
 
         Raises:
-            HTTPException: The sentence that says so.
+            HTTPException: The request is refused.
         """
         try:
-            asked = json.loads(body)
+            request = json.loads(body)
         except (ValueError, RecursionError):
             raise HTTPException(400, text.BAD_INPUT) from None
-        asked = asked if isinstance(asked, dict) else {}
-        number, session = asked.get("fn_index"), asked.get("session_hash")
-        if (number is None or number not in page.fns) and name not in {fn.api_name for fn in page.fns.values()}:
+        request = request if isinstance(request, dict) else {}
+        session = request.get("session_hash")
+        if not gradio_internals.has_function(page, request.get("fn_index"), name):
             raise HTTPException(404, text.NO_ENDPOINT)
         if session is not None and not (isinstance(session, str) and SESSION.fullmatch(session)):
             raise HTTPException(400, text.BAD_INPUT)
 
     @staticmethod
-    def check_answer(event: str, queue: gr.queueing.Queue) -> None:
-        """Refuses to fetch an answer that is not there, or no longer.
+    def check_answer(event: str, page: gr.Blocks) -> None:
+        """Refuses to fetch an answer that does not exist or no longer exists.
 
         Raises:
-            HTTPException: The sentence that says so.
+            HTTPException: The request is refused.
         """
-        waiting = (queue.event_ids_to_events, *queue.pending_event_ids_session.values())
-        if not any(event in some for some in waiting):
+        if not gradio_internals.has_request(page, event):
             raise HTTPException(404, text.ANSWER_GONE)
 
-    async def check_queue(self, queue: gr.queueing.Queue) -> None:
-        """Drops what nobody came to fetch: Gradio keeps the results of two thousand visitors, some MB each.
+    async def check_queue(self, page: gr.Blocks) -> None:
+        """Drops results that nobody fetches: Gradio keeps those of two thousand visitors, some MB each.
 
         Raises:
             HTTPException: The queue is full.
         """
-        now, sessions = time.monotonic(), queue.pending_event_ids_session
-        done = {
-            event: session
-            for session, events in sessions.items()
-            for event in events
-            if event not in queue.event_ids_to_events
-        }
-        self.unread = {event: self.unread.get(event, now) for event in done}
-        # The oldest go first, so that those who left without an answer never shut out those who wait for one.
-        spare = sorted(done, key=self.unread.get)[: max(0, len(done) - UNREAD)]
-        old = {session for event, session in done.items() if now - self.unread[event] > UNREAD_SECONDS}
-        old |= {done[event] for event in spare}
-        for session in old | (sessions.keys() - queue.pending_messages_per_session.keys()):
-            await queue.clean_events(session_hash=session)
-            queue.pending_messages_per_session.pop(session, None)
-            for event in sessions.pop(session, ()):
+        now, results = time.monotonic(), gradio_internals.unfetched_results(page)
+        self.unread = {event: self.unread.get(event, now) for event in results}
+        # The oldest go first: visitors who left must not displace those who wait.
+        oldest = sorted(results, key=lambda event: self.unread[event])[: max(0, len(results) - UNREAD)]
+        expired = [event for event in results if now - self.unread[event] > UNREAD_SECONDS]
+        sessions = {results[event] for event in (*oldest, *expired)}
+        for session in sessions | gradio_internals.sessions_without_messages(page):
+            for event in await gradio_internals.forget_session(page, session):
                 self.unread.pop(event, None)
-        if len(queue) >= queue.max_size:
+        if gradio_internals.queue_is_full(page):
             raise HTTPException(503, text.FULL)
 
     async def make_room(self, folder: Path, page: gr.Blocks) -> None:
-        """Sees to it that there is room for one more upload.
+        """Deletes leftovers, and refuses an upload if the disk is nearly full.
 
         Raises:
             HTTPException: The disk is nearly full.
@@ -178,22 +170,22 @@ class Guard:
         folder.mkdir(parents=True, exist_ok=True)
         if time.monotonic() - self.swept > SWEEP_SECONDS:
             self.swept = time.monotonic()
-            kept = {Path(file).parent for block in page.blocks.values() for file in block.keep_in_cache}
+            kept = {file.parent for file in gradio_internals.permanent_files(page)}
             await run_sync(sweep, folder, kept)
         if shutil.disk_usage(folder).free < 2 * MAX_UPLOAD_BYTES:
             raise HTTPException(507, text.NO_DISK)
 
 
 def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
-    """Whether a request speaks of a proxy, of another site, or calls this machine by a name that another site may own.
+    """Whether headers tell of a proxy, of another site, or of a host name that another site may own.
 
-    This may only take a permission away: a request that says nothing of the kind proves nothing.
+    Use it only to take a permission away: the absence of such headers proves nothing.
     """
     host = headers.get("host", "")
     try:
         name, origin = urlsplit(f"//{host}").hostname or "", urlsplit(headers.get("origin", f"//{host}")).netloc
         if name != "localhost":
-            ipaddress.ip_address(name)  # another site's name can lead here, a number cannot
+            ipaddress.ip_address(name)  # another site's name can resolve to this machine, a number cannot
     except ValueError:
         return True
     fetched = headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
@@ -201,9 +193,9 @@ def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
 
 
 def rooted(scope: Scope) -> tuple[Scope, str]:
-    """A request with the path of GRADIO_ROOT_PATH in front, which a proxy may have taken off, and its path without.
+    """A request whose path begins with GRADIO_ROOT_PATH, which a proxy may have removed, and its path without it.
 
-    A router strips that path again wherever it is; what is mounted on the router (MCP) looks for it in front.
+    A router removes that prefix again; what is mounted on the router (MCP) expects it.
     """
     root = urlsplit(scope.get("root_path", "")).path.rstrip("/")
     path = scope["path"]
@@ -213,49 +205,50 @@ def rooted(scope: Scope) -> tuple[Scope, str]:
 
 
 def described(scope: Scope) -> Scope:
-    """A request for the endpoints' descriptions, whose programs hold the page's whole address, answered for itself alone.
+    """A request for the endpoints' descriptions, changed so that its answer is not shared with other visitors.
 
-    Gradio keeps what it answers without `page`, with the address of whoever asked first: any visitor could choose everybody's.
-    A browser says where it has opened the page, while a proxy may pass on a host without the port, or no https.
+    Example programs in the answer hold the page's address. Without `page`, Gradio caches the answer with the address that the
+    first visitor used: any visitor could choose everybody's. The referer holds the address that the browser opened, while a
+    proxy may pass on a host without the port, or no https.
     """
     scope = {**scope, "query_string": scope["query_string"] + b"&page="}
-    opened = OPENED.match(Headers(scope=scope).get("referer", ""))
-    if opened:
-        said = (b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server")
-        kept = [(name, value) for name, value in scope["headers"] if name not in said]
-        scope["headers"] = [*kept, (b"x-gradio-server", opened[0].encode())]  # Gradio's own header for this
+    origin = ORIGIN.match(Headers(scope=scope).get("referer", ""))
+    if origin:
+        address_headers = (b"x-forwarded-host", b"x-forwarded-proto", gradio_internals.ADDRESS_HEADER)
+        others = [(name, value) for name, value in scope["headers"] if name not in address_headers]
+        scope["headers"] = [*others, (gradio_internals.ADDRESS_HEADER, origin[0].encode())]
     return scope
 
 
 def sweep(folder: Path, kept: Container[Path]) -> None:
-    """Deletes what Gradio has lost sight of: parts of broken uploads, clips within tools' requests, emptied folders.
+    """Deletes what Gradio does not track: parts of broken uploads, clips within tools' requests, empty folders.
 
     Args:
-        folder: Of the uploads, and of nothing else.
+        folder: The upload folder; it holds nothing else.
         kept: Folders in it that stay.
     """
-    old = time.time() - 2 * DELETE_AFTER_SECONDS  # what Gradio knows of it deletes after once that long
-    for one in folder.iterdir():
-        with suppress(OSError):  # somebody else may have deleted it
-            newest = max(path.stat().st_mtime for path in (one, *(one.iterdir() if one.is_dir() else ())))
-            if newest < old and one not in kept:
-                shutil.rmtree(one) if one.is_dir() else one.unlink()
+    old = time.time() - 2 * DELETE_AFTER_SECONDS  # Gradio deletes files that it tracks after half that time
+    for entry in folder.iterdir():
+        with suppress(OSError):  # Gradio may have deleted it meanwhile
+            newest = max(path.stat().st_mtime for path in (entry, *(entry.iterdir() if entry.is_dir() else ())))
+            if newest < old and entry not in kept:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _said(error: Exception, path: str) -> tuple[int, str]:
-    """What a caller is told about a request that came to nothing."""
+def _status_and_sentence(error: Exception, path: str) -> tuple[int, str]:
+    """What a client is told about a request that failed."""
     if isinstance(error, HTTPException):
         return error.status_code, error.detail
     if isinstance(error, ClientDisconnect):
         return 400, text.BAD_INPUT
-    if ASKS.fullmatch(path) or path.startswith((API + "cancel", API + "reset")):  # nothing of ours has run yet
+    if WORK.fullmatch(path) or path.startswith((API + "cancel", API + "reset")):  # none of our code has run yet
         log.info("refused what was sent to %.100r: %.200r", path, error)
         return 400, text.BAD_INPUT
     return 500, errors.sentence(error)
 
 
 def _counted(receive: Receive, headers: Headers, most: int, sentence: str) -> Receive:
-    """Reads a body up to a limit; one that announces more is refused before it is read."""
+    """Limits the size of a body. A body that announces more is refused before it is read."""
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > most:
         raise HTTPException(413, sentence)
@@ -272,7 +265,7 @@ def _counted(receive: Receive, headers: Headers, most: int, sentence: str) -> Re
     return counted
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     parts, more = [], True
     while more:
         message = await receive()
@@ -281,11 +274,11 @@ async def _whole(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, and what comes after it."""
-    waiting: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that yields a body that was already read, then everything after it."""
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return again
+    return replayed

@@ -1,4 +1,4 @@
-"""Memory of a process that serves for weeks: a heap without holes, and no search for garbage in what stays."""
+"""Memory of a process that serves for weeks: limits fragmentation and garbage-collection cost."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import sys
 import time
 
 TRIM_SECONDS = 30
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt, in glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # parameters of mallopt, from glibc's malloc.h
 _library = ctypes.CDLL(None) if sys.platform == "linux" else None
 _glibc = _library if hasattr(_library, "mallopt") else None  # other systems have other heaps
 
 
 def prepare() -> None:
-    """To be called first: before anything large is imported, and before any thread.
+    """Sets up the heap. Call it first: before large imports, and before any thread.
 
-    All threads get one heap: in several, what is kept of visitors leaves holes. What a request frees stays for the next one,
-    up to 256 MiB, since memory that is fetched anew costs more time than packing an answer.
+    All threads use one heap: several would be fragmented by what is kept of visitors. Up to 256 MiB that a request frees stay
+    for the next request, since new memory from the system costs more time than packing an answer.
     """
-    gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the start
+    gc.disable()  # imported objects stay: garbage collection among them takes a tenth of the start
     if _glibc:
         _glibc.mallopt(M_ARENA_MAX, 1)
         _glibc.mallopt(M_TRIM_THRESHOLD, 256 << 20)
@@ -27,13 +27,13 @@ def prepare() -> None:
 
 
 def settle() -> None:
-    """To be called once everything is imported: no later search for garbage goes through its half a million objects."""
+    """Excludes all imported objects, half a million, from garbage collection. Call it once everything is imported."""
     gc.freeze()
     gc.enable()
 
 
 def trim_forever() -> None:
-    """Gives what nobody has needed for a while back to the system, again and again; a few milliseconds each time."""
+    """Returns unused memory to the system every 30 s; it takes a few milliseconds."""
     while _glibc:
         time.sleep(TRIM_SECONDS)
         _glibc.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""One folder for whatever the page writes: uploads, answers, exports; it goes with the page, or with the next one."""
+"""One folder for all files that the page writes: uploads, answers, exports. It is deleted when the page ends."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: there a killed page's folder stays
-    fcntl = None
+except ImportError:  # on Windows the folder of a killed page stays
+    fcntl = None  # type: ignore[assignment]  # a module
 
 PREFIX = "aia-studio-"
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder apart from those of other pages on this machine, in which all temporary files of this process then lie.
+    """A folder of this process, for all of its temporary files.
 
-    What a page left that was killed is deleted: its folder is held by a lock, which the system opens with its end.
+    Folders of killed pages are deleted: a running page locks its folder, and the system releases the lock when it ends.
     """
     with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
-        held = _lock(Path(name))
+        own_lock = _lock(Path(name))
         for other in Path(name).parent.glob(f"{PREFIX}*"):
             with suppress(OSError):
                 if (lock := _lock(other)) is not None:
@@ -35,12 +35,12 @@ def folder() -> Iterator[Path]:
             yield Path(name)
         finally:
             tempfile.tempdir = before
-            if held is not None:
-                os.close(held)
+            if own_lock is not None:
+                os.close(own_lock)
 
 
 def _lock(path: Path) -> int | None:
-    """The lock of one of our own folders, as an open file; None where another page has it, or there are no locks."""
+    """Locks a folder of this user and returns the open file; None if another page has the lock, or there are no locks."""
     if fcntl is None:
         return None
     file = None

@@ -1,4 +1,4 @@
-"""The endpoints for programs and language models (MCP): one for each thing that the page can do."""
+"""The endpoints for programs and language models (MCP), one for each thing that the page can do."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aia import AIAError
 from aia.visualization import export
 from aia.visualization.view import SCHEMA, View
 from app import text
+from app.gradio_internals import describe_value
 from app.result import Result
 from app.service import exports, models, requests
 
@@ -23,9 +24,9 @@ CLIP = {"path": "clip.mp4", "url": "clip.mp4", "meta": {"_type": "gradio.FileDat
 
 
 def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
-    """Adds the endpoints to the page that is being built, whose errors the page makes sentences of.
+    """Adds the endpoints to the page that is being built. The page turns their errors into sentences.
 
-    They are bound to hidden components, so that files pass Gradio's own checks.
+    They are bound to hidden components: so Gradio checks their files.
 
     Args:
         names: The models that the page offers.
@@ -35,7 +36,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
 
     def list_models() -> list[dict[str, Any]]:
         """Lists the models of this page: name, network, labels, and whether it has gates. The first is the default."""
-        return [_about(name) for name in names]
+        return [_description(name) for name in names]
 
     def classify(video: str, model: str = first) -> dict[str, Any]:
         """Classifies a short video of a gesture.
@@ -60,10 +61,11 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             model: A name from list_models.
             block: The block to draw; empty for the one that the page shows first.
         """
-        seen = requests.inspect_video(video, model, names).seen
-        files = {path.name: str(path) for path in export.save(seen, exports.export_folder(), block=block or None)}
-        shown = seen.block(block or seen.first_block) if seen.blocks else None
-        return export.summary(seen, shown), files["gates.npz"], files["overlay.mp4"]
+        inspection = requests.inspect_video(video, model, names).inspection
+        folder = exports.export_folder()
+        files = {path.name: str(path) for path in export.save(inspection, folder, block=block or None)}
+        drawn = inspection.block(block or inspection.first_block) if inspection.blocks else None
+        return export.summary(inspection, drawn), files["gates.npz"], files["overlay.mp4"]
 
     def what_if(
         video: str,
@@ -84,15 +86,14 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             units: Which of the gates C, T, H, W, as a list or separated by commas.
         """
         before = requests.inspect_video(video, model, names)
-        chosen = [unit.strip() for unit in _listed(units).split(",")]
-        after = requests.inspect_video(
-            video, model, names, switches=requests.switches_for(before.seen, mode, _listed(blocks), chosen)
-        )
-        gains = after.seen.logits - before.seen.logits
+        chosen_units = [unit.strip() for unit in _joined(units).split(",")]
+        switches = requests.switches_for(before.inspection, mode, _joined(blocks), chosen_units)
+        after = requests.inspect_video(video, model, names, switches=switches)
+        gains = after.inspection.logits - before.inspection.logits
         return {
             "before": _answer(before),
             "after": _answer(after),
-            "change_of_logits": dict(zip(before.seen.labels, gains.tolist(), strict=True)),
+            "change_of_logits": dict(zip(before.inspection.labels, gains.tolist(), strict=True)),
         }
 
     def rank_blocks(video: str, model: str = first, mode: str = "mean") -> dict[str, Any]:
@@ -106,12 +107,17 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             model: A name from list_models, with gates.
             mode: What a block's gates are switched to: "mean", "identity" or "shuffle".
         """
-        found = requests.rank(video, model, names, mode)
-        rows = [
-            {"block": e.block, "change": e.logit_delta, "probability": e.probability, "answer": e.label}
-            for e in found.effects
+        ranking = requests.rank_blocks(video, model, names, mode)
+        blocks = [
+            {
+                "block": effect.block,
+                "change": effect.logit_delta,
+                "probability": effect.probability,
+                "answer": effect.label,
+            }
+            for effect in ranking.effects
         ]
-        return {"label": found.label, "mode": found.mode, "blocks": rows}
+        return {"label": ranking.label, "mode": ranking.mode, "blocks": blocks}
 
     def compare(
         video: str, model: str = first, other_model: str = "", other_video: str | None = None, backwards: bool = False
@@ -144,8 +150,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             block: Empty for the model's default block, or its first.
             unit: "C", "T", "H" or "W" (in composites such as "1.C"); empty for the first.
         """
-        requests.check(video, model, names)
-        return json.loads(requests.lesson(video, model, block, unit))
+        return json.loads(requests.trace_block(video, model, names, block, unit))
 
     def export_view(
         video: str, model: str = first, format: str = "figure.png", view: dict[str, Any] | str | None = None
@@ -158,36 +163,36 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             format: One of the page's files, such as frame.png, figure.pdf, film.mp4, gates.npz or values.csv.
             view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
         """
-        seen = requests.inspect_video(video, model, names).seen
-        return str(export.export_view(seen, _view(view), format, exports.export_folder()))
+        inspection = requests.inspect_video(video, model, names).inspection
+        return str(export.export_view(inspection, _view(view), format, exports.export_folder()))
 
     def as_python(video: str, model: str = first, view: dict[str, Any] | str | None = None) -> str:
-        """Writes a short Python program that makes one view of the gates again with the library.
+        """Writes a short Python script that reproduces one view of the gates with the library.
 
         Args:
             video: The video file.
             model: A name from list_models.
             view: An object with any of block, gate, frame, channel, scale, colours, opacity, cells.
         """
-        side = requests.inspect_video(video, model, names)
-        return exports.program(side, _view(view).checked(side.seen))
+        result = requests.inspect_video(video, model, names)
+        return exports.script(result, _view(view).checked(result.inspection))
 
     with gr.Column(visible=False):
-        video, other_video = (_told(gr.Video(label=label), example=CLIP) for label in ("video", "other_video"))
-        model = _told(gr.Textbox(first, label="model"), {"type": "string", "default": first}, first)
+        video, other_video = (describe_value(gr.Video(label=label), example=CLIP) for label in ("video", "other_video"))
+        model = describe_value(gr.Textbox(first, label="model"), {"type": "string", "default": first}, first)
         other_model, block, unit = (
-            _told(gr.Textbox("", label=label), {"type": "string", "default": ""}, "")
+            describe_value(gr.Textbox("", label=label), {"type": "string", "default": ""}, "")
             for label in ("other_model", "block", "unit")
         )
-        mode = _chosen("mode", [mode for _, mode in text.MODES], "mean")
-        format = _chosen("format", list(export.FORMATS), "figure.png")
-        blocks = _told(gr.JSON(["*"], label="blocks"), LIST | {"default": ["*"]}, ["*"])
-        units = _told(gr.JSON([*"CTHW"], label="units"), LIST | {"default": [*"CTHW"]}, ["C", "T"])
-        backwards = _told(gr.Checkbox(False, label="backwards"), {"type": "boolean", "default": False}, True)
-        view = _told(gr.JSON(label="view"), SCHEMA, {"gate": "T", "frame": 3, "scale": "clip"})
-        listed = _told(gr.JSON(label="models"), {"type": "array", "items": {"type": "object"}})
-        answer, summary = (_told(gr.JSON(label=label), {"type": "object"}) for label in ("answer", "summary"))
-        said, file = gr.Textbox(label="program"), gr.File(label="file")
+        mode = _choice("mode", [mode for _, mode in text.MODES], "mean")
+        format = _choice("format", list(export.FORMATS), "figure.png")
+        blocks = describe_value(gr.JSON(["*"], label="blocks"), LIST | {"default": ["*"]}, ["*"])
+        units = describe_value(gr.JSON([*"CTHW"], label="units"), LIST | {"default": [*"CTHW"]}, ["C", "T"])
+        backwards = describe_value(gr.Checkbox(False, label="backwards"), {"type": "boolean", "default": False}, True)
+        view = describe_value(gr.JSON(label="view"), SCHEMA, {"gate": "T", "frame": 3, "scale": "clip"})
+        listed = describe_value(gr.JSON(label="models"), {"type": "array", "items": {"type": "object"}})
+        answer, summary = (describe_value(gr.JSON(label=label), {"type": "object"}) for label in ("answer", "summary"))
+        program, file = gr.Textbox(label="program"), gr.File(label="file")
         npz, mp4 = gr.File(label="gates_npz"), gr.File(label="overlay_mp4")
         for function, inputs, outputs in (
             (list_models, [], listed),
@@ -198,7 +203,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             (compare, [video, model, other_model, other_video, backwards], answer),
             (lesson, [video, model, block, unit], answer),
             (export_view, [video, model, format, view], file),
-            (as_python, [video, model, view], said),
+            (as_python, [video, model, view], program),
         ):
             gr.Button().click(
                 _with_defaults(function),
@@ -210,44 +215,34 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             )
 
 
-def _told(component: gr.components.Component, schema: dict[str, Any] | None = None, example: Any = None) -> Any:
-    """The component, with what programs and tools are told of its value: a JSON Schema, and an example.
-
-    Set here, since Gradio writes a .pyi file beside every class of a component.
-    """
-    if schema:
-        vars(component)["api_info"] = lambda: schema
-    vars(component)["example_payload"] = lambda: example
-    return component
-
-
-def _chosen(label: str, names: Sequence[str], first: str) -> gr.Textbox:
-    """One of some names; another gets a sentence of our own, a menu's would be Gradio's."""
-    return _told(gr.Textbox(first, label=label), {"type": "string", "enum": list(names), "default": first}, first)
+def _choice(label: str, names: Sequence[str], first: str) -> gr.Textbox:
+    """One of some names. It is a text box: for an unknown name our code explains the error, a menu would use Gradio's words."""
+    schema = {"type": "string", "enum": list(names), "default": first}
+    return describe_value(gr.Textbox(first, label=label), schema, first)
 
 
 def _with_defaults(function: Callable) -> Callable:
-    """The function with its defaults in the place of null, which some clients send for whatever is left out."""
-    given = inspect.signature(function).parameters.values()
-    defaults = [None if parameter.default is parameter.empty else parameter.default for parameter in given]
+    """The function with its defaults in place of null: some clients send null for an argument that was left out."""
+    parameters = inspect.signature(function).parameters.values()
+    defaults = [None if parameter.default is parameter.empty else parameter.default for parameter in parameters]
 
     @wraps(function)
     def filled(*values: Any) -> Any:
-        return function(*(one if value is None else value for value, one in zip(values, defaults, strict=True)))
+        return function(*(default if value is None else value for value, default in zip(values, defaults, strict=True)))
 
     return filled
 
 
-def _listed(names: Any) -> str:
-    """Names separated by commas, as they came or as a list."""
+def _joined(names: Any) -> str:
+    """Names separated by commas, from such a text or from a list."""
     return ",".join(map(str, names)) if isinstance(names, list) else str(names)
 
 
 def _flag(name: str, value: Any) -> bool:
-    """True or false, which some clients send as text.
+    """True or false. Some clients send it as text.
 
     Raises:
-        AIAError: Neither.
+        AIAError: The value is neither.
     """
     if isinstance(value, str):
         value = {"true": True, "false": False}.get(value.strip().lower())
@@ -257,30 +252,35 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _view(value: Any) -> View:
-    """A view that was sent as an object, as text that holds one, or not at all.
+    """A view from an object, from the JSON text of one, or from nothing.
 
     Raises:
-        AIAError: It is none.
+        AIAError: The value is no view.
     """
     if isinstance(value, str):
-        with suppress(ValueError, RecursionError):  # the view then says what it should be
+        with suppress(ValueError, RecursionError):  # `from_state` then explains what a view is
             value = json.loads(value or "{}")
     return View.from_state({} if value is None else value)
 
 
 def _summary(function: Callable) -> str:
     """A docstring up to its arguments, on one line."""
-    return " ".join(function.__doc__.split("Args:")[0].split())
+    return " ".join((function.__doc__ or "").split("Args:")[0].split())
 
 
-def _about(name: str) -> dict[str, Any]:
-    known = models.config(name)
-    if known is None:  # only loading it would tell
+def _description(name: str) -> dict[str, Any]:
+    config = models.config(name)
+    if config is None:  # not downloaded yet
         return {"name": name, "network": models.title(name), "labels": [], "gates": None}
-    return {"name": name, "network": known.title, "labels": list(known.labels), "gates": known.attention != "none"}
+    return {"name": name, "network": config.title, "labels": list(config.labels), "gates": config.attention != "none"}
 
 
-def _answer(side: Result) -> dict[str, Any]:
-    seen = side.seen
-    answer = {"label": seen.label, "sure": seen.is_confident, "scores": seen.scores, "model": side.model}
-    return {**answer, "frames": seen.clip.indices.tolist()}
+def _answer(result: Result) -> dict[str, Any]:
+    inspection = result.inspection
+    return {
+        "label": inspection.label,
+        "sure": inspection.is_confident,
+        "scores": inspection.scores,
+        "model": result.model,
+        "frames": inspection.clip.indices.tolist(),
+    }

@@ -1,33 +1,30 @@
-"""Whether the visitor whose request this thread serves is still there."""
+"""Work stops when the client disconnects."""
 
 from __future__ import annotations
 
 import logging
 
-from gradio.context import LocalContext
-
 from aia import AIAError
+from app import gradio_internals
 
 log = logging.getLogger(__name__)
 
 
 class Left(AIAError):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected."""
 
 
-def raise_if_disconnected(before: str) -> None:
-    """Ends a request between two of its stages if its visitor has gone: the page was closed, the connection was lost.
+def raise_if_disconnected(stage: str) -> None:
+    """Ends a request between two of its stages if its client has disconnected: the page was closed, the connection was lost.
 
-    Gradio takes a waiting request of such a visitor out of the queue; a running one it only marks.
+    Gradio removes a waiting request of such a client from the queue. It only marks a running one.
 
     Args:
-        before: The stage that would come next, for the log.
+        stage: The stage that would come next, for the log.
 
     Raises:
-        Left: The visitor has gone.
+        Left: The client has disconnected.
     """
-    page, event = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    running = page and event and page._queue.event_ids_to_events.get(event)
-    if running and not running.alive:
-        log.info("a visitor left: stopped before %s", before)
+    if gradio_internals.client_has_left():
+        log.info("a visitor left: stopped before %s", stage)
         raise Left("The visitor has left.")

@@ -1,4 +1,4 @@
-"""What a result can be saved as: a folder for its files, and the program that makes its view again."""
+"""Exports of a result: a temporary folder for its files, and a script that reproduces its view."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from app.service import requests
 EXPORT_SECONDS = 60
 
 
-def program(side: Result, view: View) -> str:
-    """A program that makes a view again; an example by its path in the project, a visitor's own by its name alone."""
-    example = requests.example_of(side.video)
-    name = f"assets/examples/{example}.mp4" if example else Path(side.video).name
+def script(result: Result, view: View) -> str:
+    """A script that reproduces a view. It names an example by its path in the project, a visitor's clip by its file name."""
+    example = requests.example_of(result.video)
+    name = f"assets/examples/{example}.mp4" if example else Path(result.video).name
     return snippet.as_python(
-        side.model, name, view, switches=side.switches, backwards=side.backwards, precision=side.seen.precision
+        result.model,
+        name,
+        view,
+        switches=result.switches,
+        backwards=result.backwards,
+        precision=result.inspection.precision,
     )
 
 
 def export_folder() -> Path:
-    """A folder that lives a minute: long enough for Gradio to copy the files to its own cache, which it empties."""
+    """A folder that is deleted after a minute. By then Gradio has copied its files to the upload folder."""
     folder = tempfile.TemporaryDirectory(prefix="aia-export-")
     timer = threading.Timer(EXPORT_SECONDS, folder.cleanup)
     timer.daemon = True

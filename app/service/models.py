@@ -1,4 +1,4 @@
-"""Which models the page offers, and each of them downloaded and loaded once."""
+"""The models that the page offers. Each is downloaded and loaded once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Semaphore, Thread
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import aia
 from aia import limits
@@ -23,17 +24,58 @@ from app.service import disconnect
 
 WARM_UP_CLIP = ASSETS / "examples" / "swipe-left.mp4"
 log = logging.getLogger(__name__)
-RETRY_SECONDS = 30  # until a download that failed is tried again: a page that asks at once would only ask the same
-_loading, _asking = Lock(), Lock()
-_downloads = Semaphore(2)  # at a time; what else is asked for has to wait
-_coming: dict[str, Future[tuple[str, float]]] = {}
-Result = TypeVar("Result")
+RETRY_SECONDS = 30  # from a failed download to the next try
+_load_lock, _downloads_lock = Lock(), Lock()
+_download_slots = Semaphore(2)  # downloads at a time
+_downloads: dict[str, Future[_Download]] = {}
+T = TypeVar("T")
+
+
+class _Download(NamedTuple):
+    """How a download ended: the sentence of an error, "" for none, and the monotonic time of the next try."""
+
+    problem: str
+    retry_at: float
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model of the page: its name and the network.
+
+    Pickled, it is only its name: ZeroGPU sends arguments to another process, which loads the network by itself.
+    """
+
+    name: str
+    network: aia.AIANet
+
+    def __reduce__(self) -> tuple[Callable[[str], LoadedModel], tuple[str]]:
+        return get, (self.name,)
+
+    def run(self, function: Callable[[aia.AIANet], T]) -> T:
+        """Calls a function with the network, or with a copy on the CPU if the memory of the GPU is full.
+
+        Raises:
+            AIAError: There is not enough memory on the CPU either.
+        """
+        try:
+            return function(self.network)
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):
+                raise
+            log.warning("no memory left on %s for %s", self.network.device, self.name)
+        # Outside of the except block: the error holds every tensor of the failed pass.
+        if self.network.device.type == "cpu":
+            raise aia.AIAError(text.NO_MEMORY)
+        import torch
+
+        torch.cuda.empty_cache()
+        return function(aia.load(self.name, device="cpu"))
 
 
 def offered(extra: Sequence[str] = ()) -> list[str]:
-    """Names to choose from: `extra`, the shipped models, and those of the environment's AIA_MODELS.
+    """Names to choose from: `extra`, the shipped models, and the models in the environment variable AIA_MODELS.
 
-    Of the shipped ones the default comes first, then TSM before TSN, each with AIA before without.
+    The default is the first of the shipped models. TSM comes before TSN, and AIA before no AIA.
 
     AIA_MODELS holds folders and Hub repositories, separated by commas or white space.
     """
@@ -43,103 +85,80 @@ def offered(extra: Sequence[str] = ()) -> list[str]:
 
 
 def _rank(name: str) -> tuple:
-    known = config(name)
-    plain = (known.temporal != "tsm", known.attention == "none") if known else (True, True)
-    return name != DEFAULT_MODEL, *plain, name
+    model = config(name)
+    network = (model.temporal != "tsm", model.attention == "none") if model else (True, True)
+    return name != DEFAULT_MODEL, *network, name
 
 
 def title(name: str) -> str:
-    """What the menu shows: a shipped model's network in the paper's words, a folder without the path to it."""
-    if name in aia.available_models() and (known := config(name)):
-        return known.title
+    """What the menu shows: the paper's name for the network of a shipped model, a folder's name without its path."""
+    if name in aia.available_models() and (model := config(name)):
+        return model.title
     return Path(name).name if Path(name).is_dir() else name
 
 
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:
-    """What a menu of models shows, and the name behind it."""
+    """Entries of a menu of models: title and name."""
     return [(title(name), name) for name in names]
 
 
-def get(name: str) -> aia.AIANet:
-    """The loaded model of a name; one thread loads while the others wait.
+def get(name: str) -> LoadedModel:
+    """The loaded model of a name. One thread loads while the others wait.
 
     Raises:
-        AIAError: It cannot be loaded, or has still to be downloaded: then that goes on, apart from this request.
+        AIAError: It cannot be loaded, or is not downloaded yet. The download then continues in the background.
     """
-    bring(name, 0)
-    with _loading:
-        return _load(name)
+    download(name, 0)
+    with _load_lock:
+        return LoadedModel(name, _load(name))
 
 
-def bring(name: str, seconds: float = limits.MAX_DOWNLOAD_SECONDS) -> None:
-    """Waits until a model lies on this machine; it is downloaded once, however many wait for it.
+def download(name: str, seconds: float = limits.MAX_DOWNLOAD_SECONDS) -> None:
+    """Waits until a model is on this machine. It is downloaded once, however many requests wait for it.
 
     Raises:
-        AIAError: That failed, takes longer, or the visitor has left.
+        AIAError: The download failed or takes longer, or the client has disconnected.
     """
     if loading.is_here(name):
         return
-    with _asking:
-        coming = _coming.get(name)
-        if coming is None or (coming.done() and time.monotonic() >= coming.result()[1]):
-            coming = _coming[name] = Future()
-            Thread(target=_download, args=(name, coming), daemon=True).start()
+    with _downloads_lock:
+        running = _downloads.get(name)
+        if running is None or (running.done() and time.monotonic() >= running.result().retry_at):
+            running = _downloads[name] = Future()
+            Thread(target=_download, args=(name, running), daemon=True).start()
     end = time.monotonic() + seconds
-    while not wait([coming], min(1, max(0, end - time.monotonic()))).done:
+    while not wait([running], min(1, max(0, end - time.monotonic()))).done:
         disconnect.raise_if_disconnected("the download")
         if time.monotonic() >= end:
             raise aia.AIAError(text.DOWNLOADING.format(name=name))
-    if sentence := coming.result()[0]:
-        raise aia.AIAError(sentence)
+    if problem := running.result().problem:
+        raise aia.AIAError(problem)
 
 
-def _download(name: str, coming: Future[tuple[str, float]]) -> None:
-    """Says at last what went wrong, "" for nothing, and until when it is not tried again."""
-    said = text.NOT_DOWNLOADED.format(name=name)
+def _download(name: str, running: Future[_Download]) -> None:
+    problem = text.NOT_DOWNLOADED.format(name=name)
     try:
-        with _downloads:
+        with _download_slots:
             loading.download(name)
-        said = ""
+        problem = ""
     except aia.AIAError as error:
-        said = str(error)
+        problem = str(error)
     finally:
-        coming.set_result((said, time.monotonic() + RETRY_SECONDS if said else 0.0))
-
-
-def run(function: Callable[[aia.AIANet], Result], name: str) -> Result:
-    """Gives a function the model of a name, and once more a copy on the CPU where the memory of a GPU is full.
-
-    Raises:
-        AIAError: The CPU's memory does not do either.
-    """
-    model = get(name)
-    try:
-        return function(model)
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):
-            raise
-        log.warning("no memory left on %s for %s", model.device, name)
-    # Only here has the error, and with it every tensor of the failed pass, been let go.
-    if model.device.type == "cpu":
-        raise aia.AIAError(text.NO_MEMORY)
-    import torch
-
-    torch.cuda.empty_cache()
-    return function(aia.load(name, device="cpu"))
+        running.set_result(_Download(problem, time.monotonic() + RETRY_SECONDS if problem else 0.0))
 
 
 def warm(name: str) -> None:
-    """Loads a model and, on a CPU, runs it once, so that the first visitor waits no longer than the second.
+    """Loads a model and, on a CPU, runs it once: the first visitor waits no longer than the second.
 
-    Not on a GPU: on ZeroGPU there is one only while a request runs.
+    On a GPU it is only loaded: ZeroGPU has one only while a request runs.
     """
     worker.warm()
     try:
-        bring(name)
-        model = get(name)
-        if model.device.type == "cpu":
-            aia.inspect(model, worker.read_clip(WARM_UP_CLIP, model.config.num_segments))
-    except aia.AIAError as error:  # a visitor who chooses it is told
+        download(name)
+        network = get(name).network
+        if network.device.type == "cpu":
+            aia.inspect(network, worker.read_clip(WARM_UP_CLIP, network.config.num_segments))
+    except aia.AIAError as error:  # a visitor who chooses the model gets this sentence
         log.warning("%s", error)
 
 
@@ -149,17 +168,17 @@ def _load(name: str) -> aia.AIANet:
 
 
 def config(name: str) -> aia.AIAConfig | None:
-    """What a model is, without loading its weights; None where only loading would tell."""
+    """The config of a model without loading its weights; None if it is not on this machine yet, or is broken."""
     for folder in (Path(name), loading.CHECKPOINTS / name):
         if (folder / loading.CONFIG).is_file():
             try:
                 return aia.AIAConfig.from_file(folder / loading.CONFIG)
-            except aia.AIAError:  # a visitor who chooses it is told
+            except aia.AIAError:  # a visitor who chooses the model gets this sentence
                 return None
     return None
 
 
 def labels(name: str) -> tuple[str, ...]:
-    """The labels a model knows; empty where only loading would tell."""
-    known = config(name)
-    return known.labels if known else ()
+    """The labels of a model; empty if its config is unknown."""
+    model = config(name)
+    return model.labels if model else ()

@@ -1,4 +1,4 @@
-"""Gradio's own words in the language of all the others."""
+"""Gradio's own words in English, as all other words of the page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ SCRIPT = b'<script>Object.defineProperty(navigator, "language", { value: "en" })
 
 
 class English:
-    """ASGI middleware: on the page, Gradio's front end finds a browser whose language is English.
+    """ASGI middleware that makes Gradio's front end believe that the browser's language is English.
 
-    It would translate its own words, and call the language of the whole page that of the browser: a screen reader would then
-    read English words as if they were, say, German.
+    Otherwise it translates its own words and declares the browser's language for the whole page: a screen reader would read
+    English words as, for example, German.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands a request on; the page gets one more script."""
+        """Passes a request on, and adds a script to the page."""
         if scope["type"] != "http" or scope["path"] != "/":
             return await self.app(scope, receive, send)
         start: Message = {}

@@ -1,4 +1,4 @@
-"""The examples' answers: kept in memory once asked for, and a small form of them in assets/ for the first paint.
+"""Results of the examples: computed once and kept in memory. A small form in assets/ is for the first paint.
 
 `python -m app.ui.examples` writes the files of the default model into assets/answers.
 """
@@ -22,29 +22,29 @@ FOLDER = ASSETS / "answers"
 
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
 def of_example(example: str, model: str) -> Result:
-    """The result of an example, computed once."""
+    """The result of an example. It is computed once."""
     return requests.inspect_video(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
 
 
-def first_paint(example: str, model: str) -> dict[str, Any]:
-    """What the page shows before any model is loaded, by the name of a component; empty where nothing is prepared.
+def first_paint(example: str, model: str | None) -> dict[str, Any]:
+    """What the page shows before any model is loaded, by the name of a component; empty if nothing is prepared.
 
-    The channels' own gates are not in it: they are ten times the rest, and come with the real answer a moment later.
+    It has no gates of single channels. They are ten times the rest, and come with the computed result a moment later.
     """
     path = FOLDER / f"{example}.json"
     if model != DEFAULT_MODEL or not path.is_file():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found | {"viewer": viewer.value(found["viewer"])}
+    prepared = json.loads(path.read_text(encoding="utf-8"))
+    return prepared | {"viewer": viewer.value(prepared["viewer"])}
 
 
 def prepare(example: str) -> dict[str, Any]:
     """Computes what `first_paint` reads."""
-    side = of_example(example, DEFAULT_MODEL)
+    result = of_example(example, DEFAULT_MODEL)
     return {
-        "viewer": requests.answer(side, channels=False)[0] | {"prepared": True},
-        "summary": html.result(side.seen, where=False),
-        "sentence": html.words(text.what_is_seen(side.seen)),
+        "viewer": requests.answer(result, channels=False)[0] | {"prepared": True},
+        "summary": html.result(result.inspection, run=False),
+        "sentence": html.words(text.first_block(result.inspection)),
     }
 
 

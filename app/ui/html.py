@@ -1,4 +1,4 @@
-"""Results as HTML: small functions, every text escaped."""
+"""Results as HTML. Every text is escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOP = 5  # labels shown
 
 
 def header(device: str = "") -> str:
-    """Title and tagline, and where the networks run once that is known."""
+    """Title and tagline, and the device that the networks run on once it is known."""
     chip = f'<span class="chip">Runs on {escape(device)}</span>' if device else ""
     return (
         f'<header class="aia-head"><h1>{text.TITLE}</h1>{chip}'
@@ -25,7 +25,7 @@ def header(device: str = "") -> str:
 
 
 def error(sentence: str) -> str:
-    """What could not be done; it stays until it is closed or the next run succeeds."""
+    """An error. It stays until it is closed or the next run succeeds."""
     return (
         f'<div class="problem" role="alert"><span>{escape(sentence)}</span>'
         f'<button type="button" class="close" aria-label="{text.CLOSE}">×</button></div>'
@@ -33,57 +33,57 @@ def error(sentence: str) -> str:
 
 
 def words(sentence: str) -> str:
-    """A sentence about what is seen."""
+    """A sentence about a result."""
     return f'<p class="words">{escape(sentence)}</p>'
 
 
 def muted(sentence: str) -> str:
-    """A sentence that stays in the background."""
+    """A sentence in a muted color."""
     return f'<p class="quiet">{escape(sentence)}</p>'
 
 
-def result(seen: Inspection, *, where: bool = True) -> str:
-    """The answer, the five most probable labels as bars, warnings, and (`where`) where and how long it ran."""
-    notes = [*seen.clip.warnings, *([text.BLIND] if seen.config.blind_to_order else [])]
+def result(inspection: Inspection, *, run: bool = True) -> str:
+    """The answer, the five most probable labels as bars, warnings, and (`run`) device and duration of the run."""
+    notes = [*inspection.clip.warnings, *([text.BLIND] if inspection.config.blind_to_order else [])]
     warnings = "".join(f'<p class="note" role="status">{escape(note)}</p>' for note in notes)
-    title, sentence = text.headline(seen)
-    ran = f'<p class="quiet small">{escape(text.ran(seen))}</p>' if where else ""
+    title, sentence = text.headline(inspection)
+    details = f'<p class="quiet small">{escape(text.run_details(inspection))}</p>' if run else ""
     return (
-        f'<section class="result{_unknown(seen)}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
-        f'<p class="quiet">{escape(sentence)}</p>{_scores(seen)}{warnings}{ran}</section>'
+        f'<section class="result{_class(inspection)}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
+        f'<p class="quiet">{escape(sentence)}</p>{_scores(inspection)}{warnings}{details}</section>'
     )
 
 
-def _answer(seen: Inspection) -> str:
-    """The answer and the most probable labels, without more."""
-    title, _ = text.headline(seen)
-    return f'<div class="result{_unknown(seen)}"><p class="label">{escape(title)}</p>{_scores(seen)}</div>'
+def _answer(inspection: Inspection) -> str:
+    """Only the answer and the most probable labels."""
+    title, _ = text.headline(inspection)
+    return f'<div class="result{_class(inspection)}"><p class="label">{escape(title)}</p>{_scores(inspection)}</div>'
 
 
-def _unknown(seen: Inspection) -> str:
-    """The class of a result that the model does not vouch for."""
-    return "" if seen.is_confident else " unknown"
+def _class(inspection: Inspection) -> str:
+    """The CSS class of a result below the model's threshold."""
+    return "" if inspection.is_confident else " unknown"
 
 
-def _scores(seen: Inspection) -> str:
+def _scores(inspection: Inspection) -> str:
     rows = "".join(
         f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
         f'<span class="number">{text.percent(p)}</span></li>'
-        for label, p in list(seen.scores.items())[:TOP]
+        for label, p in list(inspection.scores.items())[:TOP]
     )
     return f'<ol class="scores">{rows}</ol>'
 
 
 def change(before: Inspection, after: Inspection, title: str) -> str:
-    """Two answers to one clip beside each other: probabilities, and what became of each logit."""
-    chosen = list(dict.fromkeys([*list(before.scores)[:TOP], *list(after.scores)[:TOP]]))
-    place = {label: before.labels.index(label) for label in chosen}
-    gains = {label: float(after.logits[i] - before.logits[i]) for label, i in place.items()}
-    most = max(1e-9, *(abs(gain) for gain in gains.values()))
+    """A table of two answers to one clip: probabilities, and the change of each logit."""
+    labels = list(dict.fromkeys([*list(before.scores)[:TOP], *list(after.scores)[:TOP]]))
+    index = {label: before.labels.index(label) for label in labels}
+    gains = {label: float(after.logits[i] - before.logits[i]) for label, i in index.items()}
+    largest = max(1e-9, *(abs(gain) for gain in gains.values()))
     rows = "".join(
         f'<tr><th scope="row">{escape(label)}</th><td>{text.percent(before.scores[label])}</td>'
-        f"<td>{text.percent(after.scores[label])}</td>{_gain(gains[label], most)}</tr>"
-        for label in chosen
+        f"<td>{text.percent(after.scores[label])}</td>{_gain(gains[label], largest)}</tr>"
+        for label in labels
     )
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("Label", "As trained", "Switched"))
     return (
@@ -93,27 +93,28 @@ def change(before: Inspection, after: Inspection, title: str) -> str:
     )
 
 
-def ranking(found: Ranking) -> str:
-    """Which block's gates matter most: a row for each block, from the largest change."""
-    most = max(1e-9, *(abs(effect.logit_delta) for effect in found.effects))
+def ranking(ranking: Ranking) -> str:
+    """Which block's gates matter most: a row for each block, the largest change first."""
+    largest = max(1e-9, *(abs(effect.logit_delta) for effect in ranking.effects))
     rows = "".join(
         f'<tr><th scope="row"><button type="button" data-show-block="{escape(effect.block)}">{escape(effect.block)}</button>'
-        f"</th>{_gain(effect.logit_delta, most)}<td>{text.percent(effect.probability)}</td><td>{escape(effect.label)}</td></tr>"
-        for effect in found.effects
+        f"</th>{_gain(effect.logit_delta, largest)}<td>{text.percent(effect.probability)}</td>"
+        f"<td>{escape(effect.label)}</td></tr>"
+        for effect in ranking.effects
     )
     head = (
         '<th scope="col">Block</th><th scope="col" colspan="2">Change of the logit</th><th scope="col">Probability then</th>'
         '<th scope="col">Answer then</th>'
     )
     return (
-        f'<section aria-label="Ranking of the blocks"><p class="words">{escape(text.ranked(found))}</p>'
+        f'<section aria-label="Ranking of the blocks"><p class="words">{escape(text.ranked(ranking))}</p>'
         f'<div class="wide-table tall"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
 
-def _gain(value: float, most: float) -> str:
-    """Two cells: a number with its sign, and a bar to the left (down) or right (up) of the middle."""
-    half = 50 * abs(value) / most
+def _gain(value: float, largest: float) -> str:
+    """Two cells: a number with its sign, and a bar that goes from the center to the left (down) or to the right (up)."""
+    half = 50 * abs(value) / largest
     left = 50 if value >= 0 else 50 - half
     side = "up" if value >= 0 else "down"
     return (
@@ -123,10 +124,10 @@ def _gain(value: float, most: float) -> str:
 
 
 def comparison(a: Result, b: Result) -> str:
-    """Two results beside each other."""
+    """Two results side by side."""
     sides = "".join(
-        f"<div><h3>{letter}: {escape(text.side_title(side))}</h3>{_answer(side.seen)}</div>"
-        for letter, side in (("A", a), ("B", b))
+        f"<div><h3>{letter}: {escape(text.side_title(result))}</h3>{_answer(result.inspection)}</div>"
+        for letter, result in (("A", a), ("B", b))
     )
     return (
         f'<section aria-label="Comparison"><p class="words">{escape(text.compared(a, b))}</p>'

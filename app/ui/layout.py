@@ -1,17 +1,18 @@
-"""The page: what is where, and which event calls which handler."""
+"""The page: its layout, and which event calls which handler."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
 from aia import limits
 from aia.visualization import export
-from app import learn, text, viewer
+from app import gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard, is_from_elsewhere
@@ -22,7 +23,7 @@ from app.ui.english import English
 STYLE = Path(__file__).with_name("style.css")
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
-DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # who waits for the Hub waits apart
+DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # downloads wait in a queue of their own
 
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.teal,
@@ -49,31 +50,25 @@ AFTER_RESULT = """() => {
     if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior});
     const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
     const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
-    if (again) document.querySelector(again).click();  // what the tab showed was the old clip's
-}"""
-# Gradio's front end corrects the server's idea of the page's address for its requests, its video player takes it as it is.
-ROOT = """() => {
-    const config = window.gradio_config ?? {};
-    const root = new URL(config.root || "/", location.href);
-    if (root.hostname === location.hostname) config.root = location.origin + root.pathname.replace(/\\/$/, "");
+    if (again) document.querySelector(again).click();  // the tab still shows the previous clip
 }"""
 OF_PROBLEM = """
 element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
 const bring = () => { if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({block: "nearest"}); };
-bring();  // a visitor who pressed a button further down sees it
+bring();  // the button may be further down the page
 watch("value", bring);
 """
 ON_LOAD = """() => {
-    document.addEventListener("click", async (event) => {  // a file that was deleted is made again, or a sentence says why not
+    document.addEventListener("click", async (event) => {  // a deleted file is created again, or a sentence says why not
         const link = event.target.closest("#file a[download]");
         const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
         if (!there) document.querySelector("#make").click();
     });
 }"""
-# The last input is what the viewer shows, which only the browser knows.
+# The last input is the view that the viewer shows: only the browser knows it.
 WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
 
-# The last input is whether the browser shows a result and no sentence: only then a lost result is told.
+# The last input is whether the browser shows a result and no error: only then a missing result is reported.
 WHETHER_SHOWN = """(...inputs) => {
     const shows = document.querySelector(".viewer")?.viewer?.answers.some((answer) => !answer.prepared);
     return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
@@ -91,23 +86,22 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
     age = limits.DELETE_AFTER_SECONDS
     with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(min(600, age), age)) as page:
         parts = _layout(names, allow_custom)
-        api.endpoints(names, MODEL_QUEUE)  # before the events, which then leave them their names
+        api.endpoints(names, MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
         _events(page, parts, names, allow_custom)
-    # Or else Gradio sums up all requests after every one of them, for a page that is off.
-    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
+    gradio_internals.skip_usage_summary()
     page.queue(max_size=limits.QUEUE, api_open=False)  # no way around the queue
     return page
 
 
-def _layout(names: list[str], allow_custom: bool) -> dict[str, gr.components.Component]:
-    """Every component that an event reads or changes, by its name."""
+def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
+    """Lays the page out. Returns every component that an event reads or changes, by its name."""
     first = names[0] if names else None
     ready = examples.first_paint(handlers.FIRST_EXAMPLE, first)
-    parts = {
+    parts: dict[str, Any] = {
         "header": gr.HTML(html.header()),
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "other": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
-        "own": gr.State([], time_to_live=limits.DELETE_AFTER_SECONDS),  # models that this visitor has brought in
+        "own": gr.State([], time_to_live=limits.DELETE_AFTER_SECONDS),  # models that this visitor has added
         "view": gr.JSON(visible=False),
     }
     with gr.Row():
@@ -128,13 +122,13 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, gr.components.Com
                     parts["lesson"] = learn.component()
                     parts["relearn"] = gr.Button("again", elem_id="relearn", elem_classes="unseen")
                 with gr.Tab(text.TABS["take"], elem_id="tab-take"):
-                    parts |= _take_away()
+                    parts |= _export()
             parts["viewer"] = viewer.component(ready.get("viewer"), elem_id="viewer")
             gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
     return parts
 
 
-def _controls(names: list[str], first: str | None, allow_custom: bool) -> dict[str, gr.components.Component]:
+def _controls(names: list[str], first: str | None, allow_custom: bool) -> dict[str, Any]:
     video = ClipBox(label=text.UPLOAD, elem_id="clip")
     examples = _examples(video, text.EXAMPLES)
     label = text.ANY_MODEL if allow_custom else text.MODEL
@@ -147,16 +141,15 @@ def _controls(names: list[str], first: str | None, allow_custom: bool) -> dict[s
     return {"video": video, "examples": examples, "model": model, "known": known, "run": run}
 
 
-def _examples(video: ClipBox, label: str) -> gr.Examples:
+def _examples(video: ClipBox, label: str) -> Any:
     files = [[str(requests.EXAMPLES_FOLDER / f"{name}.mp4")] for name in requests.EXAMPLES]
     names = list(requests.EXAMPLES.values())
     examples = gr.Examples(files, video, label=label, example_labels=names, examples_per_page=12)
-    # Or else a choice is lost that is made while the one before is still being fetched.
-    examples.root_block.fns[examples.load_input_event["id"]].trigger_mode = "always_last"
+    gradio_internals.keep_latest_choice(examples)
     return examples
 
 
-def _what_if() -> dict[str, gr.components.Component]:
+def _what_if() -> dict[str, Any]:
     gr.HTML(html.muted(text.WHAT_IF))
     with gr.Row():
         units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=220)
@@ -167,11 +160,11 @@ def _what_if() -> dict[str, gr.components.Component]:
         switch = gr.Button(text.SWITCH, variant="primary", elem_id="switch")
         rank = gr.Button(text.RANK, elem_id="rank")
     changed, ranking = gr.HTML(elem_id="what-if"), gr.HTML(elem_id="ranking")
-    found = {"units": units, "where": where, "mode": mode, "switch": switch, "rank": rank}
-    return {**found, "what_if": changed, "ranking": ranking}
+    controls = {"units": units, "where": where, "mode": mode, "switch": switch, "rank": rank}
+    return {**controls, "what_if": changed, "ranking": ranking}
 
 
-def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Component]:
+def _compare(names: list[str], first: str | None) -> dict[str, Any]:
     gr.HTML(html.muted(text.COMPARE))
     with gr.Row():
         model = gr.Dropdown(
@@ -188,11 +181,11 @@ def _compare(names: list[str], first: str | None) -> dict[str, gr.components.Com
         video = ClipBox(label=text.OTHER_VIDEO, elem_id="other-clip")
         _examples(video, text.EXAMPLES)
     compare = gr.Button(text.RUN_COMPARE, variant="primary", elem_id="run-compare")
-    found = {"other_model": model, "which": which, "another": another, "other_video": video, "compare": compare}
-    return {**found, "compared": gr.HTML(elem_id="compared")}
+    controls = {"other_model": model, "which": which, "another": another, "other_video": video, "compare": compare}
+    return {**controls, "compared": gr.HTML(elem_id="compared")}
 
 
-def _take_away() -> dict[str, gr.components.Component]:
+def _export() -> dict[str, Any]:
     gr.HTML(html.muted(text.TAKE))
     with gr.Row():
         formats = [(f"{name}: {format.description}", name) for name, format in export.FORMATS.items()]
@@ -202,26 +195,26 @@ def _take_away() -> dict[str, gr.components.Component]:
     file = gr.File(label=text.FORMAT, visible=False, interactive=False, elem_id="file", height=80)
     show_python = gr.Button(text.PYTHON, elem_id="python-button")
     gr.HTML(html.muted(text.PYTHON_HELP))
-    code = gr.Code(  # without a language: the colours of Gradio's are too pale to read
+    code = gr.Code(  # without a language: Gradio's colors are too pale to read
         language=None, visible=False, interactive=False, label="Python", elem_id="python", buttons=["copy"]
     )
     return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
 
 
-def _events(page: gr.Blocks, parts: dict, names: list[str], allow_custom: bool) -> None:
-    """Binds every event; none is an endpoint."""
+def _events(page: gr.Blocks, parts: dict[str, Any], names: list[str], allow_custom: bool) -> None:
+    """Binds every event. None of them is an endpoint."""
 
-    def update(found: handlers.Shown) -> dict:
-        return {parts[name]: value for name, value in found.items()}
+    def update(updates: handlers.Updates) -> dict:
+        return {parts[name]: value for name, value in updates.items()}
 
     def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
-        return update(handlers.show(video, model, [*names, *own], _told(progress), kept=shown is not None))
+        return update(handlers.show(video, model, [*names, *own], _step(progress), kept=shown is not None))
 
-    def show_other_model(video, model, shown, own, told, progress=gr.Progress()):  # noqa: B008
-        video = video or (shown and shown.video)  # the result stays when its clip is taken out of the box
+    def show_other_model(video, model, shown, own, has_result, progress=gr.Progress()):  # noqa: B008
+        video = video or (shown and shown.video)  # the box may have been emptied since
         if video:
             return show(video, model, shown, own, progress)
-        return update(handlers.gone()) if told else {parts["problem"]: gr.skip()}
+        return update(handlers.result_gone()) if has_result else {parts["problem"]: gr.skip()}
 
     def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         progress(0, desc=text.STEP_MODEL)
@@ -235,25 +228,25 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], allow_custom: bool) 
         return update(handlers.run_first_example(dict(request.query_params), names))
 
     def what_if(shown, mode, where, units, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.what_if(shown, mode, where, units, _told(progress)))
+        return update(handlers.what_if(shown, mode, where, units, _step(progress)))
 
-    def rank(shown, mode):
-        return update(handlers.rank(shown, mode))
+    def rank_blocks(shown, mode):
+        return update(handlers.rank_blocks(shown, mode))
 
-    def rank_once(shown, mode, ranking, told):
-        if shown and not shown.seen.blocks:
+    def rank_blocks_once(shown, mode, ranking, has_result):
+        if shown and not shown.inspection.blocks:
             return {parts["ranking"]: html.muted(text.NOTHING_TO_SWITCH)}
-        return rank(shown, mode) if (shown or told) and not ranking else {parts["problem"]: gr.skip()}
+        return rank_blocks(shown, mode) if (shown or has_result) and not ranking else {parts["problem"]: gr.skip()}
 
     def compare(shown, model, which, video, own, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.compare(shown, model, which, video, [*names, *own], _told(progress)))
+        return update(handlers.compare(shown, model, which, video, [*names, *own], _step(progress)))
 
     def lesson(shown, event: gr.EventData):
-        chosen = event._data if isinstance(event._data, dict) else {}
+        chosen = gradio_internals.event_values(event)
         return update(handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
 
-    def first_lesson(shown, told):
-        return update(handlers.lesson(shown, "", "")) if shown or told else {parts["problem"]: gr.skip()}
+    def first_lesson(shown, has_result):
+        return update(handlers.lesson(shown, "", "")) if shown or has_result else {parts["problem"]: gr.skip()}
 
     def make_file(shown, other, side, format, view):
         return update(handlers.make_file(shown, other, side, view, format))
@@ -262,72 +255,78 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], allow_custom: bool) 
         return update(handlers.python(shown, other, side, view))
 
     result = [parts[name] for name in handlers.RESULT]
-    private = {"api_visibility": "private"}
-    heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # whoever chooses quickly gets the last choice
-    video, model, shown, problem, other = (parts[name] for name in ("video", "model", "shown", "problem", "other"))
-    own = parts["own"]
+    private: dict[str, Any] = {"api_visibility": "private"}
+    heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # of several quick choices the last one counts
+    video, model, shown, problem, other, own, viewer_ = (
+        parts[name] for name in ("video", "model", "shown", "problem", "other", "own", "viewer")
+    )
+
+    # A new result: from a clip, the button, an example, or another model.
     on_summary = {"show_progress_on": [parts["summary"]]}
-    for event in (video.upload, parts["run"].click, parts["examples"].load_input_event.then):
+    for event in (video.upload, parts["run"].click, gradio_internals.on_example_loaded(parts["examples"])):
         event(None, js=TO_RESULT)
         event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy).then(None, js=AFTER_RESULT)
     chosen = [parts["known"], parts["other_model"], own]
-    ready = model.input(
+    loaded = model.input(
         choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
     )
     by_model = {"inputs": [video, model, shown, own, parts["view"]], "outputs": [*result, video], "js": WHETHER_SHOWN}
-    again = ready.success(show_other_model, **by_model, **on_summary, **heavy)
-    again.then(None, js=AFTER_RESULT)
-    page.load(None, js=ROOT)
+    loaded.success(show_other_model, **by_model, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+
+    # The page opens.
+    page.load(None, js=gradio_internals.CORRECT_ADDRESS_JS)
     page.load(None, js=ON_LOAD)
     if names:
-        first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
-        # One after the other: what is prepared would take the place of the whole answer.
+        first = [problem, model, viewer_, parts["summary"], parts["sentence"]]
+        # One after the other: otherwise the prepared answer could replace the computed result.
         prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **private)
-        whole = prepared.then(run_first_example, None, [*result, parts["header"]], show_progress="hidden", **heavy)
-        whole.then(None, js=AFTER_RESULT)
+        computed = prepared.then(run_first_example, None, [*result, parts["header"]], show_progress="hidden", **heavy)
+        computed.then(None, js=AFTER_RESULT)
 
-    viewer_, changed, compared = parts["viewer"], parts["what_if"], parts["compared"]
+    # Side B.
+    changed, compared = parts["what_if"], parts["compared"]
     side_b = [problem, other, viewer_, changed, compared]
     settings = [shown, parts["mode"], parts["where"], parts["units"]]
     parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
     compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"], own]
     parts["compare"].click(compare, compare_with, [*side_b, parts["other_video"]], show_progress_on=[compared], **heavy)
-    made = [parts[name] for name in ("file", "python", "side")]
-    viewer_.clear(lambda: update(handlers.drop()), None, [*side_b[1:], *made], **private)
-    ranking = parts["ranking"]
-    ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
-    parts["rank"].click(rank, [shown, parts["mode"]], **ranked)
-    tab = {"js": WHETHER_SHOWN, **heavy}
-    gr.on(
-        [parts["what_if_tab"].select, parts["rerank"].click],
-        rank_once,
-        [shown, parts["mode"], ranking, parts["view"]],
-        **{**ranked, **tab},
-    )
     parts["which"].change(
         lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **private
     )
-    taught = [problem, parts["lesson"]]
-    gr.on([parts["learn_tab"].select, parts["relearn"].click], first_lesson, [shown, parts["view"]], taught, **tab)
-    parts["lesson"].select(lesson, shown, taught, show_progress="hidden", **heavy)
-    seen = [shown, other, parts["side"]]
-    take = {"js": WITH_VIEW, **private}
-    parts["make"].click(make_file, [*seen, parts["format"], parts["view"]], [problem, parts["file"]], **take)
-    parts["show_python"].click(python, [*seen, parts["view"]], [problem, parts["python"]], **take)
+    exported = [parts[name] for name in ("file", "python", "side")]
+    viewer_.clear(lambda: update(handlers.remove_other()), None, [*side_b[1:], *exported], **private)
+
+    # The ranking and the lesson, which also start when their tab is opened.
+    when_opened: dict[str, Any] = {"js": WHETHER_SHOWN, **heavy}
+    ranking = parts["ranking"]
+    ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking]}
+    parts["rank"].click(rank_blocks, [shown, parts["mode"]], **ranked, **heavy)
+    opened = [parts["what_if_tab"].select, parts["rerank"].click]
+    gr.on(opened, rank_blocks_once, [shown, parts["mode"], ranking, parts["view"]], **ranked, **when_opened)
+    lesson_parts = [problem, parts["lesson"]]
+    opened = [parts["learn_tab"].select, parts["relearn"].click]
+    gr.on(opened, first_lesson, [shown, parts["view"]], lesson_parts, **when_opened)
+    parts["lesson"].select(lesson, shown, lesson_parts, show_progress="hidden", **heavy)
+
+    # Exports.
+    sides = [shown, other, parts["side"]]
+    of_view = {"js": WITH_VIEW, **private}
+    parts["make"].click(make_file, [*sides, parts["format"], parts["view"]], [problem, parts["file"]], **of_view)
+    parts["show_python"].click(python, [*sides, parts["view"]], [problem, parts["python"]], **of_view)
 
 
-def _told(progress: gr.Progress):
-    return lambda share, what: progress(share, desc=what)
+def _step(progress: gr.Progress) -> requests.Step:
+    return lambda share, description: progress(share, desc=description)
 
 
 def launch_options() -> dict:
-    """What `launch` needs beside host and port."""
+    """Options of `launch` beside host and port."""
     return {
         "theme": THEME,
         "css_paths": STYLE,
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
-        "show_error": False,  # our own sentences still show; Gradio's may hold paths
+        "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,
         "footer_links": ["api"],
@@ -340,7 +339,7 @@ def launch_options() -> dict:
 
 
 def _root_path() -> str:
-    """GRADIO_ROOT_PATH, a path or a whole address; of a path Gradio needs the first slash, and not the last one."""
+    """GRADIO_ROOT_PATH, a path or a whole address. A path gets a slash at its start and none at its end, as Gradio needs it."""
     root = os.environ.get("GRADIO_ROOT_PATH", "").strip("/")
     return root if not root or root.startswith(("http://", "https://")) else f"/{root}"
 

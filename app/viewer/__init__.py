@@ -1,4 +1,4 @@
-"""The viewer: a component of our own on `gr.HTML`, drawn in the browser from one answer of the server and one file."""
+"""The viewer: a component of our own on `gr.HTML`. The browser draws it from one answer and one file of the server."""
 
 from __future__ import annotations
 
@@ -9,54 +9,53 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from aia import files
 from aia.visualization import render
-from app import text
+from app import gradio_internals, text
 
 _HERE = Path(__file__).parent
 
 
-def component(shown: dict[str, Any] | None = None, **options) -> gr.HTML:
+def component(content: dict[str, Any] | None = None, **options) -> gr.HTML:
     """Makes the viewer.
 
     Args:
-        shown: What it shows first, a `value`; None for nothing.
-        **options: Of `gr.HTML`.
+        content: The first `value`; None for nothing.
+        **options: Options of `gr.HTML`.
 
     Returns:
         A component with two properties that events may set: `value`, and `other` for a second side ("" for none).
     """
-    colours = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in render.COLORMAPS}
+    tables = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in render.COLORMAPS}
     return gr.HTML(
-        shown,
+        content,
         html_template=_read("viewer.html"),
         css_template=_read("viewer.css"),
         head=f'<script>"use strict"; {{\n{script()}\nwindow.startViewer = startViewer;\n}}</script>',
-        # Short, since Gradio searches it some forty times for every event that changes the component.
+        # Short: Gradio searches this text some forty times for every event that changes the component.
         js_on_load='startViewer(element, props, watch, () => trigger("clear"));',
-        apply_default_css=False,  # it is made for running text
+        apply_default_css=False,  # Gradio's own is for running text
         other="",
-        colours=colours,
+        colours=tables,
         words=text.VIEWER,
         **options,
     )
 
 
 def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
-    """One side, as the component takes it.
+    """One side, in the form that the component takes.
 
-    The channels' gates are most of it, and the means are drawn without: they go as a file of their own, which the browser
-    fetches once, not as text. It lies in Gradio's cache, which Gradio empties, under a name that nobody can guess.
+    The gates of the channels are most of an answer, and the viewer draws the means without them. They are a file of their own
+    that the browser fetches once. It has a random name in Gradio's upload folder, which Gradio empties.
 
     Args:
-        answer: Of `aia.visualization.web.pack`.
-        channels: Its bytes; empty for none.
+        answer: From `aia.visualization.web.pack`.
+        channels: The bytes that `pack` returned with it; empty for none.
     """
     file = None
     if channels:
-        path = Path(get_upload_folder(), f"{secrets.token_hex(16)}.bin")
+        path = gradio_internals.upload_folder() / f"{secrets.token_hex(16)}.bin"
         with files.writing_into(path.parent) as part:
             (part / path.name).write_bytes(channels)
         file = gr.FileData(path=str(path)).model_dump()
@@ -64,7 +63,7 @@ def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
 
 
 def script() -> str:
-    """The viewer's functions, as one script."""
+    """The functions of the viewer, as one script."""
     return "\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js")))
 
 

@@ -18,12 +18,12 @@ from app.ui import examples
 def test_a_prepared_answer_is_the_default_models(example):
     found = examples.first_paint(example, DEFAULT_MODEL)
     prepared, side = json.loads(found["viewer"]["answer"]), examples.of_example(example, DEFAULT_MODEL)
-    seen = side.seen
+    seen = side.inspection
     assert seen.label in prepared["says"] and prepared["link"]["example"] == example
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
         got = sum(unpacked(said["maps"][unit], base64.b64decode(prepared["data"])) for unit in "THW")[:, 0] / 3
         assert np.abs(got - block.spatiotemporal_map).max() < 5e-3
-    assert text.headline(seen)[0] in found["summary"] and text.what_is_seen(seen) in found["sentence"]
+    assert text.headline(seen)[0] in found["summary"] and text.first_block(seen) in found["sentence"]
 
 
 def test_nothing_is_prepared_for_another_model():

@@ -80,7 +80,7 @@ class Visitor:
         self.is_told(text.RESULT_GONE)
         self.tab("Learn")
         self.is_told(text.RESULT_GONE)
-        self.tab("Take away")
+        self.tab("Export")
         self.press("make")
         self.is_told(text.RESULT_GONE)
         self.press("python-button")
@@ -106,7 +106,7 @@ def test_after_the_clips_time_every_button_says_that_it_is_gone(browser, tmp_pat
         visitor.give(clip)
         (kept,) = (tmp_path / "uploads").rglob("my clip.mp4")
         until(lambda: not kept.exists())
-        visitor.tab("Take away")
+        visitor.tab("Export")
         until(lambda: visitor.press("python-button") or visitor.page.locator("#problem .problem").count())
         visitor.is_told(re.compile("15 seconds at most"))
 
@@ -122,7 +122,7 @@ def test_after_the_clips_time_every_button_says_that_it_is_gone(browser, tmp_pat
         told("run-compare")
         visitor.tab("Learn")
         visitor.is_told(re.compile("This result is no longer on the server"))
-        visitor.tab("Take away")
+        visitor.tab("Export")
         told("make")
         told("python-button")
 
@@ -198,7 +198,7 @@ def test_after_a_restart_every_button_says_what_is_gone_and_the_page_goes_on(bro
     file.is_told(text.NO_VIDEO)
     file.page.get_by_text("circle", exact=True).first.click()
     file.shows("circle")
-    file.tab("Take away")
+    file.tab("Export")
     file.press("make")
     expect(file.page.locator("#file a[download]")).to_be_visible(timeout=PATIENCE)
 

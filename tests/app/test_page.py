@@ -293,7 +293,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
 def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path):
     wait_for_answer(page)
     page.locator(".viewer").get_by_role("radio", name="T", exact=True).click()
-    tab(page, "Take away")
+    tab(page, "Export")
     seen = aia.inspect(aia.load(server[1][0], device="cpu"), aia.read_clip(EXAMPLE))
     view = View.from_state(state(page))
     for format in export.FORMATS:
@@ -338,7 +338,7 @@ def test_sides_of_other_lengths_and_blocks_share_timeline_scale_and_exports(page
     page.locator(".viewer").get_by_role("radio", name="T", exact=True).click()
     page.locator(".viewer [data-state=scale]").select_option("block")
     low, high = (float(page.locator(f"[data-part={end}]").inner_text()) for end in ("low", "high"))
-    tab(page, "Take away")
+    tab(page, "Export")
     page.locator("#side").get_by_text("B", exact=True).click()
     choose(page, "#format", "values.csv: The numbers behind the map, one a line")
     page.locator("#make").click()

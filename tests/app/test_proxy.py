@@ -81,7 +81,7 @@ def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, bro
     visit.wait_for_channels("swipe-left")
     page.get_by_role("tab", name="Learn").click()
     expect(page.locator("#tab-learn, .learn").first).to_be_visible(timeout=PATIENCE)
-    page.get_by_role("tab", name="Take away").click()
+    page.get_by_role("tab", name="Export").click()
     page.locator("#make").click()
     link = page.locator("#file a[download]").first
     assert link.evaluate("async (link) => (await (await fetch(link.href)).blob()).size") > 1000

@@ -488,7 +488,7 @@ def test_results_that_nobody_fetches_are_not_kept(monkeypatch):
     queue.pending_event_ids_session["gone"] = {"event"}  # left while it ran: nothing waits for it
 
     def asked():
-        finish(watch.check_queue(queue))
+        finish(watch.check_queue(built))
 
     asked()
     assert "gone" not in queue.pending_event_ids_session
@@ -519,19 +519,19 @@ def test_without_memory_on_the_gpu_the_cpu_answers_and_others_keep_their_model(m
 
     monkeypatch.setattr(full, "forward", no_memory)
     monkeypatch.setattr(models, "_load", lambda name: full)
-    seen = models.run(lambda net: aia.inspect(net, clip), name)
+    seen = models.get(name).run(lambda net: aia.inspect(net, clip))
     assert (seen.label, seen.device) == ("swipe left", "cpu") and full.device.type == "meta"
     own = aia.load(name, device="cpu", optimize=False)
     monkeypatch.setattr(own, "forward", no_memory)
     monkeypatch.setattr(models, "_load", lambda name: own)
     with pytest.raises(aia.AIAError, match="not enough memory"):
-        models.run(lambda net: aia.inspect(net, clip), name)
+        models.get(name).run(lambda net: aia.inspect(net, clip))
 
     def bug(net):
         raise RuntimeError("an illegal memory access was encountered")
 
     with pytest.raises(RuntimeError, match="illegal"):
-        models.run(bug, name)
+        models.get(name).run(bug)
 
 
 # ---- models of the Hub
@@ -596,7 +596,7 @@ def test_a_space_offers_its_list_and_nothing_else(space, browser):
             assert answer[0] == "error" and "There is no model" in answer[1]["error"]
     config = json.loads(send(address, "/config")[1])
     assert not any(part["props"].get("allow_custom_value") for part in config["components"])
-    assert "does not fit here" in chosen(address, config, str(home / "model"))
+    assert "is not valid" in chosen(address, config, str(home / "model"))
     visitor = browser.new_page()
     visitor.goto(f"{address}/?model=user/unlisted")
     expect(visitor.locator("#problem")).to_contain_text("the model 'user/unlisted', which this page does not have")

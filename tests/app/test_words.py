@@ -23,7 +23,7 @@ def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture"
 def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
     assert text.headline(seen_as((0.8, 0.1, 0.1), 0.6)) == (
         "swipe left",
-        "It gets 80.0 %; this model answers from 60.0 % on.",
+        "80.0 % confident (threshold 60.0 %)",
     )
     label, sentence = text.headline(seen_as((0.1, 0.1, 0.8), 0.6))
     assert label == "no gesture" and "An answer, not an error" in sentence
@@ -62,7 +62,9 @@ def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_non
 
 
 def side(seen: aia.Inspection, model="m", **changes) -> Result:
-    return Result(**{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "seen": seen, **changes})
+    return Result(
+        **{"video": "v.mp4", "model": model, "backwards": False, "switches": (), "inspection": seen, **changes}
+    )
 
 
 def test_forwards_and_backwards_are_told_as_they_are():
