@@ -183,11 +183,11 @@ def test_a_network_is_measured_and_its_tables_can_be_read():
 
 def test_the_command_takes_networks_without_gates_too(tmp_path, capsys):
     small_net("none").save_pretrained(tmp_path / "net")
-    assert main(["localise", str(tmp_path / "net"), "--clips", "20", "--json"]) == 0
+    assert main(["localize", str(tmp_path / "net"), "--clips", "20", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["default_block"] == "" and result["blocks"] == []
     assert [row["name"].split()[0].strip(",") for row in result["rows"]] == ["Grad-CAM", "centre", "random", "same"]
-    assert main(["localise", str(tmp_path / "net"), "--clips", "3"]) == 1
+    assert main(["localize", str(tmp_path / "net"), "--clips", "3"]) == 1
     assert "20 or more" in capsys.readouterr().err
 
 

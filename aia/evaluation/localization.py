@@ -15,6 +15,7 @@ scores chance in all three.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -100,8 +101,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Localisation:
-    """What `localise` measured.
+class Localization:
+    """What `localize` measured.
 
     Attributes:
         model: The name the network was loaded by.
@@ -164,7 +165,7 @@ def _text(score: Score) -> str:
     return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
-def localise(model: AIANet, *, clips: int = 300, seed: int = 0) -> Localisation:
+def localize(model: AIANet, *, clips: int = 300, seed: int = 0) -> Localization:
     """Measures where the gates, Grad-CAM and maps that know nothing point, on drawn clips of the ten gestures in turn.
 
     Hooks the model while it runs: not for one that serves requests.
@@ -243,7 +244,7 @@ def grad_cam(model: AIANet, x: Tensor, layers: Sequence[str]) -> dict[str, Tenso
 
     Args:
         model: In eval mode.
-        x: Clips `[B, T, 3, H, W]`, normalised.
+        x: Clips `[B, T, 3, H, W]`, normalized.
         layers: Parts of the trunk, such as "features.12", "layer4.0" or "layer4"; their outputs are the features.
 
     Returns:
@@ -301,7 +302,7 @@ def measure(maps: Tensor, targets: Sequence[Target]) -> Tensor:
 
 def compare(
     model: AIANet, targets: Sequence[Target], gates: Mapping[str, Tensor], cams: Mapping[str, Tensor], *, seed: int = 0
-) -> Localisation:
+) -> Localization:
     """Scores what `watch` saw.
 
     Whatever is best of several, a block and whether its gate is inverted, is chosen on one half of the clips and scored on
@@ -354,7 +355,7 @@ def compare(
     ]
     places = {block: scored(block, _above_floor(_of_others(maps))) for block, maps in gates.items()}
     gains = {block: (drawn[block, 1].values - places[block].values)[:, 1].mean().item() for block in gates}
-    return Localisation(
+    return Localization(
         model=model.name,
         title=model.config.title,
         clips=count,
@@ -426,3 +427,14 @@ def _at_fingertip(targets: Sequence[Target], size: tuple[int, int]) -> Tensor:
         column, row = ((target.tip + 0.5) / target.hand.shape[-1] * torch.tensor(size[::-1])).long().T
         values[target.inside.nonzero()[:, 0], row, column] = 1
     return maps
+
+
+def __getattr__(name: str) -> Any:
+    """The names of version 0.1."""
+    renamed = {"localise": localize, "Localisation": Localization}
+    if name not in renamed:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"{name} is now {renamed[name].__name__}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2
+    )
+    return renamed[name]
