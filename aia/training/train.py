@@ -25,6 +25,7 @@ from tqdm import tqdm
 from aia import files
 from aia.errors import AIAError
 from aia.hub.pretrained import AIANet
+from aia.modeling import network
 from aia.modeling.blocks import Attention
 from aia.training.curves import draw_curves
 from aia.training.data import (
@@ -370,18 +371,18 @@ def decode_all(samples: Sequence[Sample], recipe: Recipe) -> tuple[Tensor, Tenso
 
 
 @torch.inference_mode()
-def predict(model: AIANet, clips: Tensor, batch_size: int = EVAL_BATCH) -> Tensor:
+def predict(model: network.AIANet, clips: Tensor, batch_size: int = EVAL_BATCH) -> Tensor:
     """Logits `[N, classes]` of preprocessed clips `[N, T, 3, S, S]`, on the CPU."""
     model.eval()
     return torch.cat([model(batch.to(model.device)).float().cpu() for batch in torch.split(clips, batch_size)])
 
 
-def score(model: AIANet, clips: Tensor, targets: Tensor) -> dict[str, float]:
+def score(model: network.AIANet, clips: Tensor, targets: Tensor) -> dict[str, float]:
     """Top-1 and cross-entropy of a network on preprocessed clips. `targets` are label indices `[N]`."""
     return _score(model, [(clips, targets)])
 
 
-def _score(model: AIANet, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+def _score(model: network.AIANet, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """`score` for batches of clips."""
     answers = [(predict(model, clips), targets) for clips, targets in _batches(batches)]
     logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
