@@ -1,4 +1,4 @@
-"""The command line: everything the page does, without a browser, and the tools around it."""
+"""The command line: everything the page does, without a browser, and training, conversion and evaluation."""
 
 from __future__ import annotations
 
@@ -8,40 +8,119 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aia import console
 from aia.errors import AIAError
 from aia.hub import DEFAULT_MODEL
 
+if TYPE_CHECKING:  # torch takes seconds to import; --help does without
+    from aia.hub.pretrained import AIANet
+    from aia.inspection.inspection import Prediction
+
+    _Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
 BATCH, MAX_BATCH = 4, 256  # clips; see aia/inspection/batch.py
+_RENAMED = {"localise": "localize"}  # commands of version 0.1
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        The exit status: 0, 1 if something could not be done (said on standard error), 2 for wrong usage; else see
-        `console.run`.
+        The exit status: 0; 1 after an error, which is printed to standard error; 2 for wrong usage; else see `console.run`.
     """
     return console.run(lambda: _main(sys.argv[1:] if arguments is None else arguments))
 
 
 def _main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = _parser().parse_args(_with_batch(arguments))
-    return options.run(options)
+    options = _parser().parse_args(_with_batch(_with_new_name(arguments)))
+    command: Callable[[argparse.Namespace], int] = options.run
+    return command(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m aia", description="Attention in Attention for video classifiers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_classify, _add_inspect, _add_convert, _add_train, _add_push, _add_evaluate, _add_localize):
+        add(commands)
+    return parser
 
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options that choose a model, its device and its precision."""
+    command.add_argument("--model", default=DEFAULT_MODEL, help=f"shipped name, folder or user/repo ({DEFAULT_MODEL})")
+    command.add_argument("--revision", help="of a Hub repository")
+    command.add_argument("--device", choices=("cpu", "cuda", "mps"), help="the fastest one by default")
+    command.add_argument("--precision", choices=("float32", "bfloat16", "float16", "auto"), default="float32")
+
+
+def _with_new_name(arguments: Sequence[str]) -> Sequence[str]:
+    """Replaces a command's old name."""
+    if not arguments or arguments[0] not in _RENAMED:
+        return arguments
+    log.warning("The command %s is now %s; the old name goes in 0.3.", arguments[0], _RENAMED[arguments[0]])
+    return [_RENAMED[arguments[0]], *arguments[1:]]
+
+
+def _with_batch(arguments: Sequence[str]) -> list[str]:
+    """Gives a bare --batch its number; argparse would take the next file for it."""
+    words = list(arguments)
+    if words[:1] != ["classify"]:
+        return words
+    for index, word in enumerate(words):
+        if word == "--":
+            break
+        following = words[index + 1 : index + 2]
+        if len(word) > 2 and "--batch".startswith(word) and not (following and _is_number(following[0])):
+            words[index] = f"--batch={BATCH}"
+    return words
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _expanded(names: Sequence[str]) -> list[str]:
+    """Replaces patterns by their matches, since not every shell expands them. An existing file is not taken for a pattern."""
+    files = []
+    for name in names:
+        matches = [] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH207  keeps "./"
+        files += matches or [name]
+    return files
+
+
+def _load(options: argparse.Namespace) -> AIANet:
+    return _model(options.model, revision=options.revision, device=options.device, precision=options.precision)
+
+
+def _model(name: str, *, revision: str | None = None, device: str | None = None, precision: str = "float32") -> AIANet:
+    """Loads a model. An error in a folder names the folder as it was given."""
+    from aia.hub.loading import load
+
+    try:
+        return load(name, revision=revision, device=device, precision=precision)
+    except AIAError as error:
+        if os.path.isdir(name) and name not in str(error):  # noqa: PTH112  any text is allowed
+            raise AIAError(f"{name}: {error}") from None
+        raise
+
+
+# ---------------------------------------------------------------- classify and inspect
+
+
+def _add_classify(commands: _Commands) -> None:
     command = commands.add_parser("classify", help="label videos")
     command.add_argument("videos", nargs="+", metavar="VIDEO")
-    command.add_argument("--json", action="store_true", help="one JSON object a line for each file")
+    command.add_argument("--json", action="store_true", help="print one JSON object per file and line")
     command.add_argument(
         "--batch",
         type=int,
@@ -49,15 +128,54 @@ def _parser() -> argparse.ArgumentParser:
         const=BATCH,
         default=1,
         metavar="N",
-        help=f"clips that go through the network at a time ({BATCH} where N is left out, else 1)",
+        help=f"clips that go through the network at a time ({BATCH} if N is left out, otherwise 1)",
     )
     add_model_options(command)
     command.set_defaults(run=_classify)
 
+
+def _classify(options: argparse.Namespace) -> int:
+    from aia.inspection.batch import classify
+
+    if options.batch < 1:
+        raise AIAError(f"A batch has one clip or more, not {options.batch}.")
+    if options.batch > MAX_BATCH:
+        raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
+    failed, videos = False, _expanded(options.videos)
+    for video, result in zip(videos, classify(_load(options), videos, batch=options.batch), strict=True):
+        if isinstance(result, AIAError):
+            failed = True
+            print(result, file=sys.stderr)
+            if options.json:
+                print(json.dumps({"file": video, "error": str(result)}), flush=True)
+            continue
+        if options.json:
+            answer = {
+                "file": video,
+                "label": result.label,
+                "sure": result.is_confident,
+                "scores": result.scores,
+                "model": options.model,
+                "frames": result.indices.tolist(),
+            }
+            print(json.dumps(answer), flush=True)
+        else:
+            print(f"{video}: {_answer(result)}", flush=True)
+            for warning in result.warnings:
+                print(f"  {warning}", file=sys.stderr)
+    return int(failed)
+
+
+def _answer(prediction: Prediction) -> str:
+    certainty = "" if prediction.is_confident else "not sure; closest: "
+    return f"{certainty}{prediction.label} ({prediction.probabilities.max():.0%})"
+
+
+def _add_inspect(commands: _Commands) -> None:
     command = commands.add_parser("inspect", help="label one video and write its gates as npz, json, csv, png and mp4")
     command.add_argument("video", metavar="VIDEO")
     command.add_argument("--out", required=True, metavar="DIR")
-    command.add_argument("--block", help="the block to draw; by default the model's own, else the one that varies most")
+    command.add_argument("--block", help="the block to draw; by default the model's own, or else the most dynamic one")
     command.add_argument(
         "--format",
         action="append",
@@ -68,17 +186,61 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(command)
     command.set_defaults(run=_inspect)
 
+
+class _ListFormats(argparse.Action):
+    """Prints the export formats."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from aia.visualization.export import FORMATS  # brings OpenCV and FFmpeg; --help should not
+
+        for format in FORMATS.values():
+            print(f"{format.name:<16} {format.description}")
+        parser.exit()
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from aia.inspection.inspection import inspect
+    from aia.video.reader import read_clip
+    from aia.visualization.export import save
+
+    videos = _expanded([options.video])
+    if len(videos) > 1:
+        raise AIAError(f"{options.video} matches {len(videos)} files; inspect takes one.")
+    model = _load(options)
+    result = inspect(model, read_clip(videos[0], model.config.num_segments, display_name=videos[0]))
+    files = save(result, options.out, block=options.block, formats=options.format)
+    print(f"{videos[0]}: {_answer(result)}")
+    print(f"{options.out}: {', '.join(file.name for file in files)}")
+    return 0
+
+
+# ---------------------------------------------------------------- from a checkpoint or a data folder to a model
+
+
+def _add_convert(commands: _Commands) -> None:
     command = commands.add_parser("convert", help="turn a published-format checkpoint into a model folder")
     command.add_argument("checkpoint", metavar="CKPT.pth.tar")
     command.add_argument("--net", required=True, help="the published net file, such as TSM_CinST_BN")
     command.add_argument("--segments", type=int, default=8, help="frames per clip it was trained with (8)")
     command.add_argument(
-        "--labels", required=True, metavar="FILE", help="one label a line, in the order of the classes"
+        "--labels", required=True, metavar="FILE", help="one label per line, in the order of the classes"
     )
     command.add_argument("--out", required=True, metavar="DIR")
     command.set_defaults(run=_convert)
 
-    command = commands.add_parser("train", help="train a network by a recipe; goes on where it was killed")
+
+def _convert(options: argparse.Namespace) -> int:
+    from aia.hub.convert import convert
+
+    model = convert(options.checkpoint, options.out, net=options.net, labels=options.labels, segments=options.segments)
+    print(
+        f"{options.out}: {model.config.title}, {model.config.num_classes} classes, {model.config.num_segments} segments"
+    )
+    return 0
+
+
+def _add_train(commands: _Commands) -> None:
+    command = commands.add_parser("train", help="train a network by a recipe; an interrupted run resumes")
     command.add_argument("recipe", metavar="CONFIG")
     command.add_argument(
         "--data",
@@ -104,159 +266,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_train)
 
-    command = commands.add_parser("push", help="upload a model folder and its card to the Hub; needs HF_TOKEN")
-    command.add_argument("folder", metavar="FOLDER")
-    command.add_argument("repo", metavar="USER/REPO")
-    command.add_argument("--private", action="store_true", help="if the repository has to be made")
-    command.set_defaults(run=_push)
-
-    command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the shipped models")
-    command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
-    command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
-    command.add_argument("--recipe", metavar="CONFIG", help="where the model's folder has no recipe.json")
-    command.add_argument("--split", default="held-out", help="test, background, unknown or (default) held-out")
-    command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
-    command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
-    command.add_argument("--results", metavar="FILE", help="what the tables are made of; shipped by default")
-    command.set_defaults(run=_evaluate)
-
-    command = commands.add_parser("localise", help="whether the gates look at the hand, on drawn clips")
-    command.add_argument("model", metavar="MODEL")
-    command.add_argument("--clips", type=int, default=300)
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--json", action="store_true", help="all numbers, those of every block too")
-    command.set_defaults(run=_localise)
-
-    return parser
-
-
-class _ListFormats(argparse.Action):
-    """Prints the export formats."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from aia.visualization.export import FORMATS  # brings OpenCV and FFmpeg; --help should not
-
-        for format in FORMATS.values():
-            print(f"{format.name:<16} {format.description}")
-        parser.exit()
-
-
-def add_model_options(command: argparse.ArgumentParser) -> None:
-    """The options that name a model and say how it runs."""
-    command.add_argument("--model", default=DEFAULT_MODEL, help=f"shipped name, folder or user/repo ({DEFAULT_MODEL})")
-    command.add_argument("--revision", help="of a Hub repository")
-    command.add_argument("--device", choices=("cpu", "cuda", "mps"), help="the fastest one by default")
-    command.add_argument("--precision", choices=("float32", "bfloat16", "float16", "auto"), default="float32")
-
-
-def _with_batch(arguments: Sequence[str]) -> list[str]:
-    """Gives a bare --batch its number, as argparse would take the next file for it."""
-    known = list(arguments)
-    if known[:1] != ["classify"]:
-        return known
-    for place, word in enumerate(known):
-        if word == "--":
-            break
-        following = known[place + 1 : place + 2]
-        if len(word) > 2 and "--batch".startswith(word) and not (following and _is_number(following[0])):
-            known[place] = f"--batch={BATCH}"
-    return known
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _expanded(names: Sequence[str]) -> list[str]:
-    """Names with every pattern as its matches, since not every shell expands it; a file of that very name goes first."""
-    files = []
-    for name in names:
-        matches = [] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH207  keeps "./"
-        files += matches or [name]
-    return files
-
-
-def _load(options: argparse.Namespace) -> Any:
-    return _model(options.model, revision=options.revision, device=options.device, precision=options.precision)
-
-
-def _model(name: str, **how: Any) -> Any:
-    """Loads a model; an error in a folder names the folder as it was given."""
-    from aia.hub.loading import load  # torch takes seconds to import; --help should not
-
-    try:
-        return load(name, **how)
-    except AIAError as error:
-        if os.path.isdir(name) and name not in str(error):  # noqa: PTH112  any text is allowed
-            raise AIAError(f"{name}: {error}") from None
-        raise
-
-
-def _classify(options: argparse.Namespace) -> int:
-    from aia.inspection.batch import classify
-
-    if options.batch < 1:
-        raise AIAError(f"A batch has one clip or more, not {options.batch}.")
-    if options.batch > MAX_BATCH:
-        raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
-    failed, videos = False, _expanded(options.videos)
-    for video, seen in zip(videos, classify(_load(options), videos, batch=options.batch), strict=True):
-        if isinstance(seen, AIAError):
-            failed = True
-            print(seen, file=sys.stderr)
-            if options.json:
-                print(json.dumps({"file": video, "error": str(seen)}), flush=True)
-            continue
-        if options.json:
-            answer = {
-                "file": video,
-                "label": seen.label,
-                "sure": seen.is_confident,
-                "scores": seen.scores,
-                "model": options.model,
-            }
-            print(json.dumps({**answer, "frames": seen.indices.tolist()}), flush=True)
-        else:
-            print(f"{video}: {_answer(seen)}", flush=True)
-            for warning in seen.warnings:
-                print(f"  {warning}", file=sys.stderr)
-    return int(failed)
-
-
-def _answer(seen: Any) -> str:
-    """What an inspection says, in a few words."""
-    return f"{'' if seen.is_confident else 'not sure; closest: '}{seen.label} ({seen.probabilities.max():.0%})"
-
-
-def _inspect(options: argparse.Namespace) -> int:
-    from aia.inspection.inspection import inspect
-    from aia.video.reader import read_clip
-    from aia.visualization.export import save
-
-    videos = _expanded([options.video])
-    if len(videos) > 1:
-        raise AIAError(f"{options.video} matches {len(videos)} files; inspect takes one.")
-    model = _load(options)
-    seen = inspect(model, read_clip(videos[0], model.config.num_segments, display_name=videos[0]))
-    files = save(seen, options.out, block=options.block, formats=options.format)
-    print(f"{videos[0]}: {_answer(seen)}")
-    print(f"{options.out}: {', '.join(file.name for file in files)}")
-    return 0
-
-
-def _convert(options: argparse.Namespace) -> int:
-    from aia.hub.convert import convert
-
-    model = convert(options.checkpoint, options.out, net=options.net, labels=options.labels, segments=options.segments)
-    print(
-        f"{options.out}: {model.config.title}, {model.config.num_classes} classes, {model.config.num_segments} segments"
-    )
-    return 0
-
 
 def _train(options: argparse.Namespace) -> int:
     from aia.training.recipe import Recipe
@@ -267,11 +276,34 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_push(commands: _Commands) -> None:
+    command = commands.add_parser("push", help="upload a model folder and its card to the Hub; needs HF_TOKEN")
+    command.add_argument("folder", metavar="FOLDER")
+    command.add_argument("repo", metavar="USER/REPO")
+    command.add_argument("--private", action="store_true", help="if the repository has to be created")
+    command.set_defaults(run=_push)
+
+
 def _push(options: argparse.Namespace) -> int:
     from aia.hub.push import push
 
     print(push(options.folder, options.repo, private=options.private))
     return 0
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+def _add_evaluate(commands: _Commands) -> None:
+    command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the shipped models")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
+    command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
+    command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
+    command.add_argument("--split", default="held-out", help="test, background, unknown or (default) held-out")
+    command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
+    command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
+    command.add_argument("--results", metavar="FILE", help="the logits to make the tables from; shipped by default")
+    command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -292,7 +324,7 @@ def _evaluate_models(options: argparse.Namespace) -> int:
         if options.write:
             run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
             write_results([run], options.write)
-            print(f"{options.write}: {run.name}, {sum(len(s.clips) for s in run.splits.values())} clips")
+            print(f"{options.write}: {run.name}, {sum(len(split.clips) for split in run.splits.values())} clips")
         else:
             print(json.dumps({"model": name, **evaluate(model, options.data, recipe, options.split)}), flush=True)
     return 0
@@ -308,9 +340,18 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _localise(options: argparse.Namespace) -> int:
-    from aia.evaluation.localization import localise
+def _add_localize(commands: _Commands) -> None:
+    command = commands.add_parser("localize", help="how often the gates point at the hand, on drawn clips")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--clips", type=int, default=300)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--json", action="store_true", help="all numbers, with those of every block")
+    command.set_defaults(run=_localize)
 
-    result = localise(_model(options.model), clips=options.clips, seed=options.seed)
+
+def _localize(options: argparse.Namespace) -> int:
+    from aia.evaluation.localization import localize
+
+    result = localize(_model(options.model), clips=options.clips, seed=options.seed)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0

@@ -1,4 +1,4 @@
-"""How a command ends: its output in any encoding, one sentence for an error, and the exit status that Unix expects."""
+"""Runs a command: output in any encoding, one sentence for an error, and the exit status that Unix expects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TextIO
 
 from aia.errors import AIAError
 
-BROKEN_PIPE, INTERRUPTED = 128 + 13, 128 + 2  # as a shell says it of a program that SIGPIPE or SIGINT ended
+BROKEN_PIPE, INTERRUPTED = 128 + 13, 128 + 2  # as a shell reports SIGPIPE and SIGINT
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EINVAL)
 _PLAIN = str.maketrans(
     {"−": "-", "–": "-", "—": "-", "·": "-", "“": '"', "”": '"', "’": "'", "×": "x", "±": "+/-", "→": "->", "…": "..."}
@@ -20,17 +21,17 @@ _PLAIN = str.maketrans(
 
 
 def run(command: Callable[[], int | None]) -> int:
-    r"""Runs a command and says in one sentence on standard error what it could not do.
+    r"""Runs a command and prints an error as one sentence on standard error.
 
-    Letters that the output's encoding lacks are replaced by plain ones or by their number, such as `\u2713`. A closed
-    output takes everything and shows nothing.
+    Letters that the output's encoding lacks are replaced by plain ones or by their number, such as `\u2713`. What is
+    written to a closed output is dropped.
 
     Args:
         command: May return an exit status; None is 0.
 
     Returns:
-        The exit status: the command's own; 1 after an `AIAError`, and where the output cannot be written; 130 after
-        Ctrl-C; 141, without a word, where the reader of the output is gone, as behind `| head -1`.
+        The exit status: the command's own; 1 after an `AIAError` or if the output cannot be written; 130 after Ctrl-C;
+        141, without a message, if the reader of the output has exited, as with `| head -1`.
     """
     _open_streams()
     try:
@@ -58,7 +59,7 @@ def run(command: Callable[[], int | None]) -> int:
 
 
 def _open_streams() -> None:
-    """Makes both streams take every text; opens a closed one, whose number the next opened file would get."""
+    """Makes both streams accept every text. A closed one is opened, or the next opened file would get its number."""
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(number)
@@ -86,8 +87,8 @@ def _fail(sentence: str) -> int:
     return 1
 
 
-def _discard(stream: io.TextIOBase) -> None:
-    """Drops what a stream cannot write; Python would try again at its end, and complain."""
+def _discard(stream: TextIO) -> None:
+    """Drops what a stream cannot write. Otherwise Python would try again at its exit, and complain."""
     try:
         stream.flush()
     except (OSError, ValueError):

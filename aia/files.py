@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all."""
+"""Writes files completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aia.errors import AIAError
 
 
 class NotWritten(AIAError):
-    """A place that cannot be written; `reason` holds the system's words for it."""
+    """A path that cannot be written; `reason` is the system's message."""
 
     def __init__(self, sentence: str, reason: str = "") -> None:
         super().__init__(sentence)
@@ -24,7 +24,7 @@ class NotWritten(AIAError):
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary neighbor of a file to write to; it replaces the file when the block ends without an error.
+    """Yields a temporary file to write to, which replaces `path` when the block ends without an error.
 
     After an error, on a full disk or after Ctrl-C the file is as it was before. A device or a pipe cannot be replaced, so
     it is written directly.
@@ -33,7 +33,7 @@ def writing(path: str | Path) -> Iterator[Path]:
         path: The file; its folder must exist.
 
     Raises:
-        NotWritten: The place cannot be written; the sentence names the path as it was given.
+        NotWritten: The path cannot be written; the sentence names it as given.
     """
     with _named(path, "file"):
         if _is_device(path):
@@ -47,19 +47,19 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def writing_into(folder: str | Path) -> Iterator[Path]:
-    """Gives a temporary folder to write to; its files move into `folder` when the block ends without an error.
+    """Yields a temporary folder to write to, whose files move into `folder` when the block ends without an error.
 
     After an error, on a full disk or after Ctrl-C the folder is as it was before.
 
     Args:
-        folder: Made if missing.
+        folder: Created if missing.
 
     Raises:
-        NotWritten: The place cannot be written; the sentence names the folder as it was given.
+        NotWritten: The folder cannot be written; the sentence names it as given.
     """
     target = Path(folder)
     with _named(folder, "folder"):
-        missing = [one for one in (target, *target.parents) if not one.exists()]
+        missing = [path for path in (target, *target.parents) if not path.exists()]
         try:
             if not missing and not target.is_dir():
                 raise _error(errno.ENOTDIR)
@@ -68,42 +68,42 @@ def writing_into(folder: str | Path) -> Iterator[Path]:
                 yield part
         except BaseException:
             with suppress(OSError):
-                for one in missing:
-                    one.rmdir()
+                for path in missing:
+                    path.rmdir()
             raise
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file in UTF-8, as a whole or not at all; errors as of `writing`."""
+    """Writes a text file in UTF-8. Errors as of `writing`."""
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def check(path: str | Path) -> None:
-    """Finds out before a long computation whether its file can be written; errors as of `writing`."""
+    """Checks before a long computation whether its file can be written. Errors as of `writing`."""
     with writing(path):
         pass
 
 
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
-    """A folder inside `target`, whose files move up at the end."""
+    """Yields a folder inside `target`, whose files move to `target` at the end."""
     with tempfile.TemporaryDirectory(prefix=".aia-", dir=target, ignore_cleanup_errors=True) as part:
         yield Path(part)
         moves = [(file, target / file.name) for file in sorted(Path(part).iterdir())]
-        for _, place in moves:
-            _check(place)
-        for file, place in moves:
-            if place.exists():
-                shutil.copymode(place, file)
-            file.replace(place)
+        for _, destination in moves:
+            _check(destination)
+        for file, destination in moves:
+            if destination.exists():
+                shutil.copymode(destination, file)
+            file.replace(destination)
 
 
-def _check(place: Path) -> None:
-    """Refuses to replace a folder, and a file that is protected against writing."""
-    if place.is_dir():
+def _check(path: Path) -> None:
+    """Refuses to replace a folder or a write-protected file."""
+    if path.is_dir():
         raise _error(errno.EISDIR)
-    if place.exists() and not os.access(place, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise _error(errno.EACCES)
 
 
@@ -121,11 +121,11 @@ def _error(number: int) -> OSError:
 
 @contextmanager
 def _named(path: str | Path, kind: str) -> Iterator[None]:
-    """Turns an error of the system into one sentence about `path`."""
+    """Turns a system error into one sentence about `path`."""
     try:
         yield
     except (OSError, NotWritten) as error:
-        # NumPy's error for a short write has no number and no words of the system.
+        # NumPy's error for a short write has no number and no system message.
         reason = error.reason if isinstance(error, NotWritten) else error.strerror or "the disk may be full"
         raise NotWritten(
             f"{path} cannot be written ({reason}): check the disk and the permissions, or give another {kind}.", reason

@@ -1,6 +1,6 @@
-"""What one request may cost: every limit of the project, with its unit and what it bounds.
+"""Every limit of the project, with its unit and what it bounds.
 
-Each is read once, on the first import, from the environment variable of its name after `AIA_`: `AIA_MAX_SECONDS=30`.
+Each is read once, on the first import, from the environment variable with its name after `AIA_`: `AIA_MAX_SECONDS=30`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import NamedTuple
 from aia.errors import AIAError
 
 PREFIX = "AIA_"
-FARTHEST = 1000  # times the default: beyond it a value is taken for a slip
+MAX_FACTOR = 1000  # times the default; a larger value is taken for a typing error
 
 
 class BadLimit(AIAError, SystemExit):
-    """A variable that holds no usable number; where nobody catches it, Python says the sentence and ends, without a trace."""
+    """A variable with an unusable value. If nobody catches it, Python prints the sentence and exits without a traceback."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -23,7 +23,7 @@ class BadLimit(AIAError, SystemExit):
 
 
 class Limit(NamedTuple):
-    """One limit, as it is documented."""
+    """One limit and its documentation."""
 
     name: str
     default: int
@@ -40,23 +40,23 @@ LIMITS: list[Limit] = []
 
 
 def _limit(name: str, default: int, unit: str, meaning: str) -> int:
-    """Notes a limit and returns its value.
+    """Registers a limit and returns its value.
 
     Raises:
-        BadLimit: The variable holds something else than a whole number from 1 to `FARTHEST` times the default.
+        BadLimit: The variable is not a whole number from 1 to `MAX_FACTOR` times the default.
     """
     limit = Limit(name, default, unit, meaning)
     LIMITS.append(limit)
-    given = os.environ.get(limit.variable, "").strip()
-    if not given:
+    text = os.environ.get(limit.variable, "").strip()
+    if not text:
         return default
     try:
-        value = int(given)
+        value = int(text)
     except ValueError:
         value = 0
-    if not 1 <= value <= FARTHEST * default:
+    if not 1 <= value <= MAX_FACTOR * default:
         raise BadLimit(
-            f"{limit.variable} is {given[:40]!r}, but must be a whole number of {unit} from 1 to {FARTHEST * default}: "
+            f"{limit.variable} is {text[:40]!r}, but must be a whole number of {unit} from 1 to {MAX_FACTOR * default}: "
             f"change it, or remove it for the default of {default}."
         )
     return value
@@ -64,7 +64,7 @@ def _limit(name: str, default: int, unit: str, meaning: str) -> int:
 
 def table() -> str:
     """All limits as a Markdown table, the one in the README."""
-    rows = [f"| `{one.variable}` | {one.default:,} | {one.unit} | {one.meaning} |" for one in LIMITS]
+    rows = [f"| `{limit.variable}` | {limit.default:,} | {limit.unit} | {limit.meaning} |" for limit in LIMITS]
     return "\n".join(["| variable | default | unit | what it bounds |", "| --- | ---: | --- | --- |", *rows])
 
 

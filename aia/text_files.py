@@ -1,4 +1,4 @@
-"""Label files and tables of other programs, in the encodings and forms that they use."""
+"""Reads label files and tables as other programs write them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_text(path: str | Path) -> str:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             continue
-        line = next((i for i, one in enumerate(text.split("\n"), 1) if re.search(r"[\0-\x08\x0e-\x1f]", one)), 0)
+        line = next((i for i, part in enumerate(text.split("\n"), 1) if re.search(r"[\0-\x08\x0e-\x1f]", part)), 0)
         if line:
             break
         if encoding == "cp1252":
@@ -59,7 +59,7 @@ def read_text(path: str | Path) -> str:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a text, without the empty ones and the space around them; errors as of `read_text`."""
+    """The lines of a text, stripped, without empty ones. Errors as of `read_text`."""
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
@@ -67,8 +67,8 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     """Reads the names of classes, in the order of the classes.
 
     Args:
-        path: One label a line. Each may have a number before or after it, from 0 or 1 in any order, as in
-            "1 ApplyEyeMakeup". JSON is read too: a list, or an object of labels and numbers.
+        path: One label per line. Each may have a number before or after it, as in "1 ApplyEyeMakeup"; numbers start at 0
+            or 1 and may be in any order. A JSON list, or a JSON object of labels and numbers, is read too.
 
     Raises:
         AIAError: It cannot be read, or is JSON of another kind.
@@ -92,9 +92,9 @@ def _unnumbered(lines: Sequence[str]) -> list[str]:
     """Sorts numbered labels and drops the numbers; other labels stay as they are."""
     for candidates in (lines, lines[1:] if lines and _HEADER.fullmatch(lines[0]) else ()):
         for pattern in _NUMBERED:
-            found = [pattern.fullmatch(line) for line in candidates]
-            if len(found) > 1 and all(found):
-                ordered = _by_number([(int(match["number"]), match["label"]) for match in found])
+            matches = [match for line in candidates if (match := pattern.fullmatch(line))]
+            if 1 < len(matches) == len(candidates):
+                ordered = _by_number([(int(match["number"]), match["label"]) for match in matches])
                 if ordered:
                     return ordered
     return list(lines)
@@ -108,17 +108,17 @@ def _by_number(pairs: list[tuple[int, str]]) -> list[str]:
     return labels if counted and len(set(labels)) == len(labels) else []
 
 
-def _json_labels(data: object, where: str) -> tuple[str, ...]:
-    labels: list = []
+def _json_labels(data: object, path: str) -> tuple[str, ...]:
+    labels: list[str] = []
     if isinstance(data, list):
         labels = data
     elif isinstance(data, dict):
-        for pairs in (data.items(), ((value, key) for key, value in data.items())):
-            pairs = [(str(number), label) for number, label in pairs]
+        for entries in (data.items(), [(value, key) for key, value in data.items()]):
+            pairs = [(str(number), label) for number, label in entries]
             if all(re.fullmatch(r"\d{1,9}", number) and isinstance(label, str) for number, label in pairs):
                 labels = labels or _by_number([(int(number), label) for number, label in pairs])
     if not labels or not all(isinstance(label, str) for label in labels):
-        raise AIAError(f"{where} must be a JSON list of labels, or an object of labels and their numbers from 0 or 1.")
+        raise AIAError(f"{path} must be a JSON list of labels, or an object of labels and their numbers from 0 or 1.")
     return tuple(labels)
 
 
@@ -149,9 +149,9 @@ def read_table(
         raise AIAError(
             f"{path} needs the columns {', '.join(columns[:-1])} and {columns[-1]}; its first line is {start[:80]!r}."
         )
-    twice = next((name for name in (*columns, *optional) if names.count(name) > 1), None)
-    if twice:
-        raise AIAError(f"{path} has the column {twice} twice; it must have it once.")
+    repeated = next((name for name in (*columns, *optional) if names.count(name) > 1), None)
+    if repeated:
+        raise AIAError(f"{path} has the column {repeated} twice; it must have it once.")
     try:
         for row in rows:
             cells = [cell.strip() for cell in row]

@@ -10,8 +10,8 @@ import numpy as np
 
 from aia import console, files
 from aia.modeling.config import NO_GESTURE
-from aia.synthetic import scenes
 from aia.synthetic.gestures import OPEN, Look, render_gesture
+from aia.synthetic.hands import SKINS
 from aia.synthetic.trajectories import idle_path
 from aia.visualization.render import write_mp4
 
@@ -52,21 +52,21 @@ _CREAM, _SKY, _MINT, _PEACH, _LILAC = (
 _WHITE, _OAK, _TEAL = (244, 243, 238), (222, 190, 148), (40, 96, 108)
 _NAVY, _RED, _GREEN, _MUSTARD = (60, 84, 140), (186, 74, 70), (84, 140, 104), (214, 166, 66)
 EXAMPLES: dict[str, Example] = {
-    "swipe-up": Example("swipe up", 2, 2.5, Look("desk", _CREAM, scenes.SKINS[2], _NAVY, 0.5)),
-    "swipe-down": Example("swipe down", 2, 2.5, Look("curtain", _MINT, scenes.SKINS[5], band=(212, 175, 80))),
-    "swipe-left": Example("swipe left", 5, 2.5, Look("room", _SKY, scenes.SKINS[3], _RED, 0.4, "stripes")),
-    "swipe-right": Example("swipe right", 3, 2.5, Look("landscape", None, scenes.SKINS[1], _MUSTARD, 0.6, shadow=0)),
-    "square": Example("square", 1, 4.0, Look("shelves", _CREAM, scenes.SKINS[6], _WHITE, 0.5)),
-    "circle": Example("circle (counter-clockwise)", 1, 3.5, Look("wall", _PEACH, scenes.SKINS[4], shadow=0.35)),
-    "check-mark": Example("check mark", 2, 2.8, Look("plants", _WHITE, scenes.SKINS[0], _GREEN, 0.5, "checks")),
-    "caret": Example("caret", 2, 3.0, Look("cabinet", _OAK, scenes.SKINS[7], band=(235, 235, 240))),
-    "cross": Example("cross (X)", 0, 3.5, Look("desk", _LILAC, scenes.SKINS[3], left=True)),
-    "star": Example("star", 1, 4.0, Look("wall", _TEAL, scenes.SKINS[1], _MUSTARD, 0.6, shadow=0.4)),
+    "swipe-up": Example("swipe up", 2, 2.5, Look("desk", _CREAM, SKINS[2], _NAVY, 0.5)),
+    "swipe-down": Example("swipe down", 2, 2.5, Look("curtain", _MINT, SKINS[5], band=(212, 175, 80))),
+    "swipe-left": Example("swipe left", 5, 2.5, Look("room", _SKY, SKINS[3], _RED, 0.4, "stripes")),
+    "swipe-right": Example("swipe right", 3, 2.5, Look("landscape", None, SKINS[1], _MUSTARD, 0.6, shadow=0)),
+    "square": Example("square", 1, 4.0, Look("shelves", _CREAM, SKINS[6], _WHITE, 0.5)),
+    "circle": Example("circle (counter-clockwise)", 1, 3.5, Look("wall", _PEACH, SKINS[4], shadow=0.35)),
+    "check-mark": Example("check mark", 2, 2.8, Look("plants", _WHITE, SKINS[0], _GREEN, 0.5, "checks")),
+    "caret": Example("caret", 2, 3.0, Look("cabinet", _OAK, SKINS[7], band=(235, 235, 240))),
+    "cross": Example("cross (X)", 0, 3.5, Look("desk", _LILAC, SKINS[3], left=True)),
+    "star": Example("star", 1, 4.0, Look("wall", _TEAL, SKINS[1], _MUSTARD, 0.6, shadow=0.4)),
     "no-gesture-waving": Example(
-        NO_GESTURE, 3, 3.0, Look("landscape", None, scenes.SKINS[5], _NAVY, 0.5, poses=(OPEN,), thumb=True, shadow=0)
+        NO_GESTURE, 3, 3.0, Look("landscape", None, SKINS[5], _NAVY, 0.5, poses=(OPEN,), thumb=True, shadow=0)
     ),
     "no-gesture-wandering": Example(
-        NO_GESTURE, 3, 3.5, Look("room", _MINT, scenes.SKINS[2], enters=True, leaves=True), "wander"
+        NO_GESTURE, 3, 3.5, Look("room", _MINT, SKINS[2], enters=True, leaves=True), "wander"
     ),
 }
 

@@ -108,7 +108,7 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
     origin = DATA.format(
         gestures=sum(count for label, count in run.trained.items() if label != none),
         others=run.trained.get(none, 0),
-        rendered=recipe.rendered,
+        rendered=recipe.synthetic_per_epoch,
         negatives=recipe.negatives,
         seed=recipe.seed,
         epochs=recipe.epochs,

@@ -1,4 +1,4 @@
-"""How sure an answer must be: temperature and threshold of a setting, from clips that its runs never trained on."""
+"""Temperature and threshold of a setting, from clips that its runs did not train on."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aia.evaluation.evaluate import Logits, Run
-from aia.evaluation.metrics import choose_threshold, fit_temperature, softmax, unanswered
+from aia.evaluation.metrics import Bools, Floats, Indices, choose_threshold, fit_temperature, softmax, unanswered
 
-# The kinds of unknown clips that a threshold is chosen on; the others, a real film among them, are only measured.
+# Kinds of unknown clips that a threshold is chosen on. The others, with real films among them, are only measured.
 CHOSEN_ON = ("camera pan", "idle hand", "noise", "test pattern")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a model answers; both numbers go into its config.json.
+    """How a model answers. Both numbers go into its config.json.
 
     Attributes:
         temperature: Logits are divided by it.
-        threshold: A less probable answer is not given, 0 to 1.
+        threshold: Less probable answers are rejected, 0 to 1.
     """
 
     temperature: float
     threshold: float
 
-    def unanswered(self, run: Run, logits: np.ndarray) -> np.ndarray:
+    def unanswered(self, run: Run, logits: Floats) -> Bools:
         """Whether each clip becomes "no gesture" or unsure, `[N]`."""
         return unanswered(softmax(logits, self.temperature), self.threshold, run.none)
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """The held-out clips of all runs of a setting, each answered with a calibration that it had no part in.
+    """The held-out clips of all runs of a setting, each answered with a calibration fitted on other clips.
 
     Attributes:
         targets: Indices of the labels, `[N]`.
@@ -43,11 +43,11 @@ class CrossFit:
         unanswered: Whether the clip becomes "no gesture" or unsure at the other runs' temperature and threshold, `[N]`.
     """
 
-    targets: np.ndarray = field(repr=False)
+    targets: Indices = field(repr=False)
     none: int
-    plain: np.ndarray = field(repr=False)
-    scaled: np.ndarray = field(repr=False)
-    unanswered: np.ndarray = field(repr=False)
+    plain: Floats = field(repr=False)
+    scaled: Floats = field(repr=False)
+    unanswered: Bools = field(repr=False)
 
 
 def pool(runs: Sequence[Run], split: str) -> Logits:
@@ -61,7 +61,7 @@ def pool(runs: Sequence[Run], split: str) -> Logits:
 
 
 def by_kind(unknown: Logits) -> dict[str, Logits]:
-    """Clips of the split "unknown" by their kind, in the order of the alphabet."""
+    """Clips of the split "unknown" by kind, in alphabetical order."""
     kinds = np.array([clip.split("/")[0] for clip in unknown.clips])
     return {str(kind): unknown.where(kinds == kind) for kind in np.unique(kinds)}
 
@@ -70,13 +70,13 @@ def calibrate(runs: Sequence[Run]) -> Calibration:
     """Fits a setting's temperature and chooses its threshold.
 
     Args:
-        runs: Of one setting. Each holds out scenes of its own, so that every clip used here was classified by a network
-            that never saw its scene.
+        runs: Of one setting. Each holds out different scenes, so that every clip used here was classified by a network that
+            did not see its scene.
 
     Returns:
         The temperature with the least negative log-likelihood on all held-out clips, and the threshold that catches
-        enough held-out clips without a gesture and enough unknown clips of the kinds `CHOSEN_ON`, and loses few
-        held-out gestures: see `choose_threshold`.
+        enough held-out clips without a gesture and enough unknown clips of the kinds `CHOSEN_ON`, and loses few held-out
+        gestures; see `choose_threshold`.
     """
     held, unknown = pool(runs, "held-out"), by_kind(pool(runs, "unknown"))
     temperature = round(fit_temperature(held.logits, held.targets), 3)
@@ -91,10 +91,10 @@ def calibrate(runs: Sequence[Run]) -> Calibration:
 
 
 def cross_fit(runs: Sequence[Run]) -> CrossFit:
-    """Answers each run's held-out clips by what `calibrate` makes of the other runs: what was fitted flatters itself.
+    """Answers each run's held-out clips with the calibration of the other runs, since a fit is too good on its own clips.
 
     Args:
-        runs: Of one setting, each with other scenes held out. A single one has no other, and takes its own.
+        runs: Of one setting, each with other scenes held out. A single run is calibrated on its own clips.
     """
     fits = [calibrate([other for other in runs if other is not run] or runs) for run in runs]
     parts = [run.splits["held-out"] for run in runs]

@@ -1,4 +1,4 @@
-"""Logits of trained networks on labelled clips, each seen just as the page sees it, and the file that keeps them."""
+"""Computes the logits of trained networks on labeled clips, preprocessed as on the page, and stores them in a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from aia import files
 from aia.errors import AIAError
 from aia.evaluation import metrics
+from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.hub.loading import CHECKPOINTS
-from aia.modeling.config import NO_GESTURE, AIAConfig
+from aia.modeling.config import NO_GESTURE, AIAConfig, Temporal
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.out_of_distribution import unknown_clips
@@ -27,45 +28,46 @@ from aia.training.recipe import Recipe
 from aia.training.train import EVAL_BATCH, predict
 
 RESULTS = CHECKPOINTS / "results.json"
-SPLITS = ("held-out", "background", "unknown")  # "test" only where it is asked for by name
+SPLITS = ("held-out", "background", "unknown")  # "test" only on request
 DECIMALS = 3  # of the stored logits
+Setting: TypeAlias = tuple[Temporal, str]  # temporal and attention of an `AIAConfig`
 
 
 @dataclass(frozen=True, eq=False)
 class Logits:
-    """What a network said to some clips.
+    """The logits of a network on N clips.
 
     Attributes:
-        clips: Names of N clips; "kind/number" for one of `unknown_clips`.
+        clips: Their names; "kind/number" for one of `unknown_clips`.
         targets: Indices of their labels, `[N]`.
         logits: `[N, classes]`.
     """
 
     clips: tuple[str, ...] = field(repr=False)
-    targets: np.ndarray = field(repr=False)
-    logits: np.ndarray = field(repr=False)
+    targets: Indices = field(repr=False)
+    logits: Floats = field(repr=False)
 
-    def where(self, chosen: np.ndarray) -> Logits:
-        """The clips at which `chosen`, bool `[N]`, is true."""
+    def where(self, chosen: Bools) -> Logits:
+        """The clips for which `chosen`, bool `[N]`, is true."""
         clips = tuple(clip for clip, take in zip(self.clips, chosen, strict=True) if take)
         return Logits(clips, self.targets[chosen], self.logits[chosen])
 
 
 @dataclass(frozen=True)
 class Run:
-    """One trained network, as the results file knows it.
+    """One trained network in the results file.
 
     Attributes:
         temporal: Of its `AIAConfig`.
         attention: Of its `AIAConfig`.
         seed: Of its recipe.
         labels: In the order of the logits.
-        trained: Label -> real clips it was trained on.
-        splits: "test", "held-out" (what the recipe keeps from training), "background" (every clip without a gesture, also
-            those it was trained on) and "unknown" (see `unknown.py`) -> logits; only those that were asked for.
+        trained: Label -> number of real clips it was trained on.
+        splits: Logits of the requested splits: "test", "held-out" (kept from training by the recipe), "background" (all
+            clips without a gesture, also those it was trained on) and "unknown" (see `out_of_distribution.py`).
     """
 
-    temporal: str
+    temporal: Temporal
     attention: str
     seed: int
     labels: tuple[str, ...] = field(repr=False)
@@ -73,7 +75,7 @@ class Run:
     splits: Mapping[str, Logits] = field(repr=False)
 
     @property
-    def setting(self) -> tuple[str, str]:
+    def setting(self) -> Setting:
         """Temporal and attention."""
         return self.temporal, self.attention
 
@@ -94,18 +96,19 @@ def run_name(temporal: str, attention: str, seed: int) -> str:
 
 
 def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> dict[str, Logits]:
-    """Classifies clips of a data folder, and clips of things that no data folder holds.
+    """Classifies clips of a data folder, and the unknown clips.
 
     Args:
         model: Any device.
         data: See `read_manifest`.
-        recipe: The one the model was trained by.
-        splits: See `Run.splits`, or any other split of the data. A split without a clip is left out.
+        recipe: The model's.
+        splits: See `Run.splits`, or any other split of the data. Empty splits are left out.
 
     Raises:
         AIAError: The data cannot be read, or the model has other labels than the recipe.
     """
-    samples, config, found = read_manifest(data), model.config, {}
+    samples, config = read_manifest(data), model.config
+    logits_of: dict[str, Logits] = {}
     recipe = recipe.resolve(class_order(data, samples))
     if config.labels != recipe.config.labels:
         raise AIAError("The model's labels are not those of the recipe; give the recipe it was trained by.")
@@ -113,28 +116,36 @@ def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str]
         if split == "unknown":
             if NO_GESTURE not in config.labels:
                 continue
-            sees = ("num_segments", "input_size", "resize", "mean", "std")
-            names, clips = _unknown_inputs(AIAConfig(("-",), **{field: getattr(config, field) for field in sees}))
+            names, clips = _unknown_inputs(
+                AIAConfig(
+                    ("-",),
+                    num_segments=config.num_segments,
+                    input_size=config.input_size,
+                    resize=config.resize,
+                    mean=config.mean,
+                    std=config.std,
+                )
+            )
             answers = [(predict(model, clips), torch.full((len(names),), config.labels.index(NO_GESTURE)))]
         else:
             chosen = _of_split(samples, recipe, split)
-            names = tuple(s.file.name for s in chosen)
+            names = tuple(sample.video.name for sample in chosen)
             answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
         if answers:
             logits, targets = (torch.cat(parts).numpy() for parts in zip(*answers, strict=True))
-            found[split] = Logits(names, targets, logits)
-    return found
+            logits_of[split] = Logits(names, targets, logits)
+    return logits_of
 
 
 @lru_cache(maxsize=1)
-def _unknown_inputs(sees: AIAConfig) -> tuple[tuple[str, ...], torch.Tensor]:
-    """Names and network input of the unknown clips; drawing them takes longer than classifying them."""
-    clips, names = unknown_clips(sees), []
-    numbers = Counter()
+def _unknown_inputs(preprocessing: AIAConfig) -> tuple[tuple[str, ...], torch.Tensor]:
+    """Names and network input of the unknown clips. They are cached, since drawing takes longer than classifying."""
+    clips, names = unknown_clips(preprocessing), []
+    numbers = Counter[str]()
     for clip in clips:
         numbers[clip.kind] += 1
         names.append(f"{clip.kind}/{numbers[clip.kind]}")
-    return tuple(names), torch.cat([preprocess(clip.frames, sees) for clip in clips])
+    return tuple(names), torch.cat([preprocess(clip.frames, preprocessing) for clip in clips])
 
 
 def _of_split(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Sample]:
@@ -144,7 +155,7 @@ def _of_split(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Sam
 
 
 def measure(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> Run:
-    """A trained network as a line of the results file; arguments and errors as of `predictions`."""
+    """Measures a trained network for the results file. Arguments and errors as of `predictions`."""
     samples, config = read_manifest(data), model.config
     resolved = recipe.resolve(class_order(data, samples))
     trained = Counter(resolved.classes[s.kind] for s in split_samples(samples, resolved)[0])
@@ -159,24 +170,24 @@ def measure(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str] = S
 
 
 def evaluate(model: AIANet, data: Path, recipe: Recipe, split: str) -> dict[str, Any]:
-    """Accuracy on one split; arguments as of `predictions`.
+    """Accuracy on one split. Arguments as of `predictions`.
 
     Returns:
-        "split", "clips", "top1", "macro_f1" (see `metrics`), and "errors": clip -> label given.
+        "split", "clips", "top1", "macro_f1" (see `metrics`), and "errors": clip -> predicted label.
 
     Raises:
-        AIAError: No clip in the split, or what `predictions` raises.
+        AIAError: The split has no clip, or an error of `predictions`.
     """
-    found = predictions(model, data, recipe, [split]).get(split)
-    if found is None:
+    result = predictions(model, data, recipe, [split]).get(split)
+    if result is None:
         raise AIAError(f"{data} has no clip in the split {split!r}.")
-    answers, labels = found.logits.argmax(1), model.config.labels
+    answers, labels = result.logits.argmax(1), model.config.labels
     return {
         "split": split,
-        "clips": len(found.clips),
-        "top1": round(metrics.top1(found.logits, found.targets), 4),
-        "macro_f1": round(metrics.macro_f1(found.logits, found.targets), 4),
-        "errors": {c: labels[a] for c, a, t in zip(found.clips, answers, found.targets, strict=True) if a != t},
+        "clips": len(result.clips),
+        "top1": round(metrics.top1(result.logits, result.targets), 4),
+        "macro_f1": round(metrics.macro_f1(result.logits, result.targets), 4),
+        "errors": {c: labels[a] for c, a, t in zip(result.clips, answers, result.targets, strict=True) if a != t},
     }
 
 
@@ -184,7 +195,7 @@ def recipe_of(model: str | Path, given: str | Path | None = None) -> Recipe:
     """The recipe of a run folder or a shipped model: `given`, or its own recipe.json.
 
     Raises:
-        AIAError: Neither is there, or it is no valid recipe.
+        AIAError: Neither exists, or it is no valid recipe.
     """
     if given:
         return Recipe.from_file(given)
@@ -195,10 +206,10 @@ def recipe_of(model: str | Path, given: str | Path | None = None) -> Recipe:
 
 
 def read_results(path: str | Path = RESULTS) -> dict[str, Run]:
-    """The results file: run -> what it said.
+    """Reads the results file: name -> run.
 
     Raises:
-        AIAError: It cannot be read or holds something else.
+        AIAError: It cannot be read or has another content.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -210,13 +221,16 @@ def read_results(path: str | Path = RESULTS) -> dict[str, Run]:
 
 
 def write_results(runs: Iterable[Run], path: str | Path = RESULTS) -> None:
-    """Adds runs to a results file, or replaces those of the same name whole: no logits of older weights stay.
+    """Adds runs to a results file. A run replaces the one of the same name completely, with logits of all splits.
 
-    JSON, a line for each run: any program can read it, and a change shows which run changed.
+    The file is JSON with a line per run, so that a diff shows which run changed.
     """
-    every = read_results(path) if Path(path).is_file() else {}
-    every |= {run.name: run for run in runs}
-    lines = [f"{json.dumps(name)}: {json.dumps(_run_to(every[name]), separators=(',', ':'))}" for name in sorted(every)]
+    runs_by_name = read_results(path) if Path(path).is_file() else {}
+    runs_by_name |= {run.name: run for run in runs}
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(_run_to(runs_by_name[name]), separators=(',', ':'))}"
+        for name in sorted(runs_by_name)
+    ]
     files.write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -235,8 +249,8 @@ def _run_to(run: Run) -> dict[str, Any]:
     }
 
 
-def _rounded(logits: np.ndarray) -> list[list[float]]:
-    return [[round(value, DECIMALS) for value in row] for row in logits.tolist()]  # a float32's own digits are many
+def _rounded(logits: Floats) -> list[list[float]]:
+    return [[round(value, DECIMALS) for value in row] for row in logits.tolist()]  # a float32 prints many digits
 
 
 def _run_from(data: dict[str, Any]) -> Run:
@@ -248,17 +262,17 @@ def _run_from(data: dict[str, Any]) -> Run:
 
 
 def differences(stored: Run, fresh: Run) -> list[str]:
-    """Compares a run's stored logits with fresh ones: a sentence for each split that both have."""
-    said = []
+    """Compares a run's stored logits with new ones: a sentence per split."""
+    sentences = []
     for split, new in fresh.splits.items():
         old = stored.splits.get(split)
-        if old is not None and split == "unknown":  # a kind whose films are not installed is not there
+        if old is not None and split == "unknown":  # kinds are left out if their films are not installed
             old, new = (a.where(np.isin(a.clips, b.clips)) for a, b in ((old, new), (new, old)))
         if old is None or old.clips != new.clips or not old.clips:
-            said.append(f"{split}: other clips than in the results file")
+            sentences.append(f"{split}: other clips than in the results file")
             continue
         changed = [c for c, a, b in zip(old.clips, old.logits.argmax(1), new.logits.argmax(1), strict=True) if a != b]
         answers = f"other answers for {', '.join(changed)}" if changed else "the same answers"
         gap = np.abs(old.logits - new.logits).max()
-        said.append(f"{split}, {len(new.clips)} clips: {answers}; logits differ by at most {gap:.3f}")
-    return said
+        sentences.append(f"{split}, {len(new.clips)} clips: {answers}; logits differ by at most {gap:.3f}")
+    return sentences

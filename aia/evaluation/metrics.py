@@ -1,46 +1,51 @@
-"""What logits are worth: accuracy, calibration, and how sure a difference is; numpy alone, random only by a seed."""
+"""Accuracy, calibration and confidence intervals from logits; numpy only, random only by a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.floating[Any]]
+Indices: TypeAlias = NDArray[np.integer[Any]]
+Bools: TypeAlias = NDArray[np.bool_]
 
 TEMPERATURES = (0.2, 5.0)  # where `fit_temperature` looks
 BINS = 15  # of the calibration error, equally wide in [0, 1]
 
 
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     """Probabilities `[N, classes]` of logits divided by a temperature."""
     z = logits / temperature
     z = np.exp(z - z.max(axis=1, keepdims=True))
-    return z / z.sum(axis=1, keepdims=True)
+    probabilities: Floats = z / z.sum(axis=1, keepdims=True)
+    return probabilities
 
 
-def top1(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Share of clips whose largest logit is that of their class; logits `[N, classes]`, targets `[N]`."""
+def top1(logits: Floats, targets: Indices) -> float:
+    """Share of clips whose largest logit is that of their class. Logits `[N, classes]`, targets `[N]`."""
     return float((logits.argmax(1) == targets).mean())
 
 
-def confusion_matrix(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Counts `[classes, classes]`: a row for each true class, a column for each answer."""
+def confusion_matrix(logits: Floats, targets: Indices) -> Indices:
+    """Counts `[classes, classes]`: rows are true classes, columns are answers."""
     counts = np.zeros((logits.shape[1], logits.shape[1]), int)
     np.add.at(counts, (targets, logits.argmax(1)), 1)
     return counts
 
 
-def macro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
+def macro_f1(logits: Floats, targets: Indices) -> float:
     """Mean F1 over the classes that occur in the targets, in [0, 1]."""
     counts = confusion_matrix(logits, targets)
-    there = counts.sum(1) > 0
+    present = counts.sum(1) > 0
     f1 = 2 * counts.diagonal() / np.maximum(counts.sum(0) + counts.sum(1), 1)
-    return float(f1[there].mean())
+    return float(f1[present].mean())
 
 
-def pair_accuracy(
-    logits: np.ndarray, targets: np.ndarray, pairs: Sequence[tuple[int, int]]
-) -> tuple[float, float, int]:
-    """Accuracy on classes that differ in the order of their frames alone.
+def pair_accuracy(logits: Floats, targets: Indices, pairs: Sequence[tuple[int, int]]) -> tuple[float, float, int]:
+    """Accuracy on classes that differ only in the order of their frames.
 
     Args:
         logits: `[N, classes]`.
@@ -49,7 +54,7 @@ def pair_accuracy(
 
     Returns:
         On the clips of all pairs: top-1 among all classes, accuracy of the choice between the two of the pair (0.5 is
-        chance), and how many clips they are.
+        chance), and the number of clips.
     """
     other = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
     chosen = np.isin(targets, list(other))
@@ -59,16 +64,24 @@ def pair_accuracy(
     return top1(z, own), float((z[rows, own] > z[rows, rival]).mean()), len(own)
 
 
-def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Reliability(NamedTuple):
+    """Clips, mean confidence and accuracy in each of `BINS` bins."""
+
+    clips: Indices
+    confidence: Floats
+    accuracy: Floats
+
+
+def reliability(probabilities: Floats, targets: Indices) -> Reliability:
     """Clips, mean confidence and accuracy in each of `BINS` bins of the top label's probability; 0 in empty bins."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    count = np.bincount(places, minlength=BINS)
-    sums = [np.bincount(places, values, BINS) for values in (confidence, right)]
-    return count, *(s / np.maximum(count, 1) for s in sums)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(bins, minlength=BINS)
+    total_confidence, total_right = (np.bincount(bins, values, BINS) for values in (confidence, right))
+    return Reliability(count, total_confidence / np.maximum(count, 1), total_right / np.maximum(count, 1))
 
 
-def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+def calibration_error(probabilities: Floats, targets: Indices) -> float:
     """Expected calibration error (Guo et al., ICML 2017, arXiv 1706.04599).
 
     The gap between accuracy and mean confidence (probability of the answer) in each of `BINS` equally wide bins of
@@ -79,18 +92,18 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
         targets: `[N]`.
 
     Returns:
-        0 (as often right as it says) to 1.
+        0 (confidence equals accuracy) to 1.
     """
     count, confidence, accuracy = reliability(probabilities, targets)
     return float((count * np.abs(accuracy - confidence)).sum() / count.sum())
 
 
-def calibration_noise(probabilities: np.ndarray, *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """What `calibration_error` shows of a perfectly calibrated model that gives these answers: few clips fill no bin evenly.
+def calibration_noise(probabilities: Floats, *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """The `calibration_error` of a perfectly calibrated model with these answers. It is not 0, since few clips fill a bin.
 
     Args:
         probabilities: `[N, classes]`.
-        draws: Times that each answer is called right with its own probability.
+        draws: How often each answer is drawn as right with its probability.
         seed: Of the draws.
 
     Returns:
@@ -102,11 +115,11 @@ def calibration_noise(probabilities: np.ndarray, *, draws: int = 1000, seed: int
     return float(np.mean(errors)), float(np.quantile(errors, 0.95))
 
 
-def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+def fit_temperature(logits: Floats, targets: Indices) -> float:
     """The temperature in `TEMPERATURES` with the least negative log-likelihood (Guo et al., arXiv 1706.04599).
 
-    N clips that are all classified right would ask for ever surer answers. So, as in Platt's scaling (1999), a clip's target
-    is not 1 but (N + 1) / (N + 2) for its class, and the rest for the strongest other class.
+    If all N clips were classified right, the likelihood would grow with ever lower temperatures. So, as in Platt's scaling
+    (1999), a clip's target is (N + 1) / (N + 2) for its class, and the rest for the strongest other class.
     """
     rows = np.arange(len(logits))
     others = np.where(np.arange(logits.shape[1]) == targets[:, None], -np.inf, logits).max(1)
@@ -128,8 +141,8 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def unanswered(probabilities: np.ndarray, threshold: float | np.ndarray, none: int) -> np.ndarray:
-    """Whether each clip gets no gesture's name: the answer is class `none`, or less probable than the threshold.
+def unanswered(probabilities: Floats, threshold: float | Floats, none: int) -> Bools:
+    """Whether each clip gets no gesture's name, because the answer is class `none` or less probable than the threshold.
 
     Args:
         probabilities: `[N, classes]`.
@@ -139,29 +152,29 @@ def unanswered(probabilities: np.ndarray, threshold: float | np.ndarray, none: i
     Returns:
         bool `[N]`, or `[K, N]`.
     """
-    return (probabilities.argmax(1) == none) | (probabilities.max(1) < threshold)
+    rejected: Bools = (probabilities.argmax(1) == none) | (probabilities.max(1) < threshold)
+    return rejected
 
 
 def choose_threshold(
-    gestures: np.ndarray,
-    nothing: Sequence[np.ndarray],
+    gestures: Floats,
+    nothing: Sequence[Floats],
     none: int,
     *,
     most_lost: float = 0.05,
     least_caught: float = 0.9,
 ) -> float:
-    """How probable an answer must be to be given.
+    """Chooses the probability below which an answer is rejected.
 
-    The smallest of 0, 0.001, ... at which enough clips without a gesture of every kind are caught. Where that would lose
-    too many gestures, the largest that does not, or that loses none beyond those whose answer is `none` anyway: a gesture
-    is not given up to catch more.
+    It is the smallest of 0, 0.001, ... that catches enough clips without a gesture of every kind. If that loses too many
+    gestures, it is the largest that does not, or that loses none except those whose answer is `none` anyway.
 
     Args:
         gestures: Probabilities `[N, classes]` of clips that show a gesture.
         nothing: Probabilities of clips that show none, an array for each kind.
         none: The class "no gesture".
-        most_lost: Share of gesture clips that may become `unanswered`.
-        least_caught: Share of each kind of the others that should.
+        most_lost: Largest share of gesture clips that may become `unanswered`.
+        least_caught: Smallest share of each kind of the others that should.
     """
     grid = np.arange(1000) / 1000
     lost, *caught = (unanswered(p, grid[:, None], none).mean(1) for p in (gestures, *nothing))  # [1000] each
@@ -170,13 +183,11 @@ def choose_threshold(
     return float(grid[enough][0] if enough.any() else grid[allowed][-1])
 
 
-def bootstrap_difference(
-    a: np.ndarray, b: np.ndarray, *, resamples: int = 10_000, seed: int = 0
-) -> tuple[float, float, float]:
+def bootstrap_difference(a: Bools, b: Bools, *, resamples: int = 10_000, seed: int = 0) -> tuple[float, float, float]:
     """How much more often `a` is right than `b` on the same clips, with a 95 % percentile bootstrap interval.
 
-    Clips are drawn with replacement, the same for both, and each is averaged over its seeds. So the interval speaks of
-    other clips like these, not of other seeds.
+    Clips are drawn with replacement, the same for both, and each is averaged over its seeds. So the interval is about other
+    clips like these, not about other seeds.
 
     Args:
         a: Whether each clip was right, bool `[seeds, N]`.

@@ -10,26 +10,29 @@ import numpy as np
 from aia.errors import AIAError
 from aia.evaluation import metrics
 from aia.evaluation.calibration import CHOSEN_ON, by_kind, calibrate, cross_fit
-from aia.evaluation.evaluate import Run
+from aia.evaluation.evaluate import Run, Setting
+from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.evaluation.shipped import folds, of_setting, shipped
 from aia.locations import CHECKPOINTS
-from aia.modeling.config import ATTENTIONS, NO_GESTURE, AIAConfig
+from aia.modeling.config import ATTENTIONS, NO_GESTURE, TEMPORALS, AIAConfig
 
 PAIRS = (("swipe up", "swipe down"), ("swipe left", "swipe right"), ("check mark", "caret"))
 
-SHIPPED = tuple((temporal, attention) for temporal in ("tsn", "tsm") for attention in ("none", "cinst", "stinc"))
+SHIPPED: tuple[Setting, ...] = tuple(
+    (temporal, attention) for temporal in TEMPORALS for attention in ("none", "cinst", "stinc")
+)
 
-TSN = tuple(("tsn", attention) for attention in ATTENTIONS if attention != "stinc-2022-06")
+TSN: tuple[Setting, ...] = tuple(("tsn", attention) for attention in ATTENTIONS if attention != "stinc-2022-06")
 
 PAIR_NAMES = "; ".join(f"{a}, {b}" for a, b in PAIRS)
-UNKNOWN = "–"  # a figure that the results file cannot give
+UNKNOWN = "–"  # a figure that is not in the results file
 
 
 def tables(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> str:
-    """The README's tables, as far as the runs reach: Markdown.
+    """The README's tables as Markdown, as far as there are runs for them.
 
     Raises:
-        AIAError: The runs are about other labels.
+        AIAError: The runs have other labels.
     """
     labels = {label for run in runs.values() for label in run.labels}
     if not {*sum(PAIRS, ()), NO_GESTURE} <= labels:
@@ -71,33 +74,35 @@ _SCORES = (
 
 _SCORES_NOTE = (
     "Mean ± sample standard deviation over the seeds. Test: 40 clips of the ten gestures in four scenes that training never "
-    "saw. Held out: the training scenes that a seed's recipe keeps out, other ones for each seed, and clips of other hand "
+    "saw. Held out: the training scenes that a seed's recipe keeps out, a different set for each seed, and clips of other hand "
     f"movements. Order pairs: the test clips of {PAIR_NAMES}, the same strokes backwards or in another order; first the answer "
     "among all labels, then the choice between the two of the pair alone (0.5 is chance)."
 )
 
 
-def _scores(runs: Mapping[str, Run], setting: tuple[str, str]) -> list[str]:
+def _scores(runs: Mapping[str, Run], setting: Setting) -> list[str]:
     """A row: the columns `_SCORES`."""
-    found = of_setting(runs, setting)
-    columns = [
-        _spread(found, metrics.top1),
-        _spread(found, metrics.macro_f1),
-        _spread(found, metrics.top1, "held-out"),
-        *(_spread(found, lambda z, t, i=i: metrics.pair_accuracy(z, t, pair_indices(found[0]))[i]) for i in (0, 1)),
+    own = of_setting(runs, setting)
+    return [
+        _title(setting),
+        str(len(own)),
+        _spread(own, metrics.top1),
+        _spread(own, metrics.macro_f1),
+        _spread(own, metrics.top1, "held-out"),
+        _spread(own, lambda logits, targets: metrics.pair_accuracy(logits, targets, pair_indices(own[0]))[0]),
+        _spread(own, lambda logits, targets: metrics.pair_accuracy(logits, targets, pair_indices(own[0]))[1]),
     ]
-    return [_title(setting), str(len(found)), *columns]
 
 
 def _gain(runs: Mapping[str, Run]) -> str:
     rows = []
-    for temporal in ("tsn", "tsm"):
+    for temporal in TEMPORALS:
         plain = _tested(runs, (temporal, "none"))
         for attention in ("cinst", "stinc"):
             gated = _tested(runs, (temporal, attention))
             cells = [UNKNOWN] * 3
             if plain and gated:
-                right = [np.stack([_right(run) for run in some]) for some in (gated, plain)]
+                right = [np.stack([_right(run) for run in tested]) for tested in (gated, plain)]
                 gain, low, high = metrics.bootstrap_difference(*right)
                 cells = [f"{gain:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{len(gated)}, {len(plain)}"]
             rows.append([f"{_title((temporal, attention))} − {_title((temporal, 'none'))}", *cells])
@@ -110,7 +115,7 @@ def _gain(runs: Mapping[str, Run]) -> str:
 
 
 def _unknown(runs: Mapping[str, Run], checkpoints: Path) -> str:
-    """Knowing what it does not know: a column for each shipped model; empty without one."""
+    """How often unknown clips are rejected, with a column per shipped model; empty without one."""
     chosen = sorted((runs[run] for run in shipped(checkpoints).values() if run in runs), key=_place)
     if not chosen:
         return ""
@@ -119,7 +124,7 @@ def _unknown(runs: Mapping[str, Run], checkpoints: Path) -> str:
     many = any(len(folds(runs, run.setting)) > 1 for run in chosen)
     rows = [[name, *(column.get(name, UNKNOWN) for column in columns)] for name in names]
     note = (
-        'Knowing what it does not know: the share of clips that get no gesture\'s name, because the answer is "no gesture" or '
+        'Rejecting unknown clips: the share of clips that get no gesture\'s name, because the answer is "no gesture" or '
         f"less probable than the threshold. {_HELD[many]} Unknown clips are made by rule "
         "(`aia/synthetic/out_of_distribution.py`). On clips with a star (*) temperature or threshold were chosen, the "
         "others were only measured. ECE: expected calibration error in 15 bins of the answer's probability, on the same "
@@ -132,18 +137,18 @@ def _unknown(runs: Mapping[str, Run], checkpoints: Path) -> str:
 _HELD = {  # how the held-out clips are answered, by whether there are several seeds
     True: "Held-out clips of every seed are answered with the temperature and threshold that the other seeds' clips give; the "
     "shipped models take what all give.",
-    False: "With one seed, temperature and threshold are fitted on the very held-out clips below, which flatters them.",
+    False: "With one seed, temperature and threshold are fitted on the held-out clips below, so their figures are too good.",
 }
 
 
 def _place(run: Run) -> int:
-    """Where a setting stands among the shipped ones."""
+    """The position of a setting among the shipped ones."""
     return SHIPPED.index(run.setting) if run.setting in SHIPPED else len(SHIPPED)
 
 
 def rejection(run: Run, held: Sequence[Run]) -> dict[str, str]:
-    """Row -> cell of one shipped model; `held` as `folds` gives it."""
-    cells = {}
+    """Row -> cell of one shipped model. `held` as from `folds`."""
+    cells: dict[str, str] = {}
     if not held:
         return cells
     own = calibrate(held)
@@ -165,18 +170,19 @@ def rejection(run: Run, held: Sequence[Run]) -> dict[str, str]:
     return cells
 
 
-def _tested(runs: Mapping[str, Run], setting: tuple[str, str]) -> list[Run]:
+def _tested(runs: Mapping[str, Run], setting: Setting) -> list[Run]:
     return [run for run in of_setting(runs, setting) if "test" in run.splits]
 
 
-def test_split(run: Run) -> tuple[np.ndarray, np.ndarray]:
+def test_split(run: Run) -> tuple[Floats, Indices]:
     """Logits `[N, classes]` and class indices `[N]` of a run's test clips."""
     return run.splits["test"].logits, run.splits["test"].targets
 
 
-def _right(run: Run) -> np.ndarray:
+def _right(run: Run) -> Bools:
     logits, targets = test_split(run)
-    return logits.argmax(1) == targets
+    right: Bools = logits.argmax(1) == targets
+    return right
 
 
 def pair_indices(run: Run) -> list[tuple[int, int]]:
@@ -184,7 +190,7 @@ def pair_indices(run: Run) -> list[tuple[int, int]]:
     return [(run.labels.index(a), run.labels.index(b)) for a, b in PAIRS]
 
 
-def _spread(runs: Sequence[Run], measure: Callable[[np.ndarray, np.ndarray], float], split: str = "test") -> str:
+def _spread(runs: Sequence[Run], measure: Callable[[Floats, Indices], float], split: str = "test") -> str:
     """Mean ± sample standard deviation over the runs that were evaluated on a split."""
     values = [measure(run.splits[split].logits, run.splits[split].targets) for run in runs if split in run.splits]
     if not values:
@@ -193,9 +199,9 @@ def _spread(runs: Sequence[Run], measure: Callable[[np.ndarray, np.ndarray], flo
     return f"{mean:.3f}" if np.isnan(std) else f"{mean:.3f} ± {std:.3f}"
 
 
-def _share(which: np.ndarray) -> str:
-    return f"{which.mean():.2f} ({which.sum()} of {which.size})" if which.size else UNKNOWN
+def _share(chosen: Bools) -> str:
+    return f"{chosen.mean():.2f} ({chosen.sum()} of {chosen.size})" if chosen.size else UNKNOWN
 
 
-def _title(setting: tuple[str, str]) -> str:
+def _title(setting: Setting) -> str:
     return AIAConfig(("-",), temporal=setting[0], attention=setting[1]).method

@@ -1,3 +1,3 @@
-"""A name becomes a network, and back: folders, shipped models, the Hub, published checkpoints."""
+"""Loads networks by name and saves them: folders, shipped models, the Hub, published checkpoints."""
 
 DEFAULT_MODEL = "tsm-mobilenetv2-cinst"  # a shipped model

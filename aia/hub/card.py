@@ -23,8 +23,8 @@ import aia
 
 model = aia.load("{name}")
 clip = aia.read_clip("video.mp4", num_segments=model.config.num_segments)
-seen = aia.inspect(model, clip)
-print(seen.label, seen.scores)
+inspection = aia.inspect(model, clip)
+print(inspection.label, inspection.scores)
 ```"""
 
 
@@ -44,17 +44,17 @@ def model_card(
 
     Args:
         config: The model.
-        name: What a reader gives to `aia.load`.
-        license: Of the weights, as the Hub calls it; None where nobody stated one.
-        intended: Markdown: what it is for, and what not.
-        origin: Markdown: where the weights come from, on which data, under which terms, by which command.
-        results: Markdown: what was measured, and how.
-        limits: Markdown: what else a user must know.
-        citations: BibTeX entries beside the paper's.
-        evaluation: What was measured, for the Hub's `model-index`.
+        name: The argument for `aia.load` in the example.
+        license: Of the weights, as the Hub calls it; None if none was stated.
+        intended: Markdown: intended and unintended uses.
+        origin: Markdown: where the weights come from: data, terms, command.
+        results: Markdown: measurements and their method.
+        limits: Markdown: further limitations.
+        citations: BibTeX entries in addition to the paper's.
+        evaluation: Measurements for the Hub's `model-index`.
 
     Returns:
-        The card; `str(card)` is its Markdown with the metadata in front.
+        The card; `str(card)` is its Markdown after the metadata.
     """
     data = ModelCardData(
         model_name=name if evaluation else None,
@@ -74,7 +74,7 @@ def model_card(
         "Intended use": intended,
         "What it takes": (
             f"{config.num_segments} frames, one from the middle of each of {config.num_segments} equal segments; RGB, resized "
-            f"to {resize} px, centre crop {config.input_size} px, mean {list(config.mean)}, std {list(config.std)}."
+            f"to {resize} px, center crop {config.input_size} px, mean {list(config.mean)}, std {list(config.std)}."
         ),
         f"Labels ({config.num_classes})": labels,
         "When it does not know": _answering(config),
@@ -92,16 +92,16 @@ def model_card(
 
 
 def _verbatim(label: str) -> str:
-    """A label as Markdown that shows it and nothing else: marked by more backticks than it has in a row."""
+    """A label as literal text in Markdown, between more backticks than it has in a row."""
     marks = "`" * (1 + max(map(len, re.findall("`+", label)), default=0))
     return f"{marks}{label}{marks}" if len(marks) == 1 else f"{marks} {label} {marks}"
 
 
 def _answering(config: AIAConfig) -> str:
-    """What becomes of the logits."""
+    """How the model answers from its logits."""
     if not config.threshold:
         return "No threshold was measured: every video gets one of the labels."
     return (
         f"Probabilities are softmax(logits / {config.temperature:g}). Where the largest is below {config.threshold:g}, the "
-        "model does not know the clip: `seen.sure` is False and `seen.label` only the closest label."
+        "model does not know the clip: `inspection.is_confident` is False and `inspection.label` only the closest label."
     )

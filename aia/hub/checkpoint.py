@@ -15,7 +15,7 @@ import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from torch import Tensor
 
 from aia.errors import AIAError
 
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before PyTorch 1.6
-_DEEPEST = 8  # containers within containers that are searched for weights
-_MOST_AXES, _MOST_ARGS = 64, 16  # of a tensor, of a call that matters
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first value in files of torch.save before PyTorch 1.6
+_MAX_DEPTH = 8  # nested containers that are searched for weights
+_MAX_AXES, _MAX_ARGS = 64, 16  # of a tensor; of a call that is followed
 _STORAGE = re.compile(r"torch\.(?:cuda\.)?(\w+)Storage")
 _DTYPES = {
     "Double": torch.float64,
@@ -53,8 +53,8 @@ class StoredTensor:
     read: Callable[[], Tensor]
 
 
-class Stub(dict):
-    """Stands for an object of any other class. Items are kept, since it may be a kind of dict; its state is not."""
+class Stub(dict[str, Any]):
+    """Stands for an object of any other class. It keeps items, since the class may be a kind of dict, but no state."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -74,11 +74,11 @@ class _Storage:
 
     dtype: torch.dtype
     first: int  # the element that tensors count from
-    load: Callable[[int, int], bytes]  # the bytes from one place to another
+    load: Callable[[int, int], bytes]  # the bytes from start to stop
 
-    def tensor(self, offset: int, shape: tuple, stride: tuple) -> StoredTensor:
-        """A tensor within it; arguments as of `torch.Tensor.as_strided`."""
-        if len(shape) > _MOST_AXES or len(shape) != len(stride):
+    def tensor(self, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> StoredTensor:
+        """A tensor in this storage. Arguments as of `torch.Tensor.as_strided`."""
+        if len(shape) > _MAX_AXES or len(shape) != len(stride):
             raise ValueError
         if not all(type(n) is int and 0 <= n < 2**60 for n in (self.first, offset, *shape, *stride)):
             raise ValueError
@@ -100,14 +100,14 @@ def read_state_dicts(path: str | Path) -> dict[str, dict[str, Any]]:
     """Finds the named tensors in a file that torch.save (of PyTorch 0.2 or newer) or safetensors wrote.
 
     Args:
-        path: Holds a dict of tensors, at the top or anywhere within other containers.
+        path: A file with a dict of tensors, at the top level or in other containers.
 
     Returns:
-        The keys that lead to a dict, joined by dots -> the dict: name -> `StoredTensor`, or another value. Dicts nearer to
-        the top come first.
+        The keys that lead to a dict, joined by dots -> the dict: name -> `StoredTensor` or another value. Dicts closer to
+        the top level come first.
 
     Raises:
-        AIAError: Missing, damaged, or without a named tensor.
+        AIAError: The file is missing, damaged, or has no named tensor.
     """
     try:
         with Path(path).open("rb") as file:
@@ -122,19 +122,19 @@ def read_state_dicts(path: str | Path) -> dict[str, dict[str, Any]]:
         tree = _read_zip(path) if start.startswith(b"PK\x03\x04") else _read_legacy(path)
     except AIAError:
         raise
-    except Exception:  # a file of any bytes makes the readers fail in a dozen ways
+    except Exception:  # the readers raise many kinds of errors for a damaged file
         raise AIAError(
             f"{path} is no plain state dict: it is damaged or no PyTorch checkpoint; download or save it again."
         ) from None
-    found = dict(_named_tensors(tree))
-    if not found:
+    state_dicts = dict(_named_tensors(tree))
+    if not state_dicts:
         stub = next((value.name for _, value in _containers(tree) if isinstance(value, Stub)), "")
         instead = f"objects such as {stub[:80]!r}" if stub else "something else"
         raise AIAError(
             f"{path} is no plain state dict: it holds {instead}, and no tensors by name; save the network's weights "
             "with torch.save(model.state_dict(), FILE)."
         )
-    return found
+    return state_dicts
 
 
 def _no_checkpoint(path: str | Path) -> AIAError:
@@ -142,38 +142,39 @@ def _no_checkpoint(path: str | Path) -> AIAError:
 
 
 def _named_tensors(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for place, value in _containers(tree):
-        if isinstance(value, dict) and any(isinstance(one, StoredTensor) for one in value.values()):
-            yield place, value
+    for keys, value in _containers(tree):
+        if isinstance(value, dict) and any(isinstance(item, StoredTensor) for item in value.values()):
+            yield keys, value
 
 
 def _containers(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Every dict, list and tuple once, with the keys that lead to it; those nearer to the top come first."""
-    queue, seen = deque([("", 0, tree)] if isinstance(tree, dict | list | tuple) else []), set()
+    """Every dict, list and tuple once, with the keys that lead to it. Those closer to the top level come first."""
+    queue = deque([("", 0, tree)] if isinstance(tree, dict | list | tuple) else [])
+    visited: set[int] = set()
     while queue:
-        place, depth, value = queue.popleft()
-        if id(value) in seen or depth > _DEEPEST:
+        keys, depth, value = queue.popleft()
+        if id(value) in visited or depth > _MAX_DEPTH:
             continue
-        seen.add(id(value))
-        yield place, value
+        visited.add(id(value))
+        yield keys, value
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(inner, dict | list | tuple):
-                queue.append((f"{place}.{str(key)[:80]}".lstrip("."), depth + 1, inner))
+                queue.append((f"{keys}.{str(key)[:80]}".lstrip("."), depth + 1, inner))
 
 
 # ---------------------------------------------------------------- files
 
 
 def _read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
-    file = safe_open(path, framework="pt")
+    file: Any = safe_open(path, framework="pt")
     return {
-        name: StoredTensor(tuple(file.get_slice(name).get_shape()), lambda name=name: file.get_tensor(name))
+        name: StoredTensor(tuple(file.get_slice(name).get_shape()), partial(file.get_tensor, name))
         for name in file.keys()  # noqa: SIM118  it is no dict
     }
 
 
 def _read_zip(path: str | Path) -> Any:
-    """The format since PyTorch 1.6: a zip archive of a pickle and one record for each storage."""
+    """Reads the format since PyTorch 1.6: a zip archive of a pickle and one record per storage."""
     archive, size = zipfile.ZipFile(path), Path(path).stat().st_size
     pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
     if not pickles:
@@ -196,15 +197,15 @@ def _read_zip(path: str | Path) -> Any:
 
 
 def _read_legacy(path: str | Path) -> Any:
-    """The format before: several pickles, then the storages, each after its number of elements."""
+    """Reads the format before: several pickles, then the storages, each after its number of elements."""
     with Path(path).open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     dtypes: dict[str, torch.dtype] = {}
-    places: dict[str, tuple[int, int]] = {}
+    ranges: dict[str, tuple[int, int]] = {}  # of bytes in the file
 
     def storage(dtype: torch.dtype, key: str, view: Any) -> _Storage:
         def load(start: int, stop: int) -> bytes:
-            begin, end = places[key]
+            begin, end = ranges[key]
             return content[begin + start : min(begin + stop, end)]
 
         dtypes[key] = dtype
@@ -219,7 +220,7 @@ def _read_legacy(path: str | Path) -> Any:
     for key in _unpickle(content):
         count = int.from_bytes(content.read(8), "little")
         stop = content.tell() + count * dtypes[key].itemsize
-        places[key] = content.tell(), stop
+        ranges[key] = content.tell(), stop
         content.seek(stop)  # raises beyond the end
     return tree
 
@@ -230,11 +231,11 @@ def _read_legacy(path: str | Path) -> Any:
 def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | None = None) -> Any:
     """Follows a pickle to its end.
 
-    Only text becomes a key of a dict: hashing nested tuples may never end, nor may inserting numbers that collide.
+    Only text becomes a key of a dict, because hashing nested tuples or inserting colliding numbers may take forever.
 
     Args:
-        file: Has read, readline and tell, and stands at the pickle's start.
-        storage: Makes a storage from its type, its key and, in the legacy format, the part of it that is meant.
+        file: An object with read, readline and tell, at the pickle's start.
+        storage: Makes a storage from its type, its key and, in the legacy format, the part of it that a tensor uses.
 
     Returns:
         Plain values and containers, `StoredTensor`, and a `Stub` for every object of another class.
@@ -242,9 +243,11 @@ def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | 
     Raises:
         Exception: Any, for a damaged file.
     """
-    stack, marks, memo = [], [], {}
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[Any, Any] = {}
 
-    def since_mark() -> list:
+    def since_mark() -> list[Any]:
         start = marks.pop()
         items = stack[start:]
         del stack[start:]
@@ -309,7 +312,7 @@ def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | 
                 items = since_mark()
                 _put(stack[-1], items)
             case "GLOBAL":
-                stack.append(_Global(arg.replace(" ", ".")))
+                stack.append(_Global(str(arg).replace(" ", ".")))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
                 if not isinstance(name, str) or not isinstance(module, str):
@@ -324,7 +327,7 @@ def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | 
                 _, args, function = stack.pop(), stack.pop(), stack.pop()
                 stack.append(_called(function, args))
             case "INST":
-                stack.append(_called(_Global(arg.replace(" ", ".")), tuple(since_mark())))
+                stack.append(_called(_Global(str(arg).replace(" ", ".")), tuple(since_mark())))
             case "OBJ":
                 function, *args = since_mark()
                 stack.append(_called(function, tuple(args)))
@@ -341,20 +344,20 @@ def _unpickle(file: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | 
     raise ValueError
 
 
-def _put(target: Any, items: list) -> None:
+def _put(target: Any, items: list[Any]) -> None:
     if isinstance(target, dict):
         target.update((key, value) for key, value in zip(items[::2], items[1::2], strict=True) if type(key) is str)
 
 
-def _extend(target: Any, items: list) -> None:
+def _extend(target: Any, items: list[Any]) -> None:
     if isinstance(target, list):
         target.extend(items)
 
 
 def _called(function: Any, args: Any) -> Any:
-    """What a call stands for; nothing is called."""
+    """The description of what a call would make. Nothing is called."""
     name = function.name if isinstance(function, _Global) else "object"
-    if not isinstance(args, tuple) or len(args) > _MOST_ARGS:
+    if not isinstance(args, tuple) or len(args) > _MAX_ARGS:
         return Stub(name)
     match name, args:
         # The arguments after the stride: requires_grad, hooks, and whether the values are negated or conjugated.
@@ -374,18 +377,18 @@ def _called(function: Any, args: Any) -> Any:
         case "torch._tensor._rebuild_from_type_v2", (function, _, args, *_):
             return _called(function, args)
         case "collections.OrderedDict" | "collections.defaultdict", _:
-            made = {}
+            items: dict[str, Any] = {}
             if args and isinstance(args[0], list):  # pairs, from Python 2
-                _put(made, [part for pair in args[0] for part in pair])
-                args[0].clear()  # so that a list which is used again and again is read once
-            return made
+                _put(items, [part for pair in args[0] for part in pair])
+                args[0].clear()  # a list that is used again is read only once
+            return items
     return Stub(name)
 
 
 def _stored(key: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | None) -> Any:
-    """What a persistent id stands for: a storage, or the class of a module (with its source code, which is dropped)."""
+    """What a persistent id means: a storage, or the class of a module. The latter comes with source code, which is dropped."""
     match key:
-        case ("storage", _Global(name=name), str() as number, *more) if storage and len(key) <= _MOST_ARGS:
+        case ("storage", _Global(name=name), str() as number, *more) if storage and len(key) <= _MAX_ARGS:
             kind = _STORAGE.fullmatch(name)
             dtype = _DTYPES.get(kind[1]) if kind else None  # a quantized one needs its scale
             return Stub(name) if dtype is None else storage(dtype, number, more[2] if len(more) > 2 else None)

@@ -1,4 +1,4 @@
-"""From a checkpoint in the published format (.pth.tar) to our folder."""
+"""Converts a checkpoint in the published format (.pth.tar) to a model folder."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import difflib
 import logging
 import re
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
 from aia.errors import AIAError
 from aia.hub.checkpoint import read_state_dicts
@@ -29,22 +31,23 @@ NETS: dict[str, tuple[Temporal, str]] = {
     for setting in ATTENTION_SETTINGS.values()
     if setting.published is not None
 }
-_PUBLISHED, _TORCHVISION, _OWN = "published", "torchvision", "own"  # ways of naming tensors
+Naming = Literal["published", "torchvision", "own"]  # of tensors
+_Layout = tuple[str, Naming]  # of a checkpoint: its backbone and its naming
 _SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own code, whose shift wraps a convolution
 
 
 def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
     """Turns a published-format checkpoint into a folder for `aia.load`.
 
-    The net has to be told: several nets share one set of names, and the number of segments is not stored. The trunk's depth
-    follows from the names.
+    The net must be given, because several nets share one set of names. So must the number of segments, which is not stored.
+    The trunk's depth follows from the names.
 
     Args:
-        checkpoint: A file of torch.save (or safetensors) with named weights, in any place and with anything before the
-            names; no code in it runs. TSM's own checkpoints, torchvision's names and ours are taken too.
-        out: Gets config.json, model.safetensors and README.md.
+        checkpoint: A file of torch.save (or safetensors) with named weights, in any container and with any prefix. No code
+            in it runs. TSM's own checkpoints, torchvision's names and ours are accepted too.
+        out: A new folder for config.json, model.safetensors and README.md.
         net: A name in `NETS`, such as "TSM_CinST_BN".
-        labels: Text file with one label a line, in the order of the classes; see `read_labels`.
+        labels: Text file with one label per line, in the order of the classes; see `read_labels`.
         segments: Frames per clip the network was trained with.
 
     Returns:
@@ -62,11 +65,12 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     temporal, attention = NETS[net]
     names = read_labels(labels)
     states = read_state_dicts(checkpoint)
-    layouts = {}
+    layouts: dict[_Layout, dict[str, Tensor]] = {}
     for arch, backbone in BACKBONES.items():
         with torch.device("meta"):  # names and shapes without numbers
             own = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention)).state_dict()
-        for naming in (_PUBLISHED, _TORCHVISION, _OWN) if backbone.stages else (_OWN,):
+        namings: tuple[Naming, ...] = get_args(Naming) if backbone.stages else ("own",)
+        for naming in namings:
             layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
     fits = best_fits(states, layouts)
     if not fits:
@@ -86,7 +90,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     return model
 
 
-def _check(fit: Fit, labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
+def _check(fit: Fit[_Layout], labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
     """Refuses weights of another network than the net."""
     (temporal, attention), (arch, naming) = NETS[net], fit.layout
     shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(name))}
@@ -107,12 +111,12 @@ def _check(fit: Fit, labels: tuple[str, ...], net: str, where: str, labels_file:
         )
 
 
-def _stored_name(key: str, attention: str, naming: str) -> str:
+def _stored_name(key: str, attention: str, naming: Naming) -> str:
     """Our name of a tensor -> its name in a checkpoint."""
-    if naming == _OWN:
+    if naming == "own":
         return key
     # The published head has torchvision's name if the network was trained without dropout.
-    trunk, head = ("base_model.", "new_fc.") if naming == _PUBLISHED else ("", "fc.")
+    trunk, head = ("base_model.", "new_fc.") if naming == "published" else ("", "fc.")
     key = re.sub(r"^backbone\.", trunk, re.sub(r"^head\.", head, key))
     for ours, published in zip(("first", "second"), ATTENTION_SETTINGS[attention].published_modules, strict=False):
         key = key.replace(f".attention.{ours}.", f".{published}.")

@@ -1,4 +1,4 @@
-"""From a name to a model's files, in a folder, a shipped model or a repository on the Hub; safetensors only, strict."""
+"""Finds a model's files by name: in a folder, among the shipped models or on the Hub. Reads safetensors only, strictly."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:  # torch takes seconds to import; models are listed without
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # the Hub's own rule
-_NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # in no git name; in a path it could lead out of the cache
+_NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # no git name has these; in a path they could lead out of the cache
 
 
 def available_models() -> tuple[str, ...]:
-    """Names of the models that come with the project, for `load`.
+    """Names of the shipped models, for `load`.
 
     Example:
         >>> import aia
@@ -47,14 +47,14 @@ def available_models() -> tuple[str, ...]:
 
 
 def is_here(name: str) -> bool:
-    """Whether `load` gets this model, or says why not, without asking the Hub."""
+    """Whether `load` can answer for this name, with a model or an error, without asking the Hub."""
     if os.path.isdir(name) or name in available_models() or not _REPO.fullmatch(name):  # noqa: PTH112  as in load
         return True
     return _cached(name, None) is not None
 
 
 def download(repo: str) -> None:
-    """Brings a repository's two files into the Hub's cache, from where `load` takes them.
+    """Downloads a repository's two files into the Hub's cache, where `load` finds them.
 
     Raises:
         AIAError: As of `load`.
@@ -63,7 +63,7 @@ def download(repo: str) -> None:
 
 
 def find_model(name: str, revision: str | None = None) -> tuple[AIAConfig, Path]:
-    """The configuration and the weights' file of a model, downloaded if it is on the Hub only.
+    """Finds a model's configuration and weights file, and downloads them if necessary.
 
     Raises:
         AIAError: As of `load`.
@@ -79,10 +79,10 @@ def find_model(name: str, revision: str | None = None) -> tuple[AIAConfig, Path]
 
 
 def read_weights(model: nn.Module, path: Path) -> None:
-    """Fills a network from a safetensors file, every tensor by its name and shape; other floats become float32.
+    """Fills a network from a safetensors file. Names and shapes must match; other floats become float32.
 
     Raises:
-        AIAError: Damaged or too large, a missing, extra or misshapen tensor, or a value that is not finite.
+        AIAError: The file is damaged or too large, a tensor is missing, extra or misshapen, or a value is not finite.
     """
     import torch
 
@@ -97,9 +97,9 @@ def read_weights(model: nn.Module, path: Path) -> None:
     except (SafetensorError, OSError, ValueError, struct.error):
         raise AIAError(f"{path.name} is damaged or no safetensors file; download or convert it again.") from None
     for key, tensor in state.items():
-        want = expected[key].dtype
-        if tensor.dtype == want or (want.is_floating_point and tensor.dtype in floats):
-            state[key] = tensor.to(want)  # before the check: a float64 may be too large for a float32
+        dtype = expected[key].dtype
+        if tensor.dtype == dtype or (dtype.is_floating_point and tensor.dtype in floats):
+            state[key] = tensor.to(dtype)  # before the check: a float64 may be too large for a float32
             if torch.isfinite(state[key]).all():
                 continue
         raise AIAError(f"{path.name} holds values in {key} that are no finite numbers of its type; convert it again.")
@@ -107,28 +107,28 @@ def read_weights(model: nn.Module, path: Path) -> None:
     model.eval()
 
 
-def check_tensors(found: Mapping[str, Sequence[int]], expected: Mapping[str, torch.Tensor], where: str) -> None:
+def check_tensors(shapes: Mapping[str, Sequence[int]], expected: Mapping[str, torch.Tensor], where: str) -> None:
     """Compares names and shapes.
 
     Raises:
         AIAError: They differ; the sentence names the first difference of each kind and how many more there are.
     """
-    if differences := difference(found, expected)[0]:
+    if differences := difference(shapes, expected)[0]:
         raise AIAError(f"{where} does not fit the network: it {differences}.")
 
 
-def difference(found: Mapping[str, Sequence[int]], expected: Mapping[str, torch.Tensor]) -> tuple[str, int]:
-    """How names and shapes differ: in words, such as "lacks a.weight and 3 more", and the number of names."""
-    missing = [key for key in expected if key not in found]
-    extra = [key for key in found if key not in expected]
-    wrong = [key for key in expected if key in found and tuple(found[key]) != tuple(expected[key].shape)]
+def difference(shapes: Mapping[str, Sequence[int]], expected: Mapping[str, torch.Tensor]) -> tuple[str, int]:
+    """How names and shapes differ: in words, such as "lacks a.weight and 3 more", and the number of names that differ."""
+    missing = [key for key in expected if key not in shapes]
+    extra = [key for key in shapes if key not in expected]
+    wrong = [key for key in expected if key in shapes and tuple(shapes[key]) != tuple(expected[key].shape)]
     words = []
-    for keys, what in ((missing, "lacks"), (extra, "has the unexpected"), (wrong, "has another shape for")):
+    for keys, verb in ((missing, "lacks"), (extra, "has the unexpected"), (wrong, "has another shape for")):
         if keys:
-            key = repr(keys[0][:80]) if keys is extra else keys[0]  # the file's own words may be of any kind
-            shapes = f" ({str(list(found[key]))[:80]}, not {list(expected[key].shape)})" if keys is wrong else ""
+            key = repr(keys[0][:80]) if keys is extra else keys[0]  # the file's names may be any text
+            both = f" ({str(list(shapes[key]))[:80]}, not {list(expected[key].shape)})" if keys is wrong else ""
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            words.append(f"{what} {key}{shapes}{more}")
+            words.append(f"{verb} {key}{both}{more}")
     return ", and ".join(words), len(missing) + len(extra) + len(wrong)
 
 
@@ -138,10 +138,10 @@ def _check_size(size: int, where: str) -> None:
 
 
 def _check_header(path: Path) -> None:
-    """Refuses a header that is too long, before it is parsed: the library would take 100 MB, 10 s and 2 GB of memory.
+    """Refuses a header that is too long, before it is parsed: the library accepts 100 MB, for 10 s and 2 GB of memory.
 
-    The rest the library checks before it gives a tensor out: JSON, types, shapes, and that the tensors fill the file,
-    without a gap or an overlap.
+    The library checks the rest before it returns a tensor: JSON, types, shapes, and that the tensors fill the file
+    without gaps and overlaps.
     """
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
@@ -167,7 +167,7 @@ def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
     if cached := _cached(repo, revision):
         return AIAConfig.from_file(cached[0]), cached[1]
     config = _fetch(repo, CONFIG, revision)
-    checked = AIAConfig.from_file(config)  # before the weights travel
+    checked = AIAConfig.from_file(config)  # before the weights are downloaded
     return checked, _fetch(repo, WEIGHTS, config.parent.name)  # its folder is named after the commit
 
 
@@ -175,27 +175,27 @@ def _cached(repo: str, revision: str | None) -> tuple[Path, Path] | None:
     """Both files of a repository in the Hub's cache; None unless both are there."""
     try:
         config, weights = (try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS))
-    except (OSError, ValueError):  # a cache that cannot be read
+    except (OSError, ValueError):  # the cache cannot be read
         return None
     return (Path(config), Path(weights)) if isinstance(config, str) and isinstance(weights, str) else None
 
 
 def _fetch(repo: str, file: str, revision: str | None) -> Path:
     """Downloads one file into the Hub's cache."""
-    token = os.environ.get("HF_TOKEN", "").strip() or False  # False: not even one that was stored by a login
+    token = os.environ.get("HF_TOKEN", "").strip() or False  # False: no stored login either
     try:
-        # One question with one short timeout comes first: hf_hub_download repeats its own for minutes.
+        # First one request with a short timeout, since hf_hub_download repeats its own for minutes.
         url = hf_hub_url(repo, file, revision=revision)
         _check_size(get_hf_file_metadata(url, token=token).size or 0, file)
         return Path(hf_hub_download(repo, file, revision=revision, token=token))
     except AIAError:
         raise
-    except Exception as error:  # which ones depends on huggingface_hub's version (requests, httpx, httpx2, hf_xet)
+    except Exception as error:  # the types depend on huggingface_hub's version (requests, httpx, httpx2, hf_xet)
         raise AIAError(_why(error, repo, file, revision)) from None
 
 
 def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:
-    """The sentence for what went wrong on the way; the error's own text may hold addresses, so it is not shown."""
+    """The sentence for a failed download. The error's own text is not shown, since it may hold addresses."""
     if isinstance(error, GatedRepoError):
         return f"The repository {repo} is gated: ask for access on its page, then set HF_TOKEN in the environment."
     if isinstance(error, RepositoryNotFoundError):

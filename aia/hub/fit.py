@@ -1,11 +1,11 @@
-"""Finds a network's tensors in a checkpoint, whatever its names are wrapped in."""
+"""Finds a network's tensors in a checkpoint, under names with any prefix and with the parts that wrappers add."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,31 +14,34 @@ from aia.errors import AIAError
 from aia.hub.checkpoint import StoredTensor, Stub
 from aia.hub.files import difference
 
-COUNTER = "num_batches_tracked"  # of a batch norm: older than PyTorch 0.4.1, a checkpoint has none
+COUNTER = "num_batches_tracked"  # of a batch norm; checkpoints before PyTorch 0.4.1 have none
 # Parts that wrappers add within a name. TSM's shift adds `net` after a block's conv1.
 _WRAPPERS = re.compile(
     r"\.(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|model|backbone|network)(?=\.)"
     r"|(?<=\d\.conv1)\.net(?=\.)"
 )
-_MOST_WRAPPERS = 20  # the largest groups of names in one dict that are compared with the network
+_MAX_WRAPPERS = 20  # groups of names in one dict that are compared with the network, the largest first
 _AVERAGED = re.compile("ema|swa|averag|teacher", re.IGNORECASE)
 
 
+Layout = TypeVar("Layout")
+
+
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Generic[Layout]):
     """Tensors of a checkpoint compared with those that a network expects.
 
     Attributes:
         layout: The key of the expected tensors.
         place: The keys that lead to the tensors in the file, such as "state_dict".
-        wrapper: The part before all names, such as "module".
+        wrapper: The prefix of all names, such as "module".
         names: Expected name -> name in the file.
         tensors: Expected name -> tensor.
-        difference: How both differ, such as "lacks conv1.weight and 3 more"; empty if they fit.
+        difference: How the tensors differ, such as "lacks conv1.weight and 3 more"; empty if they fit.
         rank: Sorts fits, the best first.
     """
 
-    layout: Hashable
+    layout: Layout
     place: str
     wrapper: str
     names: dict[str, str]
@@ -48,7 +51,7 @@ class Fit:
 
     @property
     def where(self) -> str:
-        """The place and the wrapper in words that follow a file's name; empty if there are none."""
+        """Place and wrapper as text that follows a file's name; empty if there are none."""
         parts = [f"under {self.place[:80]!r}"] if self.place else []
         parts += [f"names after {self.wrapper[:80] + '.'!r}"] if self.wrapper else []
         return f" ({', '.join(parts)})" if parts else ""
@@ -56,18 +59,18 @@ class Fit:
 
 def best_fits(
     states: Mapping[str, Mapping[str, Any]],
-    layouts: Mapping[Hashable, Mapping[str, Tensor]],
+    layouts: Mapping[Layout, Mapping[str, Tensor]],
     ignore: tuple[str, ...] = (),
-) -> list[Fit]:
+) -> list[Fit[Layout]]:
     """Finds the tensors of a network in a checkpoint.
 
     Args:
         states: As `read_state_dicts` gives them.
-        layouts: The expected tensors by name, for each network and each way of naming that is possible.
-        ignore: Beginnings of names that do not count.
+        layouts: The expected tensors by name, for each possible network and naming.
+        ignore: Prefixes of names to leave out.
 
     Returns:
-        All that fit, averaged weights last; else the nearest one; nothing if no name is known.
+        All fits, averaged weights last; without any, the closest candidate; nothing if no name is known.
     """
     fits = sorted(
         (
@@ -82,13 +85,13 @@ def best_fits(
 
 
 def _fits(
-    layout: Hashable, expected: Mapping[str, Tensor], place: str, state: Mapping[str, Any], ignore: tuple[str, ...]
-) -> Iterator[Fit]:
+    layout: Layout, expected: Mapping[str, Tensor], place: str, state: Mapping[str, Any], ignore: tuple[str, ...]
+) -> Iterator[Fit[Layout]]:
     """Compares every group of names that share a wrapper."""
     anchors = {name.partition(".")[0] for name in expected}
     needed = {name for name in expected if not name.endswith(COUNTER)}
     groups: dict[str | None, dict[str, str]] = {}  # wrapper, None if no part is known -> plain name -> name in the file
-    twice: dict[str | None, list[str]] = {}
+    repeated: dict[str | None, list[str]] = {}
     for name in state:
         parts = name.split(".")
         start = next((i for i, part in enumerate(parts) if part in anchors), None)
@@ -96,33 +99,34 @@ def _fits(
         group = groups.setdefault(wrapper, {})
         plain = name if start is None else _WRAPPERS.sub("", ".".join(parts[start:]))
         if group.setdefault(plain, name) != name:
-            twice.setdefault(wrapper, []).append(plain)
-    whole = {wrapper for wrapper, group in groups.items() if needed <= group.keys()}
+            repeated.setdefault(wrapper, []).append(plain)
+    complete = {wrapper for wrapper, group in groups.items() if needed <= group.keys()}
     wrappers = [wrapper for wrapper in groups if wrapper is not None]
-    for wrapper in sorted(wrappers, key=lambda wrapper: -len(groups[wrapper]))[:_MOST_WRAPPERS]:
+    for wrapper in sorted(wrappers, key=lambda wrapper: -len(groups[wrapper]))[:_MAX_WRAPPERS]:
         names = groups[wrapper]
-        before = f"{wrapper}." if wrapper else ""
+        prefix = f"{wrapper}." if wrapper else ""
         # Names outside the wrapper belong to something else: a loss, a counter, another network.
         others = [
             name
             for other, group in groups.items()
-            if other not in whole | {wrapper}
+            if other not in complete | {wrapper}
             for name in group.values()
-            if (other == "" or name.startswith(before)) and not name.removeprefix(before).startswith(ignore)
+            if (other == "" or name.startswith(prefix)) and not name.removeprefix(prefix).startswith(ignore)
         ]
-        found = {name: state[name] for name in others}
-        found |= {plain: state[name] for plain, name in names.items() if not plain.startswith(ignore)}
-        tensors = {name: value for name, value in found.items() if isinstance(value, StoredTensor)}
+        values = {name: state[name] for name in others}
+        values |= {plain: state[name] for plain, name in names.items() if not plain.startswith(ignore)}
+        tensors = {name: value for name, value in values.items() if isinstance(value, StoredTensor)}
         words, count = difference(
             {name: tensor.shape for name, tensor in tensors.items()},
             {name: tensor for name, tensor in expected.items() if name in needed or name in tensors},
         )
-        doubles = [name for name in others if name in names] + twice.get(wrapper, [])
-        stub = next((name for name in expected if isinstance(found.get(name), Stub)), None)
-        if doubles:
-            words, count = f"has {doubles[0][:80]} twice, and must have each tensor once", count + len(doubles)
+        duplicates = [name for name in others if name in names] + repeated.get(wrapper, [])
+        stub = next((name for name in expected if isinstance(values.get(name), Stub)), None)
+        if duplicates:
+            words = f"has {duplicates[0][:80]} twice, and must have each tensor once"
+            count += len(duplicates)
         elif stub:
-            words = f"has {stub} as {found[stub].name[:80]!r}, which is no plain tensor"
+            words = f"has {stub} as {values[stub].name[:80]!r}, which is no plain tensor"
         known = len(needed & tensors.keys())
         rank = (bool(count), -known, count, bool(_AVERAGED.search(f"{place}.{wrapper}")))
         yield Fit(layout, place, wrapper, names, tensors, words, rank)
@@ -132,7 +136,7 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
     """Reads tensors of the expected shapes, in the expected types.
 
     Raises:
-        AIAError: They are damaged or hold values that are no finite numbers of that type.
+        AIAError: A tensor is damaged or holds values that are not finite in that type.
     """
     state = {}
     for name, stored in tensors.items():

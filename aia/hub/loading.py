@@ -1,4 +1,4 @@
-"""`load`: from a name to a network. The names that go with it are importable from here, too."""
+"""`load`: from a name to a network. Related names can be imported from here, too."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def best_device() -> torch.device:
-    """The fastest device here: cuda, mps or cpu."""
+    """The fastest available device: cuda, mps or cpu."""
     from aia.hub import pretrained
 
     return pretrained.best_device()

@@ -1,4 +1,4 @@
-"""A network with the methods that Hub users know: `from_pretrained`, `save_pretrained`, `push_to_hub`."""
+"""A network with the usual methods of the Hub: `from_pretrained`, `save_pretrained`, `push_to_hub`."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
 
 
 def best_device() -> torch.device:
-    """The fastest device here: cuda, mps or cpu."""
+    """The fastest available device: cuda, mps or cpu."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

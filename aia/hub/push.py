@@ -29,8 +29,8 @@ def push(
     """Uploads a model folder, with the token of the environment's HF_TOKEN only.
 
     Args:
-        folder: Written by `train`, `convert` or `save_pretrained`. Only the files of `FILES` directly in it are uploaded, so
-            no cache and no training state.
+        folder: Written by `train`, `convert` or `save_pretrained`. Only files directly in it that match `FILES` are
+            uploaded: no cache, no training state.
         repo: "user/repo"; created if it does not exist.
         private: Whether a repository that is created is private; None for its owner's default.
         commit_message: Of the commit; the Hub client's own by default.
@@ -41,7 +41,7 @@ def push(
         The commit's address.
 
     Raises:
-        AIAError: No valid model or no card, no token, a name that cannot be, no permission or no connection.
+        AIAError: No valid model or no card, no token, an invalid name, no permission or no connection.
     """
     token = os.environ.get("HF_TOKEN", "").strip()
     if not token:
@@ -49,12 +49,12 @@ def push(
     if not Path(folder).is_dir():
         raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
     config, weights = find_model(str(folder))
-    read_weights(AIANet(config), weights)  # only a folder that can be loaded is uploaded
+    read_weights(AIANet(config), weights)  # only loadable folders are uploaded
     if not Path(folder, CARD).is_file():
         raise AIAError(f"{folder} has no {CARD}; write its card first, so that others know what the model is.")
     try:
         validate_repo_id(repo)
-        if "/" not in repo:  # the Hub's rule, but not enough to push to
+        if "/" not in repo:  # valid for the Hub, but no target for a push
             raise HFValidationError(repo)
         api = HfApi(token=token)
         api.create_repo(repo, private=private, exist_ok=True)
@@ -69,7 +69,7 @@ def push(
         return str(commit.commit_url)
     except HFValidationError:
         raise AIAError(f"{repo[:200]!r} cannot be a repository's name; write user/repo.") from None
-    except Exception as error:  # which ones depends on huggingface_hub's version; their text may show the token
+    except Exception as error:  # the types depend on huggingface_hub's version; their text may show the token
         raise AIAError(_why(error, repo)) from None
 
 
@@ -78,5 +78,5 @@ def _why(error: Exception, repo: str) -> str:
     if status in (401, 403):
         return f"The Hub does not let this token write to {repo}; check HF_TOKEN and its permissions."
     if status == 400:
-        return f"The Hub refused {repo}, most likely for what stands at the head of {CARD}; correct it and try again."
+        return f"The Hub refused {repo}, most likely because of the metadata in {CARD}; correct it and try again."
     return f"{repo} could not be pushed; check the connection and try again."

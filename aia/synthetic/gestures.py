@@ -1,13 +1,14 @@
-"""Deterministic, labelled gesture clips with known fingertip and hand: for training, and as examples to look at.
+"""Draws labeled gesture clips with known fingertip and hand, for training and as examples.
 
-Seen as from a head-worn camera: a pointing hand comes in from below, the arm turns about an elbow out of view, and the
-surroundings shake a little. The same label, seed and options give the same pixels.
+They look like those of a head-worn camera: a pointing hand comes in from below, the arm turns about an elbow out of view,
+and the surroundings shake a little. The same label, seed and options give the same pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,15 +17,16 @@ from numpy.typing import NDArray
 
 from aia.errors import AIAError
 from aia.modeling.config import NO_GESTURE
-from aia.synthetic import scenes
+from aia.synthetic import hands, scenes
+from aia.synthetic.scenes import Color, Image
 from aia.synthetic.trajectories import LABELS, gesture_path, minimum_jerk, resample, wobble
 
 __all__ = ["LABELS", "Look", "Rendered", "gesture_path", "render_gesture"]
 
 POINT, OPEN, FIST, TWO = (True, False, False, False), (True,) * 4, (False,) * 4, (True, True, False, False)
-MARGIN = 1.3  # side of the painted surroundings over that of the frame, so that the camera can move
-SHORTEST, LONGEST = 1.0, 9.0  # seconds a clip may last
-# Seconds that drawing the gesture takes: (low, high).
+MARGIN = 1.3  # painted surroundings over frame, in side length, so that the camera can move
+SHORTEST, LONGEST = 1.0, 9.0  # duration of a clip in seconds
+# Duration of the gesture in seconds: (low, high).
 _SECONDS = {
     **dict.fromkeys(LABELS[:4], (0.7, 2.6)),
     "square": (1.8, 5.5),
@@ -44,8 +46,8 @@ class Rendered:
     Attributes:
         frames: RGB uint8 [N, H, W, 3].
         times: Seconds from the clip's start [N].
-        fingertip: float32 [N, 2], (x, y) in pixels; nan where no hand is in view; may lie outside the frame where
-            only a part of the hand is in view.
+        fingertip: float32 [N, 2], (x, y) in pixels; nan if no hand is in view; outside the frame if only a part of the hand
+            is in view.
         hand: bool [N, H, W], the hand without the forearm.
         label: One of `LABELS`.
     """
@@ -82,23 +84,23 @@ class Look:
         exposure: Brightness factor.
         gamma: Contrast curve.
         cast: Factors of red, green and blue.
-        drift: How much the exposure wanders.
+        drift: How much the exposure varies.
         defocus: Blur of the surroundings, of the frame's height.
         soft: Blur of the hand, of the frame's height.
         grain: Deviation of the sensor noise, 0 to 255.
         quality: JPEG quality that the frames pass through; 0 for none.
-        enters: Whether the hand comes into view first.
-        leaves: Whether it goes out of view at last.
+        enters: Whether the hand first comes into view.
+        leaves: Whether it finally goes out of view.
         empty: Whether there is no hand at all.
     """
 
     backdrop: str = "wall"
-    tone: scenes.Colour | None = None
-    skin: scenes.Colour = scenes.SKINS[3]
-    sleeve: scenes.Colour | None = None
+    tone: Color | None = None
+    skin: Color = hands.SKINS[3]
+    sleeve: Color | None = None
     cuff: float = 1.0
     pattern: str = "plain"
-    band: scenes.Colour | None = None
+    band: Color | None = None
     left: bool = False
     size: float = 0.22
     poses: tuple[tuple[bool, ...], ...] = (POINT,)
@@ -123,25 +125,26 @@ class Look:
 
     @classmethod
     def random(cls, label: str, rng: Generator) -> Look:
-        """Draw a look from all that real clips may show: dim, noisy, blurred and shaken ones too."""
+        """Draws a look from the variety of real clips: dim, noisy, blurred and shaken ones too."""
 
         def chance(share: float) -> bool:
             return bool(rng.random() < share)
 
-        def colour(low: float = 20, high: float = 240) -> scenes.Colour:
-            return tuple(np.clip(lit * (rng.uniform(low, high) + rng.normal(0, 35, 3)), 5, 250).tolist())
+        def color(low: float = 20, high: float = 240) -> Color:
+            red, green, blue = np.clip(lit * (rng.uniform(low, high) + rng.normal(0, 35, 3)), 5, 250).tolist()
+            return red, green, blue
 
-        one, other = rng.integers(len(scenes.SKINS), size=2)
-        share = rng.uniform(0, 1) * (abs(one - other) < 3)
-        skin = (1 - share) * np.array(scenes.SKINS[one]) + share * np.array(scenes.SKINS[other])
-        lit = rng.uniform(0.1, 0.4) if chance(0.08) else np.exp(rng.normal(0, 0.2))  # the first: seen against a window
+        first, second = rng.integers(len(hands.SKINS), size=2)
+        share = rng.uniform(0, 1) * (abs(first - second) < 3)
+        skin = (1 - share) * np.array(hands.SKINS[first]) + share * np.array(hands.SKINS[second])
+        lit = rng.uniform(0.1, 0.4) if chance(0.08) else np.exp(rng.normal(0, 0.2))  # the first: backlit by a window
         return cls(
             backdrop=str(rng.choice(scenes.BACKDROPS)),
             skin=tuple(np.clip(lit * (skin + rng.normal(0, 5, 3)), 10, 252).tolist()),
-            sleeve=colour() if chance(0.45) else None,
+            sleeve=color() if chance(0.45) else None,
             cuff=float(rng.uniform(0.15, 3)),
             pattern=str(rng.choice(["plain", "plain", "stripes", "checks"])),
-            band=colour() if chance(0.25) else None,
+            band=color() if chance(0.25) else None,
             left=chance(0.2),
             size=float(rng.uniform(0.17, 0.32)),
             poses=_idle_poses(rng) if label == NO_GESTURE else ((TWO if chance(0.04) else POINT),),
@@ -173,31 +176,31 @@ def render_gesture(
     height: int = 240,
     width: int = 320,
     fps: float | None = 15.0,
-    path: np.ndarray | None = None,
+    path: NDArray[np.floating[Any]] | None = None,
     duration: float | None = None,
     look: Look | None = None,
     indices: Sequence[int] | Callable[[int], Sequence[int]] | None = None,
 ) -> Rendered:
-    """Draw a clip of one gesture.
+    """Draws a clip of one gesture.
 
     Args:
         label: One of `LABELS`.
-        seed: Not negative; together with the label it settles all that is left open.
+        seed: Not negative; with the label it determines everything that no argument sets.
         height: Pixels.
         width: Pixels.
         fps: Frames per second; None to draw it from 10 to 30.
         path: Fingertip [K, 2] evenly spaced in time, as fractions of the frame (a recorded one: divide by its frame's
-            width and height); None to make one up.
+            width and height); None for an invented one.
         duration: Seconds of the whole clip; None to draw it from 1 to 9.
         look: How it looks; None for a random look.
-        indices: Which frames to draw, or a function that picks them when told how many there are; None for all. Only
-            these are painted and returned, each just as it is in the whole clip.
+        indices: The frames to draw, or a function from their number to the frames; None for all. Only these are painted
+            and returned. Each looks as in the whole clip.
 
     Returns:
         The clip, or the chosen frames of it.
 
     Raises:
-        AIAError: If the label is unknown or an index is out of range.
+        AIAError: The label is unknown or an index is out of range.
     """
     if label not in LABELS:
         raise AIAError(f"Unknown gesture {label!r}: choose one of {', '.join(LABELS)}.")
@@ -235,9 +238,9 @@ def _idle_poses(rng: Generator) -> tuple[tuple[bool, ...], ...]:
 
 
 def _timeline(
-    label: str, path: np.ndarray, fps: float, duration: float | None, look: Look, rng: Generator
-) -> np.ndarray:
-    """Fingertip of every frame [N, 2] as fractions of the frame: come in, wait, draw, wait, go."""
+    label: str, path: NDArray[np.float32], fps: float, duration: float | None, look: Look, rng: Generator
+) -> NDArray[np.float64]:
+    """Fingertip of every frame [N, 2] as fractions of the frame: enter, wait, draw, wait, leave."""
     hidden = np.array([1 - look.elbow[0] if look.left else look.elbow[0], 1.3]) + rng.normal(0, 0.05, 2)
     ease = minimum_jerk(np.linspace(0, 1, 60))[:, None]
     coming, going = hidden + ease * (path[0] - hidden), path[-1] + ease * (hidden - path[-1])
@@ -249,22 +252,22 @@ def _timeline(
         (waits[1], path[-1:]),
         (rng.uniform(0.35, 0.9) * look.leaves, going),
     ]
-    total = sum(seconds for seconds, _ in moves)
-    wanted = float(np.clip(total, SHORTEST, LONGEST)) if duration is None else duration
-    fine = 240  # samples per second, so that every frame rate sees the same movement
-    whole = np.vstack([resample(way, round(s * wanted / total * fine)) for s, way in moves if s > 0])
-    whole = whole + rng.uniform(0.0005, 0.003) * wobble(rng, len(whole), 1.5 * wanted)
-    return resample(whole, max(round(wanted * fps), 2))
+    total = sum(length for length, _ in moves)
+    seconds = float(np.clip(total, SHORTEST, LONGEST)) if duration is None else duration
+    fine = 240  # samples per second; the movement is the same at every frame rate
+    whole = np.vstack([resample(way, round(length * seconds / total * fine)) for length, way in moves if length > 0])
+    whole = whole + rng.uniform(0.0005, 0.003) * wobble(rng, len(whole), 1.5 * seconds)
+    return resample(whole, max(round(seconds * fps), 2))
 
 
 class _Camera:
-    """The surroundings, how the camera moves in them, and what its sensor makes of the light."""
+    """The surroundings, the camera's movement, and its sensor."""
 
-    def __init__(self, look: Look, height: int, width: int, count: int, rng: Generator, motion: Generator):
+    def __init__(self, look: Look, height: int, width: int, count: int, rng: Generator, motion: Generator) -> None:
         self.look, self.size = look, (width, height)
         self.canvas = scenes.backdrop(look.backdrop, int(height * MARGIN), int(width * MARGIN), rng, look.tone)
         if look.defocus * height > 0.3:
-            self.canvas = cv2.GaussianBlur(self.canvas, (0, 0), look.defocus * height)
+            self.canvas = _uint8(cv2.GaussianBlur(self.canvas, (0, 0), look.defocus * height))
         reach = look.shake * (4 if look.empty else 1)
         self.shift = reach * wobble(motion, count, motion.uniform(1, 5)) * width
         self.turn = reach * wobble(motion, count, motion.uniform(1, 4), 1)[:, 0]
@@ -272,51 +275,51 @@ class _Camera:
         self.offsets = motion.integers(0, 24, (count, 2))
         self.noise = motion.standard_normal((height + 24, width + 24, 3), np.float32) * look.grain
 
-    def view(self, index: int) -> scenes.Image:
-        """The surroundings as seen in one frame: RGB uint8 [H, W, 3]."""
+    def view(self, index: int) -> Image:
+        """The surroundings in one frame: RGB uint8 [H, W, 3]."""
         width, height = self.size
         cos, sin = np.cos(self.turn[index]), np.sin(self.turn[index])
         linear = np.array([[cos, -sin], [sin, cos]])
-        centre = np.array([width, height]) / 2
-        back = centre * MARGIN + self.shift[index] - linear @ centre
+        center = np.array([width, height]) / 2
+        back = center * MARGIN + self.shift[index] - linear @ center
         matrix = np.column_stack([linear, back])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(self.canvas, matrix, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+        return _uint8(cv2.warpAffine(self.canvas, matrix, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT_101))
 
-    def develop(self, scene: scenes.Image, index: int) -> scenes.Image:
-        """Expose, add noise and compress one frame: RGB uint8 [H, W, 3]."""
+    def develop(self, scene: Image, index: int) -> Image:
+        """Exposes one frame, adds noise and compresses it: RGB uint8 [H, W, 3]."""
         look = self.look
         levels = np.linspace(0, 1, 256)[:, None] ** look.gamma * self.gain[index] * np.array(look.cast)
-        frame = cv2.LUT(scene, (255 * np.clip(levels, 0, 1)).astype(np.uint8)[None])
+        frame = _uint8(cv2.LUT(scene, (255 * np.clip(levels, 0, 1)).astype(np.uint8)[None]))
         if look.grain:
             y, x = self.offsets[index]
-            frame = cv2.add(frame, self.noise[y : y + self.size[1], x : x + self.size[0]], dtype=cv2.CV_8U)
+            frame = _uint8(cv2.add(frame, self.noise[y : y + self.size[1], x : x + self.size[0]], dtype=cv2.CV_8U))
         if look.quality:
-            packed = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, look.quality])[1]
-            frame = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
+            jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, look.quality])[1]
+            frame = _uint8(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))[..., ::-1]
         return frame
 
 
 class _Hand:
-    """The arm of one clip, painted where the fingertip is."""
+    """The hand and forearm of one clip, painted at the fingertip."""
 
-    def __init__(self, look: Look, height: int, width: int, tips: np.ndarray, rng: Generator):
+    def __init__(self, look: Look, height: int, width: int, tips: NDArray[np.float64], rng: Generator) -> None:
         self.look, self.size, self.tips = look, (width, height), tips
         scale = max(look.size * height, 6)
         light = (-look.light[0], *look.light[1:]) if look.left else look.light
-        drawn = {pose: scenes.hand(pose, look.thumb, look.skin, scale, light) for pose in dict.fromkeys(look.poses)}
+        drawn = {pose: hands.draw_hand(pose, look.thumb, look.skin, scale, light) for pose in dict.fromkeys(look.poses)}
         self.hands = [drawn[pose] for pose in look.poses]
-        self.arm, self.wrist = scenes.arm(look.skin, look.sleeve, look.cuff, look.pattern, look.band, scale, light)
+        self.arm, self.wrist = hands.draw_arm(look.skin, look.sleeve, look.cuff, look.pattern, look.band, scale, light)
         self.mirror = np.diag([-1.0 if look.left else 1.0, 1.0])
         self.elbow = np.array([1 - look.elbow[0] if look.left else look.elbow[0], look.elbow[1]]) * (width, height)
         self.zoom = 1 + 0.06 * wobble(rng, len(tips), 2, 1)[:, 0]
         self.sway = 0.08 * wobble(rng, len(tips), 2, 1)[:, 0]
         self.speed = np.gradient(tips, axis=0)
-        self.fall = rng.normal((0.0, 0.15), 0.1) * height  # where the shadow lies
+        self.fall = rng.normal((0.0, 0.15), 0.1) * height  # offset of the shadow
 
-    def paint(self, scene: scenes.Image, index: int) -> tuple[scenes.Image, np.ndarray]:
-        """Put the hand into a frame: RGB uint8 [H, W, 3] and the hand's mask bool [H, W]."""
-        sprite, (tip, wrist, _) = self.hands[index * len(self.hands) // len(self.tips)]
+    def paint(self, scene: Image, index: int) -> tuple[Image, NDArray[np.bool_]]:
+        """Paints the hand into a frame: RGB uint8 [H, W, 3] and the hand's mask bool [H, W]."""
+        sprite, tip, wrist, _ = self.hands[index * len(self.hands) // len(self.tips)]
         at, zoom = self.tips[index], self.zoom[index]
         elbow = self.elbow + 0.25 * (at - np.array(self.size) / 2)
         elbow[1] = max(elbow[1], at[1] + 0.7 * self.size[1])  # the arm never comes from above
@@ -328,52 +331,59 @@ class _Hand:
         layer = self._blurred(_over(hand, arm), index)
         if self.look.shadow:
             scene = self._shaded(scene, layer[..., 3])
-        return cv2.add(cv2.multiply(scene, _three(255 - layer[..., 3]), scale=1 / 255), layer[..., :3]), mask
+        behind = cv2.multiply(scene, _three(255 - layer[..., 3]), scale=1 / 255)
+        return _uint8(cv2.add(behind, layer[..., :3])), mask
 
-    def _warp(self, sprite: scenes.Image, linear: np.ndarray, anchor: np.ndarray, at: np.ndarray) -> scenes.Image:
-        """Turn and scale a sprite so that its anchor comes to lie at a point of the frame: RGBA [H, W, 4]."""
+    def _warp(
+        self, sprite: Image, linear: NDArray[np.float64], anchor: NDArray[np.float64], at: NDArray[np.float64]
+    ) -> Image:
+        """Turns and scales a sprite, and moves its anchor to a point of the frame: RGBA [H, W, 4]."""
         matrix = np.column_stack([linear, at - linear @ anchor])
-        return cv2.warpAffine(sprite, matrix, self.size, flags=cv2.INTER_LINEAR)
+        return _uint8(cv2.warpAffine(sprite, matrix, self.size, flags=cv2.INTER_LINEAR))
 
-    def _blurred(self, layer: scenes.Image, index: int) -> scenes.Image:
-        """Smear along the hand's way while the shutter is open, and defocus."""
+    def _blurred(self, layer: Image, index: int) -> Image:
+        """Adds motion blur for the time that the shutter is open, and defocus."""
         way = self.look.shutter * self.speed[index]
         reach = int(np.ceil(min(np.hypot(*way), 40) / 2))
         if reach > 0:
             kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
             ends = np.round((reach + np.outer([-0.5, 0.5], way * min(1, 40 / np.hypot(*way)))) * 16).astype(int)
             cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0, 1, cv2.LINE_8, 4)
-            layer = cv2.filter2D(layer, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+            layer = _uint8(cv2.filter2D(layer, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE))
         soft = self.look.soft * self.size[1]
-        return cv2.GaussianBlur(layer, (0, 0), soft) if soft > 0.3 else layer
+        return _uint8(cv2.GaussianBlur(layer, (0, 0), soft)) if soft > 0.3 else layer
 
-    def _shaded(self, scene: scenes.Image, alpha: scenes.Image) -> scenes.Image:
-        """Darken the surroundings where the hand's shadow falls."""
+    def _shaded(self, scene: Image, alpha: Image) -> Image:
+        """Darkens the surroundings in the hand's shadow."""
         small = cv2.resize(alpha, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         matrix = np.column_stack([np.eye(2), self.fall / 4])
         small = cv2.warpAffine(small, matrix, small.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         small = cv2.GaussianBlur(small, (0, 0), self.size[1] / 90)
         shadow = cv2.resize(small, self.size, interpolation=cv2.INTER_LINEAR)
-        return cv2.multiply(
-            scene, _three(cv2.convertScaleAbs(shadow, alpha=-self.look.shadow, beta=255)), scale=1 / 255
-        )
+        light = _uint8(cv2.convertScaleAbs(shadow, alpha=-self.look.shadow, beta=255))
+        return _uint8(cv2.multiply(scene, _three(light), scale=1 / 255))
 
 
-def _angle(way: np.ndarray) -> float:
-    """How far a way down the frame leans to the right, in radians."""
+def _angle(way: NDArray[np.float64]) -> float:
+    """The lean of a downward direction to the right, in radians."""
     return float(np.arctan2(way[0], way[1]))
 
 
-def _rotation(angle: float) -> np.ndarray:
-    """The rotation that leans "down" to the right by an angle: [2, 2]."""
+def _rotation(angle: float) -> NDArray[np.float64]:
+    """The rotation of "down" to the right by an angle: [2, 2]."""
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
-def _over(top: scenes.Image, bottom: scenes.Image) -> scenes.Image:
-    """Lay one premultiplied RGBA image over another."""
+def _over(top: Image, bottom: Image) -> Image:
+    """Draws one premultiplied RGBA image over another."""
     through = 255 - top[..., 3]
-    return cv2.add(top, cv2.multiply(bottom, cv2.merge([through] * 4), scale=1 / 255))
+    return _uint8(cv2.add(top, cv2.multiply(bottom, cv2.merge([through] * 4), scale=1 / 255)))
 
 
-def _three(channel: scenes.Image) -> scenes.Image:
-    return cv2.merge([channel] * 3)
+def _three(channel: Image) -> Image:
+    return _uint8(cv2.merge([channel] * 3))
+
+
+def _uint8(image: object) -> Image:
+    """The same image with a type: OpenCV's own types do not tell what comes out."""
+    return np.asarray(image, np.uint8)

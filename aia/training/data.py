@@ -1,4 +1,4 @@
-"""Clips to train on: labelled by a csv or by their folders, decoded or drawn, kept in a cache."""
+"""Clips to train on: labeled by a csv or by their folders, decoded or drawn, kept in a cache."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -23,7 +25,7 @@ from aia.modeling.preprocess import preprocess, resized_size
 from aia.synthetic.gestures import LABELS, render_gesture
 from aia.text_files import read_labels, read_lines, read_table
 from aia.training.augment import (
-    colours,
+    jitter_color,
     loose_indices,
     mirror_or_reverse,
     multi_scale_crop,
@@ -37,8 +39,10 @@ from aia.video.reader import read_clip, read_frames
 
 log = logging.getLogger(__name__)
 
+Frames: TypeAlias = NDArray[np.uint8]  # [N, H, W, 3]
+
 LABELS_FILE = "labels.txt"
-# endings of the files that are looked for in the folders of classes
+# endings of the files that are taken from the folders of classes
 VIDEOS = (
     ".3gp",
     ".asf",
@@ -63,16 +67,16 @@ OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "te
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled clip.
+    """One labeled clip.
 
     Attributes:
-        file: The video, or None for a rendered clip.
+        file: The video; None for a drawn clip.
         kind: Its class in the data.
         scene: Where it was filmed; may be empty.
         split: "train", "val", "test", ...
-        seed: Of a rendered clip.
+        seed: Of a drawn clip.
         still: Whether only one of its frames is used, for a clip without a gesture; see `Recipe.negatives`.
-        path: Recorded fingertip that a rendered clip follows, as `render_gesture` takes it; None for an invented one.
+        path: Recorded fingertip that a drawn clip follows, as `render_gesture` takes it; None for an invented one.
     """
 
     file: Path | None
@@ -81,19 +85,25 @@ class Sample:
     split: str = "train"
     seed: int = 0
     still: bool = False
-    path: np.ndarray | None = field(default=None, compare=False)
+    path: NDArray[np.float32] | None = field(default=None, compare=False)
+
+    @property
+    def video(self) -> Path:
+        """The file of a clip that is not drawn."""
+        assert self.file is not None
+        return self.file
 
 
 def read_manifest(folder: Path) -> list[Sample]:
     """Reads the clips and labels of a data folder.
 
     Args:
-        folder: Either holds one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the
-            videos beside it or in a folder of its name; or the videos of each class lie in a folder named after it,
-            `CLASS/...` or `SPLIT/CLASS/...` with the splits train, val (or validation) and test.
+        folder: Either one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the videos
+            beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or `SPLIT/CLASS/...`,
+            with the splits train, val (or validation) and test.
 
     Raises:
-        AIAError: Neither, several csv files, a table that cannot be read or a missing video.
+        AIAError: Neither is there, there are several csv files, the table cannot be read, or a video is missing.
     """
     # Hidden files are locks and notes of a spreadsheet program or of macOS.
     tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
@@ -107,7 +117,8 @@ def read_manifest(folder: Path) -> list[Sample]:
 
 def _from_table(table: Path) -> list[Sample]:
     videos = table.with_suffix("") if table.with_suffix("").is_dir() else table.parent
-    samples, unused = [], {}
+    samples: list[Sample] = []
+    unused: dict[str, list[int]] = {}  # reason -> lines
     for line, row in read_table(table, ("file", "label", "split"), ("scene",)):
         split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
         if not row["label"]:
@@ -116,19 +127,19 @@ def _from_table(table: Path) -> list[Sample]:
         if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
             unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
         samples.append(Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split))
-    for what, lines in unused.items():
-        log.warning("%s: clips %s are not trained on: line %d, %d in all.", table, what, lines[0], len(lines))
+    for reason, lines in unused.items():
+        log.warning("%s: clips %s are not trained on: line %d, %d in all.", table, reason, lines[0], len(lines))
     return samples
 
 
 def _video(folder: Path, name: str, table: Path, line: int) -> Path:
-    """The file that a table names, with any system's separators and accents composed or not."""
+    """The file that a table names, with the separators of any system, and accents composed or not."""
     spellings = [spelling for path in (name, name.replace("\\", "/")) for spelling in _spellings(path)]
-    found = next((folder / path for path in spellings if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
-    if found is None:
+    video = next((folder / path for path in spellings if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
+    if video is None:
         named = f"names {name[:200]!r}, which is not there" if name else "names no file"
         raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or whole ones.")
-    return found
+    return video
 
 
 def _spellings(path: str) -> tuple[str, ...]:
@@ -153,19 +164,19 @@ def _sorted_folders(folder: Path) -> list[Path]:
 
 
 def class_order(folder: Path, samples: Sequence[Sample]) -> list[str]:
-    """The classes of a data folder in the order of the logits: that of its labels.txt, else of the alphabet.
+    """The classes of a data folder in the order of the logits: that of its labels.txt, otherwise alphabetical.
 
     Raises:
         AIAError: labels.txt has a label twice, or lacks one.
     """
-    found = sorted({s.kind for s in samples})
+    kinds = sorted({sample.kind for sample in samples})
     path = folder / LABELS_FILE
     if not path.is_file():
-        return found
+        return kinds
     labels = read_lines(path)
-    if not set(found) <= set(labels):
+    if not set(kinds) <= set(labels):
         labels = list(read_labels(path))
-    lacking = next((kind for kind in found if kind not in labels), None)
+    lacking = next((kind for kind in kinds if kind not in labels), None)
     if lacking is not None or len(set(labels)) < len(labels):
         raise AIAError(
             f"{LABELS_FILE} must have every class of the data once, one a line"
@@ -177,14 +188,14 @@ def class_order(folder: Path, samples: Sequence[Sample]) -> list[str]:
 def split_samples(samples: Sequence[Sample], recipe: Recipe) -> tuple[list[Sample], list[Sample]]:
     """The clips to train on and the held-out ones, of the recipe's classes.
 
-    Trained on are the splits train and background; held out of them is what the recipe's `holdout` names, and all of the
-    split val (or validation).
+    The splits train and background are trained on, except for what the recipe's `holdout` names. That and the split val (or
+    validation) are held out.
     """
     training, held = [], []
     for sample in samples:
         if sample.kind not in recipe.classes:
             continue
-        named = sample.scene in recipe.holdout or sample.file.name in recipe.holdout
+        named = sample.scene in recipe.holdout or sample.video.name in recipe.holdout
         if sample.split in HELD_OUT_SPLITS or (named and sample.split in TRAIN_SPLITS):
             held.append(sample)
         elif sample.split in TRAIN_SPLITS:
@@ -192,13 +203,13 @@ def split_samples(samples: Sequence[Sample], recipe: Recipe) -> tuple[list[Sampl
     return training, held
 
 
-def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
-    """The frames of a clip, uint8 `[N, H, W, 3]`: from the cache, decoded or drawn into it, or without one.
+def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
+    """The frames of a clip, uint8 `[N, H, W, 3]`, from the cache. A new clip is decoded or drawn, and added to the cache.
 
-    H and W are the recipe's `cache_side`, and with augment "published" the network's own `resize`.
+    H and W are the recipe's `cache_side`, or with augment "published" the network's own `resize`.
     """
-    side, most = recipe.cache_side, recipe.cache_frames
-    if not most:
+    side, count = recipe.cache_side, recipe.cache_frames
+    if not count:
         return _pictures(sample, recipe)
     if sample.file is None:
         key = f"rendered-{sample.kind}-{sample.seed}"
@@ -207,19 +218,19 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> np.ndarray:
         file = sample.file
         key = f"{file.parent.name}-{file.stem}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
     size = side if recipe.augment == "warp" else f"published-{recipe.config.resize}"
-    path = cache / f"{hashlib.sha1(f'{key}-{size}-{most}'.encode()).hexdigest()}.npy"
+    path = cache / f"{hashlib.sha1(f'{key}-{size}-{count}'.encode()).hexdigest()}.npy"
     if not path.is_file():
         frames = _pictures(sample, recipe)
-        content = io.BytesIO()  # NumPy would not notice that the end of a file found no space
+        content = io.BytesIO()  # NumPy would not notice a full disk at the end of the file
         np.save(content, frames)
         with files.writing_into(cache) as part:
             (part / path.name).write_bytes(content.getbuffer())
-    return np.load(path, mmap_mode="r")
+    return cast(Frames, np.load(path, mmap_mode="r"))
 
 
-def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
-    """Decodes or draws a clip at the size that `load_frames` promises."""
-    warp, side, most = recipe.augment == "warp", recipe.cache_side, recipe.cache_frames
+def _pictures(sample: Sample, recipe: Recipe) -> Frames:
+    """Decodes or draws a clip at the size of `load_frames`."""
+    warp, side, count = recipe.augment == "warp", recipe.cache_side, recipe.cache_frames
     config = recipe.config
     if sample.file is None:
         label = recipe.classes[sample.kind]
@@ -227,14 +238,14 @@ def _pictures(sample: Sample, recipe: Recipe) -> np.ndarray:
         frames = render_gesture(
             label, sample.seed, height=height, width=height * 4 // 3, fps=None, path=sample.path, indices=_sparse
         ).frames
-    else:  # no larger than it takes: twice the longer side is enough for any usual aspect
+    else:  # decoded small: twice the longer side is enough for any usual aspect
         frames = read_frames(
             sample.file,
             max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config))),
             display_name=str(sample.file),
         ).frames
-        frames = frames[np.unique(sample_indices(len(frames), most))] if most else frames
-    height, width = (side, side) if warp else resized_size(*frames.shape[1:3], config)
+        frames = frames[np.unique(sample_indices(len(frames), count))] if count else frames
+    height, width = (side, side) if warp else resized_size(frames.shape[1], frames.shape[2], config)
     return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])
 
 
@@ -244,51 +255,52 @@ def _sparse(count: int) -> list[int]:
 
 
 def rendered_pool(recipe: Recipe, data: Path) -> list[Sample]:
-    """The rendered clips of a recipe, classes in turn; only labels that the renderer can draw.
+    """The drawn clips of a recipe, classes in turn, of all labels that can be drawn.
 
     Args:
-        recipe: Says how many, and which share follows recorded paths.
-        data: Folder that may hold such paths; see `recorded_paths`.
+        recipe: Sets their number and the share that follows recorded paths.
+        data: Folder with such paths; see `recorded_paths`.
 
     Raises:
-        AIAError: It can draw none of them, or the recipe wants recorded paths and there are none.
+        AIAError: No label can be drawn, or the recipe needs recorded paths and there are none.
     """
     kinds = [kind for kind, label in recipe.classes.items() if label in LABELS]
     if recipe.rendered_pool and not kinds:
         raise AIAError("None of the recipe's labels can be drawn; set its rendered_pool to 0.")
-    recorded, pool = recorded_paths(data) if recipe.recorded else {}, []
+    recorded = recorded_paths(data) if recipe.recorded_fraction else {}
+    pool: list[Sample] = []
     for seed in range(recipe.rendered_pool):
         kind, rng = kinds[seed % len(kinds)], np.random.default_rng(seed)
-        paths = recorded.get(kind, []) if rng.random() < recipe.recorded else []
-        pool.append(Sample(None, kind, seed=seed, path=paths[rng.integers(len(paths))] if len(paths) else None))
+        paths = recorded.get(kind) if rng.random() < recipe.recorded_fraction else None
+        pool.append(Sample(None, kind, seed=seed, path=None if paths is None else paths[rng.integers(len(paths))]))
     return pool
 
 
-def recorded_paths(data: Path) -> dict[str, np.ndarray]:
-    """Finger paths that people drew: class -> `[N, K, 2]`, fractions of the frame.
+def recorded_paths(data: Path) -> dict[str, NDArray[np.float32]]:
+    """Finger paths drawn by people: class -> `[N, K, 2]`, fractions of the frame.
 
     Args:
-        data: Holds one `*_trajectories.npz` with train_xy `[N, K, 2]`, pixels of a 640 x 480 frame, and train_label `[N]`, as
-            EgoGestAR's.
+        data: Folder with one `*_trajectories.npz` as in EgoGestAR: train_xy `[N, K, 2]`, pixels of a 640 x 480 frame, and
+            train_label `[N]`.
 
     Raises:
-        AIAError: There is none, or it holds something else.
+        AIAError: There is none, or it has another content.
     """
-    files = sorted(data.glob("*_trajectories.npz"))
+    archives = sorted(data.glob("*_trajectories.npz"))
     try:
-        with np.load(files[0], allow_pickle=False) as file:
-            xy, labels = file["train_xy"] / np.float32((640, 480)), file["train_label"]
+        with np.load(archives[0], allow_pickle=False) as file:
+            xy, labels = file["train_xy"] / np.array((640, 480), np.float32), file["train_label"]
         return {str(kind): xy[labels == kind] for kind in np.unique(labels)}
     except (IndexError, KeyError, OSError, ValueError):
         raise AIAError(
-            f"{data} holds no readable *_trajectories.npz of recorded paths; set the recipe's recorded to 0."
+            f"{data} holds no readable *_trajectories.npz of recorded paths; set the recipe's recorded_fraction to 0."
         ) from None
 
 
-class ClipDataset(Dataset):
-    """Augmented training clips; the same (seed, epoch, place) gives the same clip.
+class ClipDataset(Dataset[tuple[Tensor, int]]):
+    """Augmented training clips. The same (seed, epoch, index) gives the same clip.
 
-    Each item is `(x, y)`: x float32 `[T, 3, S, S]`, normalised; y the index of the label, after mirroring and reversal.
+    Each item is `(x, y)`: x float32 `[T, 3, S, S]`, normalized; y the index of the label, after mirroring and reversal.
     """
 
     def __init__(self, samples: Sequence[Sample], recipe: Recipe, cache: Path, epoch: int) -> None:
@@ -298,10 +310,10 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        """Draws the clip at `place` of this epoch."""
-        rng = np.random.default_rng((self.recipe.seed, self.epoch, place))
-        sample, config, warp = self.samples[place], self.recipe.config, self.recipe.augment == "warp"
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Augments the clip at `index` of this epoch."""
+        rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
+        sample, config, warp = self.samples[index], self.recipe.config, self.recipe.augment == "warp"
         frames = load_frames(sample, self.recipe, self.cache)
         if sample.still:
             frames, kind = without_gesture(frames, config.num_segments, rng), self.recipe.background
@@ -309,16 +321,17 @@ class ClipDataset(Dataset):
             pick = loose_indices if warp else segment_indices
             frames = frames[pick(len(frames), config.num_segments, rng)]
             frames, kind = mirror_or_reverse(frames, sample.kind, self.recipe, rng)
+        x: NDArray[Any]
         if warp:
-            x = colours(warp_clip(frames, config.input_size, rng), rng)
+            x = jitter_color(warp_clip(frames, config.input_size, rng), rng)
         else:
             x = multi_scale_crop(frames, config.input_size, rng).astype(np.float32) / 255
         x = (x - np.asarray(config.mean, np.float32)) / np.asarray(config.std, np.float32)
         return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), self.kinds.index(kind)
 
 
-class PlainDataset(Dataset):
-    """Clips as the network sees them when it is used: `(x, y)`, x float32 `[T, 3, S, S]`, y the index of the label."""
+class PlainDataset(Dataset[tuple[Tensor, int]]):
+    """Clips as the network sees them in use: `(x, y)`, x float32 `[T, 3, S, S]`, y the index of the label."""
 
     def __init__(self, samples: Sequence[Sample], recipe: Recipe) -> None:
         self.samples, self.config, self.kinds = samples, recipe.config, list(recipe.classes)
@@ -326,8 +339,8 @@ class PlainDataset(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        """Reads the clip at `place`."""
-        sample = self.samples[place]
-        frames = read_clip(sample.file, self.config.num_segments, display_name=str(sample.file)).frames
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Reads the clip at `index`."""
+        sample = self.samples[index]
+        frames = read_clip(sample.video, self.config.num_segments, display_name=str(sample.video)).frames
         return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)

@@ -1,11 +1,11 @@
-"""This process among those of a training run: the only one, or one of several that `accelerate launch` started."""
+"""The processes of a training run: one, or several that `accelerate launch` started."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
@@ -13,17 +13,18 @@ from torch import distributed, nn
 from aia.errors import AIAError
 from aia.hub.loading import best_device
 
-MAX_WAIT = timedelta(hours=2)  # for one process, while the first scores the held-out clips
+MAX_WAIT = timedelta(hours=2)  # for the first process while it scores the held-out clips
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """One process and its place; by default the only one.
+    """This process and its rank among all; by default the only one.
 
     Attributes:
-        device: The one this process trains on.
-        rank: From 0; the first writes every file.
-        count: Of processes, on all hosts.
+        device: Where this process trains.
+        rank: From 0; the first process writes every file.
+        count: Number of processes on all hosts.
     """
 
     device: torch.device
@@ -32,10 +33,10 @@ class Processes:
 
     @classmethod
     def join(cls) -> Processes:
-        """Finds the others by what the launcher put into the environment; one process needs no library for it.
+        """Finds the other processes through the launcher's environment variables.
 
         Raises:
-            AIAError: There are several, and the library accelerate is not installed.
+            AIAError: There are several processes, and the library accelerate is not installed.
         """
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls(best_device())
@@ -48,31 +49,31 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this process writes the files."""
         return self.rank == 0
 
     @property
     def workers(self) -> int:
-        """Processes of this one's own that prepare its clips.
+        """Number of worker processes that prepare this process's clips.
 
-        Without a GPU a worker would only take the network's core, and forking copies the memory that is in use.
+        None without a GPU: a worker would take a core from the network, and forking copies the memory in use.
         """
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes on this host, by the launcher
-        return 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) // here))
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes on this host, by the launcher
+        return 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) // local))
 
     def share(self, model: nn.Module) -> nn.Module:
-        """The network to call: its gradients are the mean over all processes."""
+        """A network whose gradients are the mean over all processes."""
         if self.count == 1:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(model, device_ids=devices)
 
-    def from_first(self, thing: Any) -> Any:
-        """What the first process gives here, in every process."""
-        things = [thing]
+    def from_first(self, value: Value) -> Value:
+        """The first process's value, in every process."""
+        values = [value]
         if self.count > 1:
-            distributed.broadcast_object_list(things, device=self.device)
-        return things[0]
+            distributed.broadcast_object_list(values, device=self.device)
+        return values[0]
 
     def mean(self, value: float) -> float:
         """The mean of a number over all processes."""

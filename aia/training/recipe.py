@@ -1,26 +1,44 @@
-"""How a network is trained: one frozen dataclass, read from JSON files of which one may extend another."""
+"""How a network is trained: one frozen dataclass, read from JSON files that may extend each other."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from aia.errors import AIAError
 from aia.modeling.config import AIAConfig
 
+Optimizer = Literal["adamw", "sgd"]
+Augment = Literal["warp", "published"]
+Precision = Literal["float32", "bfloat16", "float16"]
+
 EVERY = "*"  # in a table: each class that the table does not name, as itself
-_CHOICES = {
-    "optimizer": ("adamw", "sgd"),
-    "augment": ("warp", "published"),
-    "precision": ("float32", "bfloat16", "float16"),
-}
+RENAMED = {
+    "new_lr": "head_lr",
+    "recorded": "recorded_fraction",
+    "rendered": "synthetic_per_epoch",
+}  # fields of version 0.1
+_CHOICES = {"optimizer": get_args(Optimizer), "augment": get_args(Augment), "precision": get_args(Precision)}
 _AT_LEAST = {"epochs": 1, "batch_size": 1, "cache_side": 32}
-_AT_MOST = {"seed": 2**32 - 1, "momentum": 1, "recorded": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
+_AT_MOST = {"seed": 2**32 - 1, "momentum": 1, "recorded_fraction": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
+
+
+def _renamed(old: str) -> property:
+    """A field under its old name."""
+
+    def get(recipe: Recipe) -> Any:
+        warnings.warn(
+            f"Recipe.{old} is now {RENAMED[old]}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2
+        )
+        return getattr(recipe, RENAMED[old])
+
+    return property(get)
 
 
 @dataclass(frozen=True)
@@ -29,41 +47,41 @@ class Recipe:
 
     Attributes:
         network: Fields of `AIAConfig` without `labels`.
-        classes: Class in the data -> label shown; the order is that of the logits. Empty: the data's own classes.
+        classes: Class in the data -> label, in the order of the logits. Empty: the data's own classes.
         flip: Class -> class of the mirrored clip. Classes not named are not mirrored. In this table and the next two a class
             is named as in the data or by the index of its logit, and "*": "*" lets every class not named keep its own.
         reverse: Class -> class of the clip played backwards. Classes not named are not reversed.
-        flip_reverse: Class -> class when both are done. Classes not named don't get both.
-        holdout: Scenes, or files, of the train split that are kept for choosing the recipe, as the split val always is.
-        rendered: Rendered clips per epoch.
-        rendered_pool: Rendered clips that exist; each epoch takes some of them.
-        recorded: Share of the rendered gestures that follow a path which a person drew; see `recorded_paths`.
-        background: Class of clips in which nothing happens that the model should name; "" for none.
-        negatives: Clips per epoch made from one frame of another clip, standing still, moved as by a camera or with flat
-            shapes that move over it, or from noise: they hold no gesture, so their class is `background`.
-        augment: "warp": rotation, stretch, shift, colours, blur and noise; or "published": the multi-scale crop of TSN and
-            nothing else. Mirroring and reversal follow the tables in both.
+        flip_reverse: Class -> class of the clip mirrored and played backwards. Classes not named do not get both.
+        holdout: Scenes or files of the train split that are held out to choose the recipe, like the split val.
+        synthetic_per_epoch: Drawn clips per epoch.
+        rendered_pool: Drawn clips in all; each epoch takes some of them.
+        recorded_fraction: Share of the drawn gestures that follow a path drawn by a person; see `recorded_paths`.
+        background: Class of clips that show none of the other classes; "" for none.
+        negatives: Clips per epoch of the class `background`, made from noise, or from one frame of another clip: still,
+            moved as by a camera, or with flat shapes that move over it.
+        augment: "warp": rotation, stretch, shift, color, blur and noise; or "published": only TSN's multi-scale crop. Both
+            mirror and reverse by the tables.
         epochs: Passes over the real clips.
         batch_size: Clips of one step, over all processes.
         optimizer: "adamw" or "sgd".
         momentum: Of "sgd".
         lr: Peak learning rate of the trunk.
-        new_lr: Peak learning rate of what starts from nothing: the head and the gates.
+        head_lr: Peak learning rate of the parts without pretrained weights: the head and the gates.
         weight_decay: On matrices and kernels, not on biases and norms.
         warmup_epochs: Epochs of linear warm-up.
-        milestones: Epochs after which the rate drops to a tenth; without any it follows a cosine to zero.
+        milestones: Epochs after which the rate drops to a tenth; if empty, it follows a cosine to zero.
         label_smoothing: Of the cross-entropy.
         dropout: Before the linear layer.
         ema: Decay per step of the averaged weights that are saved and evaluated; 0 saves the last weights themselves.
         grad_clip: Largest gradient norm.
-        precision: "float32", or "bfloat16" or (GPU only) "float16" where autocast allows it.
+        precision: "float32", or "bfloat16" or (GPU only) "float16" for the operations that autocast selects.
         cache_side: Side of the square pictures that "warp" starts from, in pixels.
-        cache_frames: Frames of one clip that are kept on disk, evenly spaced; 0 for data that is too large: no clip is kept,
-            each is decoded whole whenever it is its turn.
+        cache_frames: Frames per clip that are kept on disk, evenly spaced; 0 for data that is too large to be kept: each
+            clip is then decoded completely every time.
         seed: Of weights, order and augmentation.
 
     Raises:
-        AIAError: A value has the wrong type or lies out of range; the sentence names the field.
+        AIAError: A value has the wrong type or is out of range; the sentence names the field.
     """
 
     network: dict[str, Any]
@@ -72,18 +90,18 @@ class Recipe:
     reverse: dict[str, str] = field(default_factory=dict)
     flip_reverse: dict[str, str] = field(default_factory=dict)
     holdout: tuple[str, ...] = ()
-    rendered: int = 0
+    synthetic_per_epoch: int = 0
     rendered_pool: int = 0
-    recorded: float = 0.0
+    recorded_fraction: float = 0.0
     background: str = ""
     negatives: int = 0
-    augment: str = "warp"
+    augment: Augment = "warp"
     epochs: int = 40
     batch_size: int = 12
-    optimizer: str = "adamw"
+    optimizer: Optimizer = "adamw"
     momentum: float = 0.9
     lr: float = 5e-4
-    new_lr: float = 2e-3
+    head_lr: float = 2e-3
     weight_decay: float = 0.02
     warmup_epochs: float = 2.0
     milestones: tuple[int, ...] = ()
@@ -91,10 +109,14 @@ class Recipe:
     dropout: float = 0.3
     ema: float = 0.99
     grad_clip: float = 5.0
-    precision: str = "float32"
+    precision: Precision = "float32"
     cache_side: int = 160
     cache_frames: int = 64
     seed: int = 0
+
+    new_lr = _renamed("new_lr")
+    recorded = _renamed("recorded")
+    rendered = _renamed("rendered")
 
     def __post_init__(self) -> None:
         for name in ("holdout", "milestones"):  # JSON has lists only
@@ -125,7 +147,7 @@ class Recipe:
             changes: "name=value" each, such as "seed=1" or "network.attention=stinc"; a value is JSON or else plain text.
 
         Raises:
-            AIAError: Missing, not JSON, extending itself, an unknown field, or a network that cannot be.
+            AIAError: The file is missing, not JSON or extends itself, a field is unknown, or the network is invalid.
         """
         data, known = _read(path), [spec.name for spec in dataclasses.fields(cls)]
         for change in changes:
@@ -137,19 +159,19 @@ class Recipe:
             raise AIAError(f"The recipe {path} needs the field network.")
         return cls(**data)
 
-    def resolve(self, found: Sequence[str] = ()) -> Recipe:
-        """Gives every class its name.
+    def resolve(self, data_classes: Sequence[str] = ()) -> Recipe:
+        """Completes classes and tables.
 
         Args:
-            found: The data's classes in the order of the logits, for a recipe that names none.
+            data_classes: The data's classes in the order of the logits, for a recipe that names none.
 
         Returns:
-            A recipe with classes, whose tables name all classes they are about.
+            A recipe whose classes are named and whose tables name every class they apply to.
 
         Raises:
-            AIAError: A table or `background` is about a class that is not there.
+            AIAError: A table or `background` names an unknown class.
         """
-        classes = self.classes or {kind: kind for kind in found}
+        classes = self.classes or {kind: kind for kind in data_classes}
         kinds = list(classes)
 
         def name(kind: str) -> str:
@@ -159,43 +181,65 @@ class Recipe:
                 return kinds[int(kind)]
             raise AIAError(f"The recipe is about the class {kind[:60]!r}, which is none of its {len(kinds)} classes.")
 
-        def whole(table: dict[str, str]) -> dict[str, str]:
+        def completed(table: dict[str, str]) -> dict[str, str]:
             rest = {kind: kind for kind in kinds} if EVERY in table else {}
             return rest | {name(old): name(new) for old, new in table.items() if old != EVERY}
 
-        tables = {key: whole(getattr(self, key)) for key in ("flip", "reverse", "flip_reverse")}
-        background = name(self.background) if self.background or self.negatives else ""
-        return dataclasses.replace(self, classes=classes, background=background, **tables)
+        return dataclasses.replace(
+            self,
+            classes=classes,
+            flip=completed(self.flip),
+            reverse=completed(self.reverse),
+            flip_reverse=completed(self.flip_reverse),
+            background=name(self.background) if self.background or self.negatives else "",
+        )
 
     def to_json(self) -> str:
         """The recipe as text."""
         return json.dumps(dataclasses.asdict(self), indent=1)
 
 
-def _read(path: str | Path, above: tuple[str | Path, ...] = ()) -> dict[str, Any]:
-    """The fields of a recipe over those of the one it extends; `above` are the files that extend this one."""
-    if Path(path).resolve() in [Path(file).resolve() for file in above]:
-        raise AIAError(f"The recipe {above[-1]} extends {path}, which extends it; one must stand by itself.")
+def with_new_names(data: dict[str, Any], path: str | Path = "") -> dict[str, Any]:
+    """Renames the fields of version 0.1, in their order. Warns if a path is given."""
+    for old in RENAMED.keys() & data.keys():
+        if RENAMED[old] in data:
+            raise AIAError(
+                f"The recipe {path} has {old} and {RENAMED[old]}, which are the same field; keep the second."
+            )
+        if path:
+            warnings.warn(
+                f"The recipe {path} has {old}, which is now {RENAMED[old]}; the old name goes in 0.3.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+    return {RENAMED.get(name, name): value for name, value in data.items()}
+
+
+def _read(path: str | Path, extended_by: tuple[str | Path, ...] = ()) -> dict[str, Any]:
+    """The fields of a recipe over those of the one it extends."""
+    if Path(path).resolve() in [Path(file).resolve() for file in extended_by]:
+        raise AIAError(f"The recipe {extended_by[-1]} extends {path}, which extends it; one must stand by itself.")
     try:
         data = json.loads(Path(path).read_bytes())  # with or without a byte order mark
     except OSError:
-        named = f", which {above[-1]} extends," if above else ""
+        named = f", which {extended_by[-1]} extends," if extended_by else ""
         raise AIAError(f"The recipe {path}{named} cannot be read; give the path of a JSON file.") from None
     except (ValueError, RecursionError) as error:
         raise AIAError(f"The recipe {path} is not valid JSON: {error}.") from None
     if not isinstance(data, dict) or not isinstance(data.get("extends", ""), str):
         raise AIAError(f"The recipe {path} must be a JSON object; its field extends, if any, is another file.")
+    data = with_new_names(data, path)
     if "extends" not in data:
         return data
-    base = _read(Path(path).parent / data.pop("extends"), (*above, path))
-    both = base.get("network"), data.get("network")
-    if all(isinstance(network, dict) for network in both):
-        data["network"] = {**both[0], **both[1]}
+    base = _read(Path(path).parent / data.pop("extends"), (*extended_by, path))
+    base_network, network = base.get("network"), data.get("network")
+    if isinstance(base_network, dict) and isinstance(network, dict):
+        data["network"] = {**base_network, **network}
     return {**base, **data}
 
 
 def _change(data: dict[str, Any], change: str) -> None:
-    """Puts one "name=value" or "name.key=value" into the fields."""
+    """Applies one "name=value" or "name.key=value"."""
     names, equals, text = change.partition("=")
     if not equals:
         raise AIAError(f"{change[:60]!r} is no change of a recipe; write NAME=VALUE, such as seed=1.")
@@ -204,6 +248,7 @@ def _change(data: dict[str, Any], change: str) -> None:
     except (ValueError, RecursionError):
         value = text
     name, dot, key = names.partition(".")
+    name = next(iter(with_new_names({name: None}, "with --set")))
     if not dot:
         data[name] = value
     elif isinstance(data.setdefault(name, {}), dict):
@@ -231,7 +276,7 @@ def _fits(name: str, value: Any, default: Any) -> bool:
 
 
 def _rule(name: str) -> str:
-    """What a field may be, as the end of a sentence."""
+    """The allowed values of a field, as the end of a sentence."""
     if name in _CHOICES:
         return f"; it is one of {', '.join(_CHOICES[name])}"
     low, high = _AT_LEAST.get(name, 0), _AT_MOST.get(name)

@@ -1,8 +1,10 @@
-"""Start weights: torchvision's own trunk, a file that is laid out like it, or a model trained before."""
+"""Loads start weights: torchvision's trunk, a file with the same layout, or a trained model."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 from torchvision.models import get_model, get_model_weights
@@ -14,6 +16,7 @@ from aia.hub.loading import load
 from aia.modeling.network import AIANet
 
 CLASSIFIERS = ("fc.", "classifier.")
+Value = TypeVar("Value")
 
 
 def load_start(model: AIANet, source: str) -> None:
@@ -22,8 +25,8 @@ def load_start(model: AIANet, source: str) -> None:
     Args:
         model: Changed in place.
         source: "none"; "torchvision" (ImageNet weights of the trunk, downloaded); the path of a checkpoint with the trunk's
-            weights, under torchvision's names with anything before them or under other names in torchvision's order; or a
-            model folder of the same trunk and labels, of which everything is taken that the network has too.
+            weights, under torchvision's names with any prefix or under other names in torchvision's order; or a model folder
+            with the same trunk and labels, of which all tensors that the network has too are taken.
 
     Raises:
         AIAError: The source is no plain state dict or belongs to another network.
@@ -65,5 +68,5 @@ def _load_model(model: AIANet, folder: str) -> None:
     model.load_state_dict({name: t for name, t in start.state_dict().items() if name in own}, strict=False)
 
 
-def _without_classifier(weights: dict) -> dict:
+def _without_classifier(weights: Mapping[str, Value]) -> dict[str, Value]:
     return {name: tensor for name, tensor in weights.items() if not name.startswith(CLASSIFIERS)}

@@ -1,4 +1,4 @@
-"""The training loop: a recipe and a data folder in, a loadable model folder out; goes on where it was killed."""
+"""The training loop: from a recipe and a data folder to a model folder. An interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from tqdm import tqdm
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from aia import files
 from aia.errors import AIAError
 from aia.hub.pretrained import AIANet
+from aia.modeling import network
 from aia.modeling.blocks import Attention
 from aia.training.curves import draw_curves
 from aia.training.data import (
@@ -36,24 +39,115 @@ from aia.training.data import (
     split_samples,
 )
 from aia.training.distributed import Processes
-from aia.training.recipe import Recipe
+from aia.training.recipe import Recipe, with_new_names
 from aia.training.start import load_start
 
 log = logging.getLogger(__name__)
 
 EVAL_BATCH = 8  # clips
 HISTORY, STATE = "history.jsonl", "state.pt"
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """The clips of a run.
+
+    Attributes:
+        real: Filmed clips to train on.
+        held_out: Filmed clips to score after each epoch.
+        drawn: Drawn clips, of which each epoch takes some.
+    """
+
+    real: list[Sample]
+    held_out: list[Sample]
+    drawn: list[Sample]
+
+    @classmethod
+    def find(cls, recipe: Recipe, data: Path, samples: list[Sample]) -> _Clips:
+        real, held_out = split_samples(samples, recipe)
+        if not real:
+            splits = ", ".join(sorted({repr(sample.split[:40]) for sample in samples})[:6])
+            raise AIAError(
+                f"{data} holds no training clip of the recipe's classes: its splits are {splits}, and those named "
+                "train or background are trained on."
+            )
+        return cls(real, held_out, rendered_pool(recipe, data))
+
+    def of_epoch(self, recipe: Recipe, epoch: int) -> list[Sample]:
+        """All real clips, some drawn ones, and clips without a gesture made from both."""
+        rng = np.random.default_rng((recipe.seed, epoch))
+        drawn = [self.drawn[i] for i in rng.permutation(len(self.drawn))[: recipe.synthetic_per_epoch]]
+        clips = [*self.real, *drawn]
+        still = [replace(clips[i], still=True) for i in rng.integers(len(clips), size=recipe.negatives)]
+        return clips + still
+
+    def steps(self, recipe: Recipe) -> int:
+        """Batches of an epoch. An incomplete last batch is left out."""
+        count = len(self.of_epoch(recipe, 0))
+        if count < recipe.batch_size:
+            raise AIAError(
+                f"There are {count} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
+            )
+        return count // recipe.batch_size
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Everything that training changes, and that the saved state restores."""
+
+    model: AIANet
+    averaged: AveragedModel
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    scaler: GradScaler
+
+    @classmethod
+    def build(cls, model: AIANet, recipe: Recipe, steps: int, device: torch.device) -> _Parts:
+        model.optimize().to(device)
+        average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]  # PyTorch's own has no types
+        optimizer = _optimizer(model, recipe)
+        return cls(
+            model,
+            AveragedModel(model, multi_avg_fn=average, use_buffers=True),
+            optimizer,
+            torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps)),
+            GradScaler(device.type, enabled=recipe.precision == "float16"),
+        )
+
+    @property
+    def averaged_model(self) -> AIANet:
+        """The network with the averaged weights."""
+        assert isinstance(self.averaged.module, AIANet)
+        return self.averaged.module
+
+    def save(self, path: Path, identity: Mapping[str, str], epoch: int) -> None:
+        """Writes the state after an epoch."""
+        state = {"epoch": epoch, "random": torch.get_rng_state(), **identity}
+        try:
+            torch.save(state | {name: part.state_dict() for name, part in vars(self).items()}, path)
+        except RuntimeError:  # the file cannot be written; torch does not say why
+            raise OSError from None
+
+    def resume(self, state: Mapping[str, Any] | None) -> int:
+        """Restores a state and returns the number of finished epochs."""
+        if state is None:
+            return 0
+        for name, part in vars(self).items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["random"])
+        return int(state["epoch"])
 
 
 def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", cache: Path | None = None) -> AIANet:
-    """Trains a network; call it again with the same arguments after a kill and it goes on with the last whole epoch.
+    """Trains a network. An interrupted run resumes after its last complete epoch when called with the same arguments.
 
-    Started by `accelerate launch`, several processes share each batch; the first of them writes.
+    Started by `accelerate launch`, several processes share each batch. The first of them writes.
 
     Args:
-        recipe: What and how.
-        data: Folder of labelled videos; see `read_manifest`.
-        out: Gets config.json, model.safetensors, README.md, recipe.json, history.jsonl, curves.svg and state.pt.
+        recipe: Network, data and hyperparameters.
+        data: Folder of labeled videos; see `read_manifest`.
+        out: Folder for config.json, model.safetensors, README.md, recipe.json, history.jsonl, curves.svg and state.pt.
         init: Start weights; see `load_start`.
         cache: Folder for decoded clips; `out/cache` by default.
 
@@ -72,88 +166,83 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
     recipe = recipe.resolve(class_order(data, samples))
     cache = cache or Path(out, "cache")
     torch.manual_seed(recipe.seed)
-    real, held = split_samples(samples, recipe)
-    if not real:
-        splits = ", ".join(sorted({repr(sample.split[:40]) for sample in samples})[:6])
-        raise AIAError(
-            f"{data} holds no training clip of the recipe's classes: its splits are {splits}, and those named "
-            "train or background are trained on."
-        )
-    pool = rendered_pool(recipe, data)
-    per_epoch = len(_epoch_samples(real, pool, recipe, 0))
-    steps = per_epoch // recipe.batch_size  # a last batch that is not full is left out
-    if not steps:
-        raise AIAError(
-            f"There are {per_epoch} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
-        )
+    clips = _Clips.find(recipe, data, samples)
+    steps = clips.steps(recipe)
     identity = {"recipe": recipe.to_json(), "init": init}
     state = _read_state(out, identity) if team.first else None
     model = AIANet(recipe.config, dropout=recipe.dropout)
     load_start(model, init)
-
-    # What can be wrong with the arguments has been said by now; decoding takes its time.
-    if recipe.cache_frames:
-        for sample in tqdm([*real, *pool][team.rank :: team.count], desc="clips", unit="clip", disable=not team.first):
-            load_frames(sample, recipe, cache)
-    # Its own generator: a loader draws a number at each start, from the one of weights and dropout otherwise.
-    plain = PlainDataset(held, recipe)
-    held_set = DataLoader(plain, EVAL_BATCH, num_workers=team.workers, generator=torch.Generator())
-    if recipe.cache_frames and team.first:
-        held_set = list(held_set)  # few clips: decoded once
-
-    model.optimize().to(team.device)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    optimizer = _optimizer(model, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
-    scaler = torch.amp.GradScaler(team.device.type, enabled=recipe.precision == "float16")
-    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-
-    first = _resume(team.from_first(state), parts)
-    history = Path(out, HISTORY)
-    if team.first:
-        lines = history.read_text(encoding="utf-8").splitlines(keepends=True) if history.is_file() else []
-        lines = lines[:first]  # a kill may have come between a line and its state
-        with files.writing_into(out) as part:
-            (part / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
-            (part / HISTORY).write_text("".join(lines), encoding="utf-8")
+    held_out = _decode(clips, recipe, cache, team)  # takes a while, so it comes after all checks of the arguments
+    parts = _Parts.build(model, recipe, steps, team.device)
+    first = parts.resume(team.from_first(state))
+    history = _History(Path(out), recipe, first) if team.first else None
     shared = team.share(model)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
-        if team.rank or team.device.type != "cpu":  # only the first process's CPU stream is in the state
+        if team.rank or team.device.type != "cpu":  # the state holds the random numbers of the first process's CPU only
             torch.manual_seed(recipe.seed + 1009 * (epoch + 1) + 100_003 * team.rank)
-        dataset = ClipDataset(_epoch_samples(real, pool, recipe, epoch), recipe, cache, epoch)
-        loss = _one_epoch(shared, averaged, dataset, optimizer, schedule, scaler, team)
-        if not team.first:
+        dataset = ClipDataset(clips.of_epoch(recipe, epoch), recipe, cache, epoch)
+        loss = _one_epoch(shared, parts, dataset, team)
+        if history is None:
             continue
         line = {"epoch": epoch + 1, "loss": round(loss, 4), "seconds": round(time.perf_counter() - start, 1)}
-        if held:
-            line |= {f"held_out_{key}": value for key, value in _score(averaged.module, held_set).items()}
-        lines.append(json.dumps(line) + "\n")
-        with files.writing_into(out) as part:
-            (part / HISTORY).write_text("".join(lines), encoding="utf-8")
-            draw_curves(part / HISTORY, part / "curves.svg")
-            _save_state(part / STATE, parts, identity, epoch + 1)
-        log.info("%s", line)
-    result = deepcopy(averaged.module).eval().to("cpu", memory_format=torch.contiguous_format)
+        if clips.held_out:
+            line |= {f"held_out_{key}": value for key, value in _score(parts.averaged_model, held_out).items()}
+        history.add(line, parts, identity)
+    result = deepcopy(parts.averaged_model).eval().cpu()
+    result.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # PyTorch's types lack it
     if team.first:
-        result.save_pretrained(out, model_card_kwargs=_card(given, init, len(real), history))
+        result.save_pretrained(out, model_card_kwargs=_card(given, init, len(clips.real), Path(out, HISTORY)))
     team.leave()
     return result
 
 
-def _epoch_samples(real: list[Sample], pool: list[Sample], recipe: Recipe, epoch: int) -> list[Sample]:
-    """All real clips, some rendered ones, and the clips in which nothing moves by itself."""
-    rng = np.random.default_rng((recipe.seed, epoch))
-    drawn = [pool[i] for i in rng.permutation(len(pool))[: recipe.rendered]]
-    every = [*real, *drawn]
-    still = [replace(every[i], still=True) for i in rng.integers(len(every), size=recipe.negatives)]
-    return every + still
+def _decode(clips: _Clips, recipe: Recipe, cache: Path, team: Processes) -> Iterable[tuple[Tensor, Tensor]]:
+    """Fills the cache and returns the batches of held-out clips."""
+    if recipe.cache_frames:
+        mine = [*clips.real, *clips.drawn][team.rank :: team.count]
+        for sample in tqdm(mine, desc="clips", unit="clip", disable=not team.first):
+            load_frames(sample, recipe, cache)
+    # A loader draws a number at each start; with its own generator, weights and dropout do not depend on it.
+    plain = PlainDataset(clips.held_out, recipe)
+    loader = DataLoader(plain, EVAL_BATCH, num_workers=team.workers, generator=torch.Generator())
+    if recipe.cache_frames and team.first:
+        return list(loader)  # few clips: decoded only once
+    return cast("Iterable[tuple[Tensor, Tensor]]", loader)
 
 
-def _one_epoch(shared, averaged, dataset: ClipDataset, optimizer, schedule, scaler, team: Processes) -> float:
-    """Trains on every clip once; returns the mean loss."""
+class _History:
+    """The files that grow with each epoch: history, learning curves and state.
+
+    Args:
+        folder: Of the run.
+        recipe: Of the run; written into the folder.
+        epochs: Finished epochs.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, epochs: int) -> None:
+        self.folder, path = folder, folder / HISTORY
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+        self.lines = lines[:epochs]  # an interrupted run may have written a line without its state
+        with files.writing_into(folder) as part:
+            (part / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
+            (part / HISTORY).write_text("".join(self.lines), encoding="utf-8")
+
+    def add(self, line: Mapping[str, float], parts: _Parts, identity: Mapping[str, str]) -> None:
+        """Writes what an epoch changed."""
+        self.lines.append(json.dumps(line) + "\n")
+        with files.writing_into(self.folder) as part:
+            (part / HISTORY).write_text("".join(self.lines), encoding="utf-8")
+            draw_curves(part / HISTORY, part / "curves.svg")
+            parts.save(part / STATE, identity, int(line["epoch"]))
+        log.info("%s", line)
+
+
+def _one_epoch(shared: nn.Module, parts: _Parts, dataset: ClipDataset, team: Processes) -> float:
+    """Trains on every clip once and returns the mean loss."""
     recipe, device = dataset.recipe, team.device
     precision = getattr(torch, recipe.precision)
+    optimizer, scaler, averaged = parts.optimizer, parts.scaler, parts.averaged
     loader = _loader(dataset, team)
     shared.train()
     total = 0.0
@@ -165,21 +254,21 @@ def _one_epoch(shared, averaged, dataset: ClipDataset, optimizer, schedule, scal
             logits = shared(x.to(device))
         loss = F.cross_entropy(logits.float(), y.to(device), label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # PyTorch's own has no types
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(shared.parameters(), recipe.grad_clip)
         scaler.step(optimizer)
         scaler.update()
-        schedule.step()
+        parts.schedule.step()
         if dataset.epoch < recipe.epochs / 3:
-            averaged.n_averaged.zero_()  # the first third's weights are taken as they are, not averaged with the start
+            averaged.n_averaged.zero_()  # copies the weights in the first third, so that the start is not averaged in
         averaged.update_parameters(shared)
         total += loss.item()
     return team.mean(total / max(1, len(loader)))
 
 
 class _Share:
-    """Batches of places in a data set, and of each batch only this process's part."""
+    """Batches of indices, each reduced to this process's part."""
 
     def __init__(self, batches: BatchSampler, team: Processes) -> None:
         self.batches, self.team = batches, team
@@ -191,15 +280,16 @@ class _Share:
         return (batch[self.team.rank :: self.team.count] for batch in self.batches)
 
 
-def _loader(dataset: ClipDataset, team: Processes) -> DataLoader:
-    """The batches of an epoch: the same clips in the same order, however many processes share them."""
+def _loader(dataset: ClipDataset, team: Processes) -> DataLoader[tuple[Tensor, Tensor]]:
+    """The batches of an epoch: the same clips in the same order for any number of processes."""
     order = torch.Generator().manual_seed(dataset.recipe.seed * 100_003 + dataset.epoch)
     batches = BatchSampler(RandomSampler(dataset, generator=order), dataset.recipe.batch_size, drop_last=True)
-    return DataLoader(dataset, batch_sampler=_Share(batches, team), generator=order, num_workers=team.workers)
+    loader = DataLoader(dataset, batch_sampler=_Share(batches, team), generator=order, num_workers=team.workers)
+    return cast("DataLoader[tuple[Tensor, Tensor]]", loader)
 
 
-def _batches(loader: Iterable) -> Iterator:
-    """What a loader gives; of an error in one of its workers, only the sentence and not the trace around it."""
+def _batches(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches of a loader. An error of a worker is reduced to its sentence, without the traceback around it."""
     try:
         yield from loader
     except AIAError as error:
@@ -213,56 +303,48 @@ def _optimizer(model: AIANet, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _groups(model: AIANet, recipe: Recipe) -> list[dict]:
-    """Parameters by learning rate (trunk or new) and weight decay (kernels, or biases and norms)."""
-    new = {p for m in model.modules() if isinstance(m, Attention) for p in m.parameters()} | set(
+def _groups(model: AIANet, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters by learning rate (trunk, or head and gates) and weight decay (kernels, or biases and norms)."""
+    untrained = {p for m in model.modules() if isinstance(m, Attention) for p in m.parameters()} | set(
         model.head.parameters()
     )
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for parameter in model.parameters():
-        lr = recipe.new_lr if parameter in new else recipe.lr
+        lr = recipe.head_lr if parameter in untrained else recipe.lr
         groups.setdefault((lr, recipe.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
-    """Step -> share of the peak learning rate; an epoch has `steps` steps."""
-    warm, whole = max(1, round(recipe.warmup_epochs * steps)), recipe.epochs * steps
+    """Step -> share of the peak learning rate. An epoch has `steps` steps."""
+    warmup, total = max(1, round(recipe.warmup_epochs * steps)), recipe.epochs * steps
 
     def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
+        if step < warmup:
+            return (step + 1) / warmup
         if recipe.milestones:
             return 0.1 ** sum(step >= epoch * steps for epoch in recipe.milestones)
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, whole - warm)))
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
     return factor
 
 
 def _card(recipe: Recipe, init: str, real: int, history: Path) -> dict[str, str]:
-    """What the model card says of a run."""
+    """The model card's sections about a run."""
     last = history.read_text(encoding="utf-8").splitlines()[-1]
-    held = ", on held-out clips" if "held_out" in last else ""
+    held_out = ", on held-out clips" if "held_out" in last else ""
     return {
         "origin": (
             f"Trained with `python -m aia train` for {recipe.epochs} epochs, seed {recipe.seed}, on {real} real clips "
-            f"and {recipe.rendered} rendered ones in each epoch; start weights: `{Path(init).name}`.\n\n"
+            f"and {recipe.synthetic_per_epoch} rendered ones in each epoch; start weights: `{Path(init).name}`.\n\n"
             f"The recipe:\n\n```json\n{recipe.to_json()}\n```"
         ),
-        "results": f"After the last epoch{held}: `{last}`.\n\n![Learning curves](curves.svg)",
+        "results": f"After the last epoch{held_out}: `{last}`.\n\n![Learning curves](curves.svg)",
     }
 
 
-def _save_state(path: Path, parts: dict, identity: dict[str, str], epoch: int) -> None:
-    whole = {"epoch": epoch, "random": torch.get_rng_state(), **identity}
-    try:
-        torch.save(whole | {name: thing.state_dict() for name, thing in parts.items()}, path)
-    except RuntimeError:  # of a file that cannot be written; torch does not say why
-        raise OSError from None
-
-
-def _read_state(out: str | Path, identity: dict[str, str]) -> dict | None:
-    """The last whole epoch, or None before the first.
+def _read_state(out: str | Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
+    """The state after the last complete epoch, or None before the first.
 
     Raises:
         AIAError: The folder holds another run, or the state is damaged.
@@ -271,46 +353,37 @@ def _read_state(out: str | Path, identity: dict[str, str]) -> dict | None:
     if not path.is_file():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # the unpickler fails in a dozen ways
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state["recipe"] = json.dumps(with_new_names(json.loads(state["recipe"])), indent=1)
+    except Exception:  # the unpickler raises many kinds of errors
         raise AIAError(f"{path} is damaged; delete it to start the run again.") from None
     if any(state.get(key) != value for key, value in identity.items()):
         raise AIAError(f"{out} holds a run with another recipe or other start weights; give another folder.")
-    log.info("going on after epoch %d", state["epoch"])
+    log.info("resuming after epoch %d", state["epoch"])
     return state
 
 
-def _resume(state: dict | None, parts: dict) -> int:
-    """Restores a state; returns how many epochs are done."""
-    if state is None:
-        return 0
-    for name, thing in parts.items():
-        thing.load_state_dict(state[name])
-    torch.set_rng_state(state["random"])
-    return state["epoch"]
-
-
-def decode_all(samples: list[Sample], recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Clips as the network sees them when it is used, `[N, T, 3, S, S]`, and the indices of their labels `[N]`."""
+def decode_all(samples: Sequence[Sample], recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Clips as the network sees them in use, `[N, T, 3, S, S]`, and the indices of their labels `[N]`."""
     dataset = PlainDataset(samples, recipe)
-    clips = [dataset[place] for place in range(len(dataset))]
+    clips = [dataset[index] for index in range(len(dataset))]
     return (torch.stack([x for x, _ in clips]) if clips else torch.empty(0)), torch.tensor([y for _, y in clips])
 
 
 @torch.inference_mode()
-def predict(model: AIANet, clips: Tensor, batch_size: int = EVAL_BATCH) -> Tensor:
+def predict(model: network.AIANet, clips: Tensor, batch_size: int = EVAL_BATCH) -> Tensor:
     """Logits `[N, classes]` of preprocessed clips `[N, T, 3, S, S]`, on the CPU."""
     model.eval()
-    return torch.cat([model(batch.to(model.device)).float().cpu() for batch in clips.split(batch_size)])
+    return torch.cat([model(batch.to(model.device)).float().cpu() for batch in torch.split(clips, batch_size)])
 
 
-def score(model: AIANet, clips: Tensor, targets: Tensor) -> dict[str, float]:
-    """Top-1 and cross-entropy of a network on preprocessed clips; `targets` are label indices `[N]`."""
+def score(model: network.AIANet, clips: Tensor, targets: Tensor) -> dict[str, float]:
+    """Top-1 and cross-entropy of a network on preprocessed clips. `targets` are label indices `[N]`."""
     return _score(model, [(clips, targets)])
 
 
-def _score(model: AIANet, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """As `score`, of clips that come in batches."""
+def _score(model: network.AIANet, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """`score` for batches of clips."""
     answers = [(predict(model, clips), targets) for clips, targets in _batches(batches)]
     logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return {

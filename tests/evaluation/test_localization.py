@@ -13,16 +13,11 @@ import aia
 from aia import AIAConfig, AIAError
 from aia.cli import main
 from aia.evaluation.localization import (
-    FIRST_SEED,
-    GESTURES,
-    TOLERANCE,
     compare,
-    draw_target,
-    gate_maps,
-    grad_cam,
-    measure,
-    watch,
+    record_maps,
 )
+from aia.evaluation.maps import gate_maps, grad_cam
+from aia.evaluation.targets import FIRST_SEED, GESTURES, TOLERANCE, draw_target, measure
 from aia.hub import DEFAULT_MODEL
 from aia.inspection.inspection import inspect
 from aia.modeling import recording
@@ -163,7 +158,7 @@ def test_a_block_is_scored_on_other_clips_than_it_was_chosen_on(targets):
 @pytest.mark.slow
 def test_a_network_is_measured_and_its_tables_can_be_read():
     net = small_net()
-    seen = watch(net, 20, 0)
+    seen = record_maps(net, 20, 0)
     result = compare(net, *seen)
     assert (result.clips, result.input_size, result.tolerance) == (20, SIDE, pytest.approx(15 / 224 * SIDE))
     assert 20 <= result.frames <= 160
@@ -188,11 +183,11 @@ def test_a_network_is_measured_and_its_tables_can_be_read():
 @pytest.mark.slow
 def test_the_command_takes_networks_without_gates_too(tmp_path, capsys):
     small_net("none").save_pretrained(tmp_path / "net")
-    assert main(["localise", str(tmp_path / "net"), "--clips", "20", "--json"]) == 0
+    assert main(["localize", str(tmp_path / "net"), "--clips", "20", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["default_block"] == "" and result["blocks"] == []
     assert [row["name"].split()[0].strip(",") for row in result["rows"]] == ["Grad-CAM", "centre", "random", "same"]
-    assert main(["localise", str(tmp_path / "net"), "--clips", "3"]) == 1
+    assert main(["localize", str(tmp_path / "net"), "--clips", "3"]) == 1
     assert "20 or more" in capsys.readouterr().err
 
 

@@ -41,7 +41,7 @@ except ImportError:  # Windows
 RECIPE = {
     "network": {"arch": "mobilenet_v2", "attention": "c", "num_segments": 2, "input_size": 32, "resize": [32, 32]},
     "classes": {"l": "swipe left", "r": "swipe right"},
-    "rendered": 0,
+    "synthetic_per_epoch": 0,
     "epochs": 1,
     "batch_size": 2,
     "cache_side": 40,

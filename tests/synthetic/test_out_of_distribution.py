@@ -65,7 +65,7 @@ def test_still_pictures_stand_still_and_the_rest_moves(clips):
 
 @pytest.mark.slow
 def test_a_plain_colour_is_one_colour_and_a_gradient_is_not(clips):
-    assert all(len(np.unique(f.reshape(-1, 3), axis=0)) == 1 for f in of(clips, "still picture", "plain colour"))
+    assert all(len(np.unique(f.reshape(-1, 3), axis=0)) == 1 for f in of(clips, "still picture", "plain color"))
     assert all(len(np.unique(f.reshape(-1, 3), axis=0)) > 10 for f in of(clips, "still picture", "gradient"))
 
 

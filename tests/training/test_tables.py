@@ -143,7 +143,7 @@ def test_training_and_evaluation_take_such_a_table(tmp_path, capsys):
         "epochs": 1,
         "batch_size": 4,
         "precision": "float32",
-        "rendered": 0,
+        "synthetic_per_epoch": 0,
         "rendered_pool": 0,
     }
     (tmp_path / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8-sig")

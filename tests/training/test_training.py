@@ -47,7 +47,7 @@ RECIPE = {
     "flip": {"l": "r", "r": "l"},
     "reverse": {"l": "r", "r": "l"},
     "holdout": ["kitchen"],
-    "rendered": 2,
+    "synthetic_per_epoch": 2,
     "rendered_pool": 4,
     "epochs": 2,
     "batch_size": 4,
@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(data, tmp_path):
 @pytest.mark.slow
 def test_tsn_learns_order_by_aia_and_cannot_without_it(order_data, tmp_path):
     network = {**RECIPE["network"], "temporal": "tsn", "num_segments": 4}
-    fast = {"epochs": 5, "batch_size": 4, "lr": 2e-3, "new_lr": 2e-3, "warmup_epochs": 0, "dropout": 0, "ema": 0.5}
+    fast = {"epochs": 5, "batch_size": 4, "lr": 2e-3, "head_lr": 2e-3, "warmup_epochs": 0, "dropout": 0, "ema": 0.5}
     recipe = Recipe(network, reverse={"brighter": "darker", "darker": "brighter"}, cache_side=32, **fast)
     model = train(recipe, order_data, tmp_path)
     assert model.config.labels == ("brighter", "darker"), "the folders' names"
@@ -205,7 +205,7 @@ def test_several_processes_share_each_batch(data):
 @pytest.mark.slow
 def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path):
     pytest.importorskip("accelerate")
-    changes = ["--set=batch_size=4", "--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=new_lr=0.0001"]
+    changes = ["--set=batch_size=4", "--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=head_lr=0.0001"]
     run = ["aia", "train", str(recipe_file), "--data", str(data), *changes, "--out"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
     done = subprocess.run([*launch, "--main_process_port=0", "-m", *run, str(tmp_path / "two")], capture_output=True)
@@ -428,7 +428,7 @@ def test_the_published_recipe_swaps_the_labels_of_mirrored_classes():
 
 
 def test_rendered_clips_follow_recorded_paths_where_the_data_has_them(tmp_path):
-    recipe = Recipe(**{**RECIPE, "recorded": 1.0})
+    recipe = Recipe(**{**RECIPE, "recorded_fraction": 1.0})
     with pytest.raises(AIAError, match="trajectories"):
         rendered_pool(recipe, tmp_path)
     xy = np.linspace((600, 100), (40, 300), 50, dtype=np.float32)[None]  # from the right to the left
@@ -441,3 +441,17 @@ def test_rendered_clips_follow_recorded_paths_where_the_data_has_them(tmp_path):
     frames = [load_frames(sample, recipe, tmp_path / "cache") for sample in (followed, invented)]
     assert frames[0].shape[1:] == (40, 40, 3)
     assert frames[0].shape != frames[1].shape or not np.array_equal(*frames)
+
+
+def test_a_recipe_of_version_0_1_is_read_with_a_warning(tmp_path):
+    base = {"network": RECIPE["network"], "rendered": 2, "recorded": 0.5, "head_lr": 0.1}
+    (tmp_path / "base.json").write_text(json.dumps(base))
+    (tmp_path / "new.json").write_text(json.dumps({"extends": "base.json", "new_lr": 0.2, "recorded_fraction": 0.25}))
+    with pytest.warns(DeprecationWarning, match="rendered, which is now synthetic_per_epoch"):
+        recipe = Recipe.from_file(tmp_path / "new.json", ["rendered=3"])
+    assert (recipe.synthetic_per_epoch, recipe.recorded_fraction, recipe.head_lr) == (3, 0.25, 0.2)
+    with pytest.warns(DeprecationWarning, match=r"Recipe\.new_lr is now head_lr"):
+        assert recipe.new_lr == recipe.head_lr
+    (tmp_path / "both.json").write_text(json.dumps({**base, "new_lr": 0.1}))
+    with pytest.raises(AIAError, match="new_lr and head_lr"):
+        Recipe.from_file(tmp_path / "both.json")
