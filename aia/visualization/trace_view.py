@@ -11,8 +11,9 @@ import numpy as np
 
 from aia.errors import AIAError
 from aia.inspection.trace import BlockTrace, UnitTrace
-from aia.modeling.attention_settings import ATTENTION_SETTINGS
+from aia.modeling.attention_settings import ATTENTION_SETTINGS, AttentionSetting
 from aia.visualization import render
+from aia.visualization.arrays import ArrayPacker
 
 FEATURE_VALUES = 2**16  # a view of a larger feature leaves out rows and columns
 STAGE_VALUES = 12 * 2**12  # the same for each map of a unit
@@ -25,10 +26,9 @@ PICTURE_PX = 96  # width of a frame in a view
 def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None = None) -> dict[str, Any]:
     """Gives what a page needs to draw a trace: JSON types, some 100 kB to 300 kB.
 
-    A packed array is `{"axes", "shape", "channels", "step", "low", "high", "bits", "data"}`. "shape" is that of the
-    whole array; only the listed channels were packed, and of rows and columns only every `step`-th. "data" holds its
-    values in C order, 8 or 16 `bits` each (little-endian, base64), from 0 for "low" to the largest for "high". A gate is
-    packed without the axis that its unit pools away.
+    A packed array is a `PackedArray` with its "axes", the "channels" that were packed, and the "stride": of rows and
+    columns, only every `stride`-th was packed. A gate is packed without the axis that its unit pools away. The arrays'
+    values are in "data" (zlib, base64), 8 or 16 "bits" each. "modules" says what multiplies what, see `_module`.
 
     Args:
         trace: From `trace_block`.
@@ -45,11 +45,12 @@ def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None
         raise AIAError(f"{trace.block} has the channels 0 to {count - 1}; choose some of them.")
     around = sorted({c + d for c in channels for d in (-1, 0, 1)} & set(range(count)))  # what the kernel reads
     x = _Cut(trace.x, "TCHW", channels, FEATURE_VALUES)
-    gates = {name: _Cut(*_squeezed(one), channels, FEATURE_VALUES, x.step) for name, one in trace.units.items()}
+    gates = {name: _Cut(*_squeezed(one), channels, FEATURE_VALUES, x.stride) for name, one in trace.units.items()}
     largest = _Cut(shown.pooled[0], shown.axes, around, STAGE_VALUES)
-    mean = _Cut(shown.pooled[1], shown.axes, around, STAGE_VALUES, largest.step)
-    response = _Cut(shown.response, shown.axes, channels, STAGE_VALUES, largest.step)
+    mean = _Cut(shown.pooled[1], shown.axes, around, STAGE_VALUES, largest.stride)
+    response = _Cut(shown.response, shown.axes, channels, STAGE_VALUES, largest.stride)
     bits = 16 if sum(cut.values.size for cut in (x, *gates.values(), largest, mean, response)) <= FINE_VALUES else 8
+    packer = ArrayPacker(2**bits - 1)
     low, high = float(shown.normalized.min()), float(shown.normalized.max())
     setting = ATTENTION_SETTINGS[trace.attention]
     return {
@@ -58,18 +59,20 @@ def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None
         "blocks": [[name, *size] for name, size in trace.blocks.items()],
         "unit": shown.unit,
         "units": list(trace.units),
-        "modules": list(setting.kinds),
+        "modules": [_module(trace, setting, place) for place in range(len(setting.modules))],
         "combination": setting.combination,
         "shape": list(trace.x.shape),
         "channels": list(channels),
         "means": _rounded(trace.x.mean(axis=(0, 2, 3))[list(channels)]),
         "times": _rounded(trace.times),
         "frames": [render.data_url(frame, PICTURE_PX) for frame in trace.frames],
-        "x": x.packed(bits),
-        "gates": {name: cut.packed(bits) for name, cut in gates.items()},
-        "max": largest.packed(bits),
-        "mean": mean.packed(bits),
-        "response": response.packed(bits),
+        "x": x.packed(packer),
+        "gates": {name: cut.packed(packer) for name, cut in gates.items()},
+        "max": largest.packed(packer),
+        "mean": mean.packed(packer),
+        "response": response.packed(packer),
+        "bits": bits,
+        "data": base64.b64encode(packer.packed()).decode(),
         "axes": shown.axes,
         "kernel": _rounded(shown.kernel),
         "norm": {name: round(value, 8) for name, value in shown.norm._asdict().items()},
@@ -95,39 +98,47 @@ def _squeezed(unit: UnitTrace) -> tuple[np.ndarray, str]:
 
 
 class _Cut:
-    """Some channels of an array, and as many of its rows and columns as a limit allows, or every `step`-th."""
+    """Some channels of an array, and as many of its rows and columns as a limit allows, or every `stride`-th."""
 
-    def __init__(self, array: np.ndarray, axes: str, channels: Sequence[int], limit: int, step: int = 0) -> None:
+    def __init__(self, array: np.ndarray, axes: str, channels: Sequence[int], limit: int, stride: int = 0) -> None:
         self.shape, self.axes, self.channels = array.shape, axes, list(channels)
-        self.step = step or self._fitting(limit)
+        self.stride = stride or self._fitting(limit)
         for place, axis in enumerate(axes):
             if axis == "C":
                 array = array.take(self.channels, place)
             elif axis in "HW":
-                array = array.take(range(0, array.shape[place], self.step), place)
+                array = array.take(range(0, array.shape[place], self.stride), place)
         self.values = array
 
     def _fitting(self, limit: int) -> int:
         sides = dict(zip(self.axes, self.shape, strict=True))
         rest = prod(len(self.channels) if a == "C" else n for a, n in sides.items() if a not in "HW")
         picture = [n for axis, n in sides.items() if axis in "HW"]
-        steps = range(1, max(picture) + 1)
-        return next((s for s in steps if rest * prod(ceil(n / s) for n in picture) <= limit), max(picture))
+        strides = range(1, max(picture) + 1)
+        return next((s for s in strides if rest * prod(ceil(n / s) for n in picture) <= limit), max(picture))
 
-    def packed(self, bits: int) -> dict[str, Any]:
-        low, high = float(self.values.min()), float(self.values.max())
-        levels = (self.values - low) * ((2**bits - 1) / max(high - low, 1e-12))
-        data = np.rint(levels).astype("<u2" if bits == 16 else "u1").tobytes()
-        return {
-            "axes": self.axes,
-            "shape": list(self.shape),
-            "channels": self.channels,
-            "step": self.step,
-            "low": low,
-            "high": high,
-            "bits": bits,
-            "data": base64.b64encode(data).decode(),
-        }
+    def packed(self, packer: ArrayPacker) -> dict[str, Any]:
+        return {**packer.add(self.values), "axes": self.axes, "channels": self.channels, "stride": self.stride}
+
+
+def _module(trace: BlockTrace, setting: AttentionSetting, place: int) -> dict[str, Any]:
+    """What one of the setting's modules does, as data.
+
+    "units" names the unit that pools each axis. The mean gate of the units in "multiplies" multiplies the module's input X.
+    They see X times the mean gate of those in "steers", or X itself if there are none. X is the block's feature where
+    "follows" is null, or else the output of the module at that place. "averaged" is whether gates are averaged over channels.
+    """
+    kind = setting.modules[place]
+    names = dict(zip(kind.units, setting.units[place], strict=True))
+    steers = [axis for axis in kind.units if axis not in kind.multiplies]
+    return {
+        "title": kind.title,
+        "units": names,
+        "multiplies": list(kind.multiplies),
+        "steers": steers,
+        "follows": place - 1 if place and setting.combination == "cascade" else None,
+        "averaged": any(trace.units[name].channel_mean for name in names.values()),
+    }
 
 
 def _scores(trace: BlockTrace) -> list[dict[str, Any]]:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from isal import isal_zlib
 
 from aia import limits
 from aia.inspection.inspection import Inspection
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import render
+from aia.visualization.arrays import ArrayPacker
 
 FRAME_SIDE = 448  # pixels of a packed frame's longer side
 LEVELS = 255  # steps of a mean
 CHANNEL_LEVELS = 127  # of one channel's own gate: half as fine, a seventh less to send
-_LEVEL = 1  # of zlib: more takes longer and gains nothing, gates look like noise to it
 
 
 def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], bytes]:
     """Packs what a browser needs to draw every view of an inspection by itself.
 
-    An array is `{"shape", "at", "low", "step"}`: `[T or 1, H or 1, W or 1, C or 1]`, one byte a value from `at` on in the
-    bytes it belongs to. A byte is the level less the one before it in its channel (modulo 256: neighbours are alike, so this
-    takes less to send), and level b stands for low + step * b. A mean is off by at most 1/510 of its array's range, a
+    An array is a `PackedArray`, `[T or 1, H or 1, W or 1, C or 1]`. A mean is off by at most 1/510 of its array's range, a
     channel's own gate by 1/254.
 
     Args:
@@ -37,16 +35,19 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
         need to draw the means. Its "data" are the bytes (zlib, base64) that the arrays in each block's "maps" lie in: the
         mean of every unit over channels; "gates", in the channels' bytes, are the units that tell channels apart, null where
         left out. "channel_mean" is in base64 too, `[C]`, float32. "applied" says which of the units multiply the feature, and
-        how: see `BlockGates`. "multipliers" lists, for each module, the units whose mean gate multiplies: the block's gate
-        is the modules' product or mean, as "how" says.
+        how: see `BlockGates`. "units" names the axis that each unit pools. "multipliers" lists, for each module, the units
+        whose mean gate multiplies; the block's gate is the "mean" or the "product" of the modules', as "combine" says.
     """
-    means, gates = _Bytes(LEVELS), _Bytes(CHANNEL_LEVELS)
+    means, gates = ArrayPacker(LEVELS), ArrayPacker(CHANNEL_LEVELS)
     small = render.shrink(seen.clip.frames, FRAME_SIDE)
     sent = _sent_blocks(seen) if channels else set()
+    setting = ATTENTION_SETTINGS[seen.config.attention]
     answer = {
         "network": seen.title,
         "attention": seen.config.attention,
-        "multipliers": ATTENTION_SETTINGS[seen.config.attention].multipliers,
+        "units": {unit: unit[-1] for unit in chain.from_iterable(setting.units)},
+        "multipliers": setting.multipliers,
+        "combine": setting.combine,
         "times": [round(time, 4) for time in seen.clip.times.tolist()],
         "size": [small.shape[2], small.shape[1]],
         "seen_box": list(seen.seen_box),
@@ -57,8 +58,13 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
                 "name": block.name,
                 "shape": list(block.shape),
                 "applied": block.applied,
-                "maps": {unit: means.add(gate.mean(axis=1, keepdims=True)) for unit, gate in block.gates.items()},
-                "gates": {u: gates.add(g) for u, g in _own(block.gates)} if block.name in sent else None,
+                "maps": {
+                    unit: means.add(_channels_last(gate.mean(axis=1, keepdims=True)))
+                    for unit, gate in block.gates.items()
+                },
+                "gates": {u: gates.add(_channels_last(g)) for u, g in _own(block.gates)}
+                if block.name in sent
+                else None,
                 "channel_mean": _text(block.channel_mean.astype("<f4").tobytes()),
             }
             for block in seen.blocks
@@ -68,28 +74,10 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
     return answer, gates.packed() if gates.length else b""
 
 
-class _Bytes:
-    """Arrays in a row, one byte a value."""
-
-    def __init__(self, levels: int) -> None:
-        self.levels = levels
-        self.parts: list[np.ndarray] = []
-        self.length = 0
-
-    def add(self, values: np.ndarray) -> dict[str, Any]:
-        """Appends an array `[T, C, H, W]`; returns where it lies and what its bytes stand for."""
-        values = values.transpose(0, 2, 3, 1)  # as the network's features lie in memory
-        low = float(values.min())
-        step = max(float(values.max()) - low, 1e-9) / self.levels
-        levels = ((values - low) * (1 / step) + 0.5).astype(np.uint8, order="C").reshape(-1, values.shape[3])
-        levels[1:] -= levels[:-1]  # numpy minds that they overlap
-        place = {"shape": list(values.shape), "at": self.length, "low": round(low, 6), "step": round(step, 9)}
-        self.parts.append(levels)
-        self.length += levels.size
-        return place
-
-    def packed(self) -> bytes:
-        return isal_zlib.compress(b"".join(self.parts), _LEVEL)
+def _channels_last(values: np.ndarray) -> np.ndarray:
+    """`[T, C, H, W]` as the network's features are in memory."""
+    transposed: np.ndarray = values.transpose(0, 2, 3, 1)
+    return transposed
 
 
 def _own(gates: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

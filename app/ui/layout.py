@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from aia import limits
 from aia.visualization import export
-from app import learn, text, viewer
+from app import browser, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard, is_from_elsewhere
@@ -38,46 +38,18 @@ THEME = gr.themes.Base(
     button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
 )
-TO_RESULT = """() => {
-    const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    if (innerWidth < 720) shown.scrollIntoView({behavior});
-}"""
-AFTER_RESULT = """() => {
-    const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior});
-    const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
-    const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
-    if (again) document.querySelector(again).click();  // what the tab showed was the old clip's
-}"""
-# Gradio's front end corrects the server's idea of the page's address for its requests, its video player takes it as it is.
-ROOT = """() => {
-    const config = window.gradio_config ?? {};
-    const root = new URL(config.root || "/", location.href);
-    if (root.hostname === location.hostname) config.root = location.origin + root.pathname.replace(/\\/$/, "");
-}"""
-OF_PROBLEM = """
-element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
-const bring = () => { if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({block: "nearest"}); };
-bring();  // a visitor who pressed a button further down sees it
-watch("value", bring);
-"""
-ON_LOAD = """() => {
-    document.addEventListener("click", async (event) => {  // a file that was deleted is made again, or a sentence says why not
-        const link = event.target.closest("#file a[download]");
-        const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
-        if (!there) document.querySelector("#make").click();
-    });
-}"""
-# The last input is what the viewer shows, which only the browser knows.
-WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
-
-# The last input is whether the browser shows a result and no sentence: only then a lost result is told.
-WHETHER_SHOWN = """(...inputs) => {
-    const shows = document.querySelector(".viewer")?.viewer?.answers.some((answer) => !answer.prepared);
-    return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
-}"""
+# The page's own functions, by their names in page.js; event listeners and components call them.
+PAGE_FUNCTIONS = (
+    "correctRoot",
+    "remakeDeletedFiles",
+    "scrollToResult",
+    "afterResult",
+    "withView",
+    "withResultShown",
+    "startProblem",
+)
+WITH_VIEW = "(...inputs) => withView(...inputs)"
+WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
 
 
 def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr.Blocks:
@@ -114,7 +86,9 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, gr.components.Com
         with gr.Column(scale=4, min_width=320, elem_classes="controls"):
             parts |= _controls(names, first, allow_custom)
         with gr.Column(scale=9, min_width=320):
-            parts["problem"] = gr.HTML(visible=False, js_on_load=OF_PROBLEM, elem_id="problem")
+            parts["problem"] = gr.HTML(
+                visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem"
+            )
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
             with gr.Tabs():
                 with gr.Tab(text.TABS["look"], elem_id="tab-look"):
@@ -268,23 +242,28 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], allow_custom: bool) 
     own = parts["own"]
     on_summary = {"show_progress_on": [parts["summary"]]}
     for event in (video.upload, parts["run"].click, parts["examples"].load_input_event.then):
-        event(None, js=TO_RESULT)
-        event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy).then(None, js=AFTER_RESULT)
+        event(None, js="() => scrollToResult()")
+        event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy).then(
+            None, js="() => afterResult()"
+        )
     chosen = [parts["known"], parts["other_model"], own]
     ready = model.input(
         choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
     )
-    by_model = {"inputs": [video, model, shown, own, parts["view"]], "outputs": [*result, video], "js": WHETHER_SHOWN}
+    by_model = {
+        "inputs": [video, model, shown, own, parts["view"]],
+        "outputs": [*result, video],
+        "js": WITH_RESULT_SHOWN,
+    }
     again = ready.success(show_other_model, **by_model, **on_summary, **heavy)
-    again.then(None, js=AFTER_RESULT)
-    page.load(None, js=ROOT)
-    page.load(None, js=ON_LOAD)
+    again.then(None, js="() => afterResult()")
+    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); }")
     if names:
         first = [problem, model, parts["viewer"], parts["summary"], parts["sentence"]]
         # One after the other: what is prepared would take the place of the whole answer.
         prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **private)
         whole = prepared.then(run_first_example, None, [*result, parts["header"]], show_progress="hidden", **heavy)
-        whole.then(None, js=AFTER_RESULT)
+        whole.then(None, js="() => afterResult()")
 
     viewer_, changed, compared = parts["viewer"], parts["what_if"], parts["compared"]
     side_b = [problem, other, viewer_, changed, compared]
@@ -297,7 +276,7 @@ def _events(page: gr.Blocks, parts: dict, names: list[str], allow_custom: bool) 
     ranking = parts["ranking"]
     ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking], **heavy}
     parts["rank"].click(rank, [shown, parts["mode"]], **ranked)
-    tab = {"js": WHETHER_SHOWN, **heavy}
+    tab = {"js": WITH_RESULT_SHOWN, **heavy}
     gr.on(
         [parts["what_if_tab"].select, parts["rerank"].click],
         rank_once,
@@ -324,7 +303,8 @@ def launch_options() -> dict:
     """What `launch` needs beside host and port."""
     return {
         "theme": THEME,
-        "css_paths": STYLE,
+        "css_paths": [browser.TOKENS, STYLE],
+        "head": browser.head("page", PAGE_FUNCTIONS),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences still show; Gradio's may hold paths

@@ -13,9 +13,7 @@ from gradio.utils import get_upload_folder
 
 from aia import files
 from aia.visualization import render
-from app import text
-
-_HERE = Path(__file__).parent
+from app import browser, text
 
 
 def component(shown: dict[str, Any] | None = None, **options) -> gr.HTML:
@@ -31,9 +29,9 @@ def component(shown: dict[str, Any] | None = None, **options) -> gr.HTML:
     colours = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in render.COLORMAPS}
     return gr.HTML(
         shown,
-        html_template=_read("viewer.html"),
-        css_template=_read("viewer.css"),
-        head=f'<script>"use strict"; {{\n{script()}\nwindow.startViewer = startViewer;\n}}</script>',
+        html_template=browser.read("viewer/viewer.html"),
+        css_template=browser.read("viewer/viewer.css"),
+        head=browser.head("viewer", ["startViewer"]),
         # Short, since Gradio searches it some forty times for every event that changes the component.
         js_on_load='startViewer(element, props, watch, () => trigger("clear"));',
         apply_default_css=False,  # it is made for running text
@@ -61,12 +59,3 @@ def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
             (part / path.name).write_bytes(channels)
         file = gr.FileData(path=str(path)).model_dump()
     return {"answer": json.dumps(answer, separators=(",", ":")), "channels": file}
-
-
-def script() -> str:
-    """The viewer's functions, as one script."""
-    return "\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js")))
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
