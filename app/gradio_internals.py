@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from gradio.queueing import Queue
 
 ADDRESS_HEADER = b"x-gradio-server"  # Gradio takes the address of the page from it
-# Gradio's front end corrects the server's idea of the page's address for its requests. Its video player does not.
-CORRECT_ADDRESS_JS = """() => {
-    const config = window.gradio_config ?? {};
-    const root = new URL(config.root || "/", location.href);
-    if (root.hostname === location.hostname) config.root = location.origin + root.pathname.replace(/\\/$/, "");
-}"""
 
 # ---- files
 

@@ -56,7 +56,9 @@ BAD_INPUT = "The request is not valid; “Use via API” at the foot of the page
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
-ANSWER_GONE = "This answer does not exist, or it was fetched or deleted already: each is kept a few minutes. Send the request again."
+ANSWER_GONE = (
+    "This answer does not exist, or it was fetched or deleted: each is kept a few minutes. Send the request again."
+)
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."

@@ -13,10 +13,10 @@ from aia.inspection.inspection import inspect
 from aia.video.reader import read_clip
 from aia.visualization import web
 from aia.visualization.render import COLORMAPS, colormap_table
+from app import browser as files
 from benchmarks.table import Options, Table
 
-VIEWER = Path(__file__).resolve().parents[1] / "app" / "viewer"
-CLIP = VIEWER.parents[1] / "assets" / "examples" / "swipe-left.mp4"
+CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 SIZE = {"width": 1440, "height": 900}
 STEPS = 200  # of each kind
 CHANGES = {  # what changes in step i, as JavaScript
@@ -72,8 +72,11 @@ def tables(options: Options) -> Iterator[Table]:
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
     ):
         page = b.new_page(viewport=SIZE)
-        page.set_content(f"<style>{_read('viewer.css')}</style><div id=here>{_read('viewer.html')}</div>")
-        page.add_script_tag(content="\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js"))))
+        html = files.read("viewer/viewer.html")
+        page.set_content(
+            f"<style>{files.read('browser/tokens.css')}{files.read('viewer/viewer.css')}</style><div id=here>{html}</div>"
+        )
+        page.add_script_tag(content=files.script("viewer"))
         page.evaluate(
             """([value, colours]) => {
                 const words = new Proxy({}, { get: () => "words" });
@@ -90,10 +93,6 @@ def tables(options: Options) -> Iterator[Table]:
             for name, (fps, median, high) in rows.items()
         ],
     )
-
-
-def _read(name: str) -> str:
-    return (VIEWER / name).read_text(encoding="utf-8")
 
 
 def _base64(colours: str) -> str:

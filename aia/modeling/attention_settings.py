@@ -80,6 +80,11 @@ class AttentionSetting:
         return self._named([module.multiplies for module in self.modules])
 
     @property
+    def combine(self) -> Literal["mean", "product"]:
+        """How the block's gate follows from those of its modules."""
+        return "product" if self.combination == "cascade" else "mean"
+
+    @property
     def published_modules(self) -> tuple[str, ...]:
         """The modules' names in a published checkpoint."""
         return tuple("eft" + prefix.rstrip(".") for prefix in self.prefixes)

@@ -15,9 +15,8 @@ from typing import Literal
 from gradio.data_classes import FileData, GradioRootModel
 
 from aia import limits
-from app import gradio_internals, text
+from app import browser, gradio_internals, text
 
-_HERE = Path(__file__).parent
 COUNTDOWN_SECONDS = 3
 
 
@@ -51,9 +50,9 @@ class ClipBox(gradio_internals.HTML):
             value,
             label=label,
             html_template=_html(label),
-            css_template=_read("clip_box.css"),
-            head=f'<script>"use strict"; {{\n{script()}\nwindow.startClipBox = startClipBox;\n}}</script>',
-            # Options are part of the script: in a tab, other properties can get lost.
+            css_template=browser.read("clip_box/clip_box.css"),
+            head=browser.head("clip_box", ["startClipBox"]),
+            # Options stand here: in a tab, other properties can get lost.
             js_on_load=f"startClipBox(element, props, watch, trigger, {json.dumps(options)});",
             apply_default_css=False,
             elem_id=elem_id,
@@ -69,15 +68,8 @@ class ClipBox(gradio_internals.HTML):
         return FileData(path=value, orig_name=Path(value).name) if value else None
 
 
-def script() -> str:
-    """The functions of the box, as one script."""
-    return "\n".join(map(_read, ("camera.js", "clip_box.js")))
-
-
 def _html(label: str) -> str:
     words = text.CLIP_BOX | {"label": label}
-    return Template(_read("clip_box.html")).substitute({name: escape(word) for name, word in words.items()})
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return Template(browser.read("clip_box/clip_box.html")).substitute(
+        {name: escape(word) for name, word in words.items()}
+    )

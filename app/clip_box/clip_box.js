@@ -1,11 +1,5 @@
 // The box of a clip: what it holds is uploaded at once, and whoever listens to "upload" goes on with it.
 
-/** Where the server is as Gradio's front end finds it: behind a proxy the server's own idea of scheme and port may be wrong. */
-function serverRoot() {
-  const root = new URL(window.gradio_config?.root || "/", location.href);
-  return (root.hostname === location.hostname ? location.origin : root.origin) + root.pathname.replace(/\/$/, "");
-}
-
 const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 class ClipBox {

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 
 import gradio as gr
 
 import aia
 from aia.visualization import render
-
-FOLDER = Path(__file__).parent
-FILES = ("learn.html", "learn.css", "tensors.js", "pictures.js", "stages.js", "learn.js")
+from app import browser
 
 
 def component() -> gr.HTML:
@@ -22,13 +19,15 @@ def component() -> gr.HTML:
     unit, the event `select` has both in its `gr.EventData`. Answer it with a new payload as the value: the step, the frame and
     the marked place stay.
     """
-    tables = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in ("viridis", "magma")}
-    html, css, *js = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in FILES)
+    color_maps = {
+        name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in ("viridis", "magma")
+    }
     return gr.HTML(
         "",
-        html_template=html,
-        css_template=css,
-        js_on_load=f"const COLOURS = {json.dumps(tables)};\n{''.join(js)}",  # in a tab, other properties can get lost
+        html_template=browser.read("learn/learn.html"),
+        css_template=browser.read("learn/learn.css"),
+        js_on_load=f"const COLOR_MAPS = {json.dumps(color_maps)};\n"
+        + browser.script("learn"),  # a tab can lose properties
         apply_default_css=False,
         elem_id="learn",
     )

@@ -1,29 +1,43 @@
-// The page around the stage: the words beside it, the controls, and what follows when they are used. The server is
-// asked for nothing but another block or unit.
+// @ts-check
+// The page around the stage: its words and its controls. Only another block or unit is asked of the server.
 const FRAME_MS = 450;
+/**
+ * @param {string} selector
+ * @returns {any}
+ */
 const find = (selector) => element.querySelector(selector);
+/**
+ * @param {string} selector
+ * @returns {any[]}
+ */
 const all = (selector) => [...element.querySelectorAll(selector)];
 const NOTICE = find("[data-notice] p").textContent;
 let step = 1;
-let playing = null;
+/** @type {number | undefined} */
+let playTimer = undefined;
+let latestLoad = 0;
 
 // ---- the words
 
+/**
+ * The words that depend on the lesson and the cell, by their name in learn.html.
+ *
+ * @returns {Record<string, any>}
+ */
 function fills() {
-  const { axis, module, used } = net;
-  const found = products();
-  const part = (map) => found.filter((one) => one.map === map).reduce((sum, one) => sum + one.value * one.weight, 0);
-  const response = net.response.at(cell);
-  const near = (c) => (c >= 0 && c < size("C") ? c : "none");
-  const [score, norm] = [view.scores[0], view.norm];
-  const names = view.modules.map((kind) => MODULES[kind]);
+  return { ...lessonWords(), ...cellWords(), ...convolutionWords(), ...effectWords() };
+}
+
+function lessonWords() {
+  const { axis, isOuter, seesX, feature } = lesson;
+  const [first, second] = view.modules.map(({ title }) => title);
   return {
     network: view.network,
-    thin: net.feature.step,
+    thin: feature.stride,
     block: view.block,
     unit: view.unit,
     axis,
-    ...Object.fromEntries(AXES.map((one) => [one, size(one)])),
+    ...Object.fromEntries(AXES.map((name) => [name, size(name)])),
     "x-count": count(view.shape),
     "x-shape": shape(view.shape),
     "gate-count": count(gateSizes(axis)),
@@ -31,65 +45,84 @@ function fills() {
     "T-shape": shape(gateSizes("T")),
     "pooled-length": size(axis),
     "pooled-shape": shape([...view.axes].map(size)),
-    "axes-words": [...view.axes].map((one) => ({ T: "time", C: "channels", H: "rows", W: "columns" })[one]).join(", "),
-    v: looksAtX() ? "X" : "V",
-    y: net.last ? "Y" : "V",
-    max: number(net.max.at(cell)),
-    mean: number(net.mean.at(cell)),
+    "axes-words": [...view.axes].map((name) => ({ T: "time", C: "channels", H: "rows", W: "columns" })[name]).join(", "),
+    v: seesX ? "X" : "V",
+    y: isOuter ? "Y" : "V",
+    first,
+    second: second ?? "",
+  };
+}
+
+function cellWords() {
+  const { axis, module, used } = lesson;
+  const neighbor = (/** @type {number} */ channel) => (channel >= 0 && channel < size("C") ? channel : "none");
+  const units = ["T", "H", "W"].map((name) => [`gate-${name}`, module.units[name] ? number(module.units[name].at(cell)) : ""]);
+  return {
+    max: number(lesson.max.at(cell)),
+    mean: number(lesson.mean.at(cell)),
     channel: cell.C,
-    before: near(cell.C - 1),
-    after: near(cell.C + 1),
+    before: neighbor(cell.C - 1),
+    after: neighbor(cell.C + 1),
+    gate: number(module.units[axis].at(cell)),
+    x: number(module.x.at(cell)),
+    applied: number(used.tensor.at(cell)),
+    product: number(lesson.product.at(cell)),
+    ...Object.fromEntries(units),
+    "nest-x": number(module.x.at(cell)),
+    "nest-gate": number(module.outer.tensor.at(cell)),
+    "nest-out": number(module.y.at(cell)),
+    "frame-of": `${cell.T + 1} of ${size("T")} · ${view.times[cell.T].toFixed(2)} s`,
+  };
+}
+
+function convolutionWords() {
+  const terms = products();
+  const part = (/** @type {number} */ map) =>
+    terms.filter((term) => term.map === map).reduce((sum, { value, weight }) => sum + value * weight, 0);
+  const response = lesson.response.at(cell);
+  const { norm } = view;
+  return {
     "max-part": number(part(0)),
     "mean-part": plus(part(1)),
-    equals: view.response.bits === 16 ? "=" : "≈",
-    outside: found.filter((one) => one.outside).length,
+    equals: view.bits === 16 ? "=" : "≈",
+    outside: terms.filter(({ outside }) => outside).length,
     response: number(response),
     weight: number(norm.weight),
     "less-mean": plus(-norm.mean),
     "plus-bias": plus(norm.bias),
     deviation: number(Math.sqrt(norm.var + norm.eps)),
-    normalised: number(normalise(response)),
-    sigmoid: number(sigmoid(normalise(response))),
-    gate: number(module[axis].at(cell)),
-    x: number(module.x.at(cell)),
-    applied: number(module[used].at(cell)),
-    product: number(net.product.at(cell)),
-    ...Object.fromEntries(
-      ["T", "H", "W"].map((one) => [`gate-${one}`, module[one] ? number(module[one].at(cell)) : ""]),
-    ),
-    first: names[0],
-    second: names[1] ?? "",
-    "nest-x": number(module.x.at(cell)),
-    "nest-gate": number(module[module.outer].at(cell)),
-    "nest-out": number(module.y.at(cell)),
-    ...Object.fromEntries(
-      ["trained", "mean", "identity"].flatMap((mode) => [
-        [`ratio-${mode}`, number(ratio(mode))],
-        [`p-${mode}`, percent(score[mode])],
-      ]),
-    ),
-    louder: number(view.sizes.identity / view.sizes.trained),
-    label: score.label,
-    "frame-of": `${cell.T + 1} of ${size("T")} · ${view.times[cell.T].toFixed(2)} s`,
+    normalised: number(normalized(response)),
+    sigmoid: number(sigmoid(normalized(response))),
   };
 }
 
-// What holds for this unit and module only is shown for no other.
-function sort() {
+function effectWords() {
+  const [score] = view.scores;
+  const modes = ["trained", "mean", "identity"].flatMap((mode) => [
+    [`ratio-${mode}`, number(ratio(mode))],
+    [`p-${mode}`, percent(score[mode])],
+  ]);
+  return { ...Object.fromEntries(modes), louder: number(view.sizes.identity / view.sizes.trained), label: score.label };
+}
+
+/** Shows the passages that hold for this unit and module, and hides the others. */
+function showPassages() {
+  const { outer, inner, averaged } = lesson.module;
+  const nesting = inner ? `${inner.axes.join("")} in ${outer.axes.join("")}` : outer.axes.join("");
+  /** @type {Record<string, (value: string) => boolean>} */
   const rules = {
-    unit: (value) => value.includes(net.axis),
-    kind: (value) => value.split(" ").includes(net.module.kind),
+    unit: (value) => value.includes(lesson.axis),
+    nesting: (value) => value === nesting,
+    averaged: () => averaged,
     combination: (value) => value === view.combination,
-    looks: () => !looksAtX(),
-    product: () => !net.last,
+    looks: () => !lesson.seesX,
+    product: () => !lesson.isOuter,
     mean: () => view.channel_mean,
-    sum: (value) => (value === "shown") === (net.max.step === 1),
-    thin: () => net.feature.step > 1,
+    sum: (value) => (value === "shown") === (lesson.max.stride === 1),
+    thin: () => lesson.feature.stride > 1,
   };
   for (const [name, rule] of Object.entries(rules)) {
-    all(`[data-if-${name}]`).forEach((one) =>
-      one.toggleAttribute("hidden", !rule(one.getAttribute(`data-if-${name}`))),
-    );
+    for (const passage of all(`[data-if-${name}]`)) passage.hidden = !rule(passage.getAttribute(`data-if-${name}`));
   }
 }
 
@@ -98,20 +131,22 @@ function sort() {
 function update() {
   followers.forEach((follow) => follow());
   const words = fills();
-  all("[data-fill]").forEach((one) => {
-    const word = String(words[one.dataset.fill]);
-    if (one.textContent !== word) one.textContent = word;
+  all("[data-fill]").forEach((node) => {
+    const word = String(words[node.dataset.fill]);
+    if (node.textContent !== word) node.textContent = word;
   });
   find("[data-choose=frame]").value = cell.T;
   find("[data-choose=channel]").value = cell.C;
 }
 
+/** @param {Partial<Cell>} to */
 function move(to) {
-  if (Object.entries(to).every(([axis, at]) => cell[axis] === at)) return;
+  if (AXES.every((axis) => to[axis] === undefined || to[axis] === cell[axis])) return;
   Object.assign(cell, to);
   update();
 }
 
+/** @param {number} next */
 function show(next) {
   step = next;
   followers = [];
@@ -123,7 +158,7 @@ function show(next) {
   });
   find("#learn-panel").setAttribute("aria-labelledby", tabs[step - 1].id);
   all("article").forEach((article) => article.toggleAttribute("hidden", Number(article.dataset.step) !== step));
-  all("[data-look]").forEach((one) => one.toggleAttribute("hidden", step === 7));
+  all("[data-look]").forEach((node) => node.toggleAttribute("hidden", step === 7));
   all("[data-turn]").forEach((button) => {
     const to = step + Number(button.dataset.turn);
     button.hidden = to < 1 || to > 7;
@@ -134,31 +169,33 @@ function show(next) {
   update();
 }
 
+/** @param {boolean} on */
 function play(on) {
-  clearInterval(playing);
-  playing = on ? setInterval(() => move({ T: (cell.T + 1) % size("T") }), FRAME_MS) : null;
+  clearInterval(playTimer);
+  playTimer = on ? setInterval(() => move({ T: (cell.T + 1) % size("T") }), FRAME_MS) : undefined;
   find("[data-play]").setAttribute("aria-label", on ? "Pause" : "Play the frames");
   find("[data-play]").classList.toggle("on", on);
 }
 
-// Where the strongest channel changes most from frame to frame, away from the borders where there is room.
-function liveliest() {
+/** Marks the place where the strongest channel changes most between frames, not at the border of a large picture. */
+function markMostDynamic() {
   const border = Math.min(size("H"), size("W")) > 4 ? 1 : 0;
+  /** @type {Map<number, { low: number, high: number, where: Cell }>} */
   const spans = new Map();
-  for (const where of everywhere(net.feature, view.channels[0], border)) {
-    const value = net.feature.at(where);
+  for (const where of everywhere(lesson.feature, view.channels[0], border)) {
+    const value = lesson.feature.at(where);
     const key = where.H * size("W") + where.W;
-    const span = spans.get(key) ?? { low: value, high: -Infinity };
+    const span = spans.get(key) ?? { low: value, high: -Infinity, where };
     span.low = Math.min(span.low, value);
     if (value > span.high) Object.assign(span, { high: value, where });
     spans.set(key, span);
   }
-  const [most] = [...spans.values()].sort((a, b) => b.high - b.low - (a.high - a.low));
-  Object.assign(cell, most.where);
+  const [widest] = [...spans.values()].sort((a, b) => b.high - b.low - (a.high - a.low));
+  Object.assign(cell, widest.where);
 }
 
-function controls() {
-  const options = (list) => list.map(([value, text]) => make("option", { value }, text));
+function updateControls() {
+  const options = (/** @type {[any, string][]} */ list) => list.map(([value, text]) => make("option", { value }, text));
   find("[data-choose=block]").replaceChildren(
     ...options(view.blocks.map(([name, h, w]) => [name, `${name} · ${h} × ${w}`])),
   );
@@ -166,7 +203,7 @@ function controls() {
   find("[data-choose=channel]").replaceChildren(...options(view.channels.map((c, i) => [c, `${c} · ${RANKS[i]}`])));
   const units = all("[name=learn-unit]").map((input) => input.value);
   if (units.join() !== view.units.join()) {
-    // else they stay, and with them the focus
+    // unchanged ones stay, and keep the focus
     find("[data-choose=unit]").replaceChildren(
       ...view.units.map((unit) =>
         make("label", {}, make("input", { type: "radio", name: "learn-unit", value: unit }), make("span", {}, unit)),
@@ -177,28 +214,33 @@ function controls() {
   find("[data-choose=frame]").max = size("T") - 1;
 }
 
-function load() {
+async function load() {
+  const turn = ++latestLoad;
+  /** @type {View} */
   const next = props.value ? JSON.parse(props.value) : { notice: NOTICE };
+  const opened = next.notice ? null : await openLesson(next);
+  if (turn !== latestLoad) return; // a later value was opened sooner
   find("[data-notice] p").textContent = next.notice ?? "";
-  find("[data-notice]").hidden = !next.notice;
-  find("[data-lesson]").hidden = Boolean(next.notice);
-  if (next.notice) return play(false);
-  const same =
-    view &&
-    JSON.stringify([view.block, view.shape, view.channels]) === JSON.stringify([next.block, next.shape, next.channels]);
+  find("[data-notice]").hidden = opened !== null;
+  find("[data-lesson]").hidden = opened === null;
+  if (!opened) return play(false);
+  const place = (/** @type {View | null} */ shown) => JSON.stringify([shown?.block, shown?.shape, shown?.channels]);
+  const isSamePlace = place(view) === place(next);
   view = next;
-  net = tensors();
-  if (!same) liveliest();
-  controls();
-  sort();
+  lesson = opened;
+  if (!isSamePlace) markMostDynamic();
+  updateControls();
+  showPassages();
   show(step);
 }
 
 all("[role=tab]").forEach((tab, i) => {
   tab.addEventListener("click", () => show(i + 1));
-  tab.addEventListener("keydown", (event) => {
-    const to = { ArrowLeft: i, ArrowRight: i + 2, Home: 1, End: 7 }[event.key];
-    if (!(to >= 1 && to <= 7)) return;
+  tab.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    /** @type {Record<string, number>} */
+    const targets = { ArrowLeft: i, ArrowRight: i + 2, Home: 1, End: 7 };
+    const to = targets[event.key] ?? 0;
+    if (to < 1 || to > 7) return;
     event.preventDefault();
     show(to);
     all("[role=tab]")[to - 1].focus();
@@ -211,9 +253,9 @@ all("[data-turn]").forEach((button) =>
     if (button.hidden) find("#learn-panel").focus();
   }),
 );
-find("[data-play]").addEventListener("click", () => play(!playing));
-find("[data-choose=frame]").addEventListener("input", (event) => move({ T: Number(event.target.value) }));
-find("[data-choose=channel]").addEventListener("change", (event) => move({ C: Number(event.target.value) }));
+find("[data-play]").addEventListener("click", () => play(playTimer === undefined));
+find("[data-choose=frame]").addEventListener("input", (/** @type {any} */ event) => move({ T: Number(event.target.value) }));
+find("[data-choose=channel]").addEventListener("change", (/** @type {any} */ event) => move({ C: Number(event.target.value) }));
 find(".look").addEventListener("change", () => {
   const block = find("[data-choose=block]").value;
   const unit = find("[name=learn-unit]:checked").value;

@@ -1,31 +1,54 @@
-// Pictures of tensors: their colours, legends, and the mark that follows the pointer and the keys.
-const WORDS = { T: "frame", C: "channel", H: "row", W: "column" };
+// @ts-check
+// Pictures of tensors: their colors, legends, and the mark that follows the pointer and the keys.
+
+/** @typedef {[number, number, number]} Rgb */
+/** @typedef {{ low: number, high: number, name: string, of: (value: number) => Rgb }} Scale */
+
+/** @type {Record<string, string>} */
+const AXIS_NAMES = { T: "frame", C: "channel", H: "row", W: "column" };
+/** @type {(() => void)[]} */
 let followers = []; // functions that bring what is on the stage to the marked cell
 
 // ---- numbers and words
 
+/** @param {number} value */
 function number(value, digits = 2) {
   const text = Math.abs(value).toFixed(digits);
   return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
 
+/** @param {number} value */
 const plus = (value) => (number(value).startsWith("−") ? "− " : "+ ") + number(Math.abs(value));
+/** @param {number} p */
 const percent = (p) => (p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
-const count = (sizes) => sizes.reduce((product, n) => product * n, 1).toLocaleString("en-GB");
+/** @param {number[]} sizes */
+const count = (sizes) => product(sizes).toLocaleString("en-GB");
+/** @param {number[]} sizes */
 const shape = (sizes) => `[${sizes.join(", ")}]`;
+/** @param {number} value */
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
-const size = (axis) => view.shape[AXES.indexOf(axis)];
-const gateSizes = (axis) => AXES.map((one) => (one === axis ? 1 : size(one)));
+/** @param {string} pooled */
+const gateSizes = (pooled) => AXES.map((axis) => (axis === pooled ? 1 : size(axis)));
+/** @param {string} mode */
 const ratio = (mode) => view.sizes[mode] / view.sizes.input;
 
-// A place in words, by those of its axes that a tensor has. Channels are counted from 0, as everywhere in AIA Studio.
+/**
+ * A place in words, by those of its axes that a tensor has. Channels are counted from 0, as everywhere in AIA Studio.
+ *
+ * @param {Cell} where
+ * @param {string} axes
+ */
 function inWords(where, axes) {
   const shown = AXES.filter((axis) => axes.includes(axis));
-  return shown.map((axis) => `${WORDS[axis]} ${where[axis] + (axis === "C" ? 0 : 1)}`).join(", ");
+  return shown.map((axis) => `${AXIS_NAMES[axis]} ${where[axis] + (axis === "C" ? 0 : 1)}`).join(", ");
 }
 
-// ---- colours: viridis for gates, magma for features, blue over white to orange for what has a sign
+// ---- colors: viridis for gates, magma for features, blue over white to orange for what has a sign
 
+/**
+ * @param {Uint8Array} table
+ * @returns {(share: number) => Rgb}
+ */
 function ramp(table) {
   return (u) => {
     const i = 3 * Math.round(255 * Math.min(1, Math.max(0, u)));
@@ -33,170 +56,285 @@ function ramp(table) {
   };
 }
 
+/**
+ * @param {number} u
+ * @returns {Rgb}
+ */
 function diverging(u) {
   const end = u < 0.5 ? [26, 84, 144] : [200, 82, 0];
   const far = Math.min(1, Math.abs(2 * u - 1));
-  return [250, 250, 248].map((white, i) => Math.round(white + (end[i] - white) * far));
+  const [r, g, b] = [250, 250, 248].map((white, i) => Math.round(white + (end[i] - white) * far));
+  return [r, g, b];
 }
 
-const [viridis, magma] = [ramp(bytes(COLOURS.viridis)), ramp(bytes(COLOURS.magma))];
-const scale = (colour, low, high, name) => ({ low, high, name, of: (v) => colour((v - low) / (high - low || 1)) });
+const [viridis, magma] = [ramp(bytesOf(COLOR_MAPS.viridis)), ramp(bytesOf(COLOR_MAPS.magma))];
+/**
+ * @param {(share: number) => Rgb} colors
+ * @param {number} low
+ * @param {number} high
+ * @param {string} name
+ * @returns {Scale}
+ */
+const scale = (colors, low, high, name) => ({ low, high, name, of: (v) => colors((v - low) / (high - low || 1)) });
+/**
+ * @param {number} peak
+ * @param {string} name
+ */
 const around0 = (peak, name) => scale(diverging, -peak || -1, peak || 1, name);
 
-// The scale of each kind of picture; that of a feature belongs to one channel, over all frames.
+/**
+ * The scale of each kind of picture; that of a feature belongs to one channel, over all frames.
+ *
+ * @type {Record<string, (channel?: number) => Scale>}
+ */
 const SCALES = {
   gate: () => scale(viridis, 0, 1, "gate: 0 is shut, 1 is open"),
-  feature: (channel = cell.C) => scale(magma, ...net.ranges.get(channel), `channel ${channel}, all frames`),
+  feature: (channel = cell.C) => scale(magma, rangeOfFeature(channel)[0], rangeOfFeature(channel)[1], `channel ${channel}, all frames`),
   pooled: () =>
-    net.axis === "C"
+    lesson.axis === "C"
       ? scale(
           magma,
-          Math.min(net.feature.low, net.mean.low),
-          Math.max(net.feature.high, net.max.high),
+          Math.min(lesson.feature.low, lesson.mean.low),
+          Math.max(lesson.feature.high, lesson.max.high),
           "all channels and frames",
         )
       : SCALES.feature(),
-  response: () => around0(Math.max(-net.response.low, net.response.high), "response"),
+  response: () => around0(Math.max(-lesson.response.low, lesson.response.high), "response"),
   kernel: () => around0(Math.max(...view.kernel.flat(3).map(Math.abs)), "weight of the kernel"),
 };
 
-// ---- elements
-
-function make(tag, attributes = {}, ...children) {
-  const made = tag.startsWith("svg:")
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag.slice(4))
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children.filter((child) => child !== null));
-  return made;
+/**
+ * @param {number} channel
+ * @returns {number[]}
+ */
+function rangeOfFeature(channel) {
+  if (!lesson.ranges.has(channel)) lesson.ranges.set(channel, rangeOf(lesson.feature, channel));
+  return lesson.ranges.get(channel);
 }
 
+// ---- elements
+
+/**
+ * @param {string} name
+ * @param {...(Node | string | null)} children
+ */
 const row = (name, ...children) => make("div", { class: `row ${name}` }, ...children);
+/** @param {string} text */
 const sign = (text) => make("span", { class: "sign", "aria-hidden": "true" }, text);
+/** @param {...string} words */
 const quiet = (...words) => make("p", { class: "quiet" }, ...words);
 
-// "U_T of X" with its letter set low.
+/**
+ * "U_T of X" with T as an index.
+ *
+ * @param {string} text
+ */
 function symbol(text) {
   return text.split(/_(.)/).map((part, i) => (i % 2 ? make("sub", {}, part) : part));
 }
 
+/**
+ * @param {string} kind
+ * @param {number} [channel]
+ */
 function legend(kind, channel) {
   const bar = make("canvas", { width: 128, height: 1, "aria-hidden": "true" });
   const [low, high, name] = [make("span"), make("span"), make("span", { class: "quiet" })];
   followers.push(() => {
-    const of = SCALES[kind](channel);
+    const shown = SCALES[kind](channel);
     const picture = new ImageData(128, 1);
-    for (let i = 0; i < 128; i++) picture.data.set([...of.of(of.low + ((of.high - of.low) * i) / 127), 255], 4 * i);
+    for (let i = 0; i < 128; i++) {
+      picture.data.set([...shown.of(shown.low + ((shown.high - shown.low) * i) / 127), 255], 4 * i);
+    }
     bar.getContext("2d").putImageData(picture, 0, 0);
-    [low.textContent, high.textContent] = [of.low, of.high].map((end) => number(end, kind === "gate" ? 0 : 2));
-    name.textContent = of.name;
+    [low.textContent, high.textContent] = [shown.low, shown.high].map((end) => number(end, kind === "gate" ? 0 : 2));
+    name.textContent = shown.name;
   });
   return make("p", { class: "key" }, low, bar, high, name);
 }
 
-// A picture of a tensor. `rows` and `cols` are the axes it lies in, the cell holds the others; `tiles` puts one picture
-// for every place of a third axis side by side; `channel` holds the channel; `span` draws the mark along a whole axis;
-// `kind` is that of the scale; `still` takes no pointer and no keys.
-function picture({
-  title,
-  tensor,
-  kind,
-  rows = "H",
-  cols = "W",
-  tiles = "",
-  channel = null,
-  span = "",
-  note = "",
-  still = false,
-}) {
-  const places = tiles === "C" ? view.channels : tiles ? [...Array(size(tiles)).keys()] : [0];
-  const stride = (axis) => ("HW".includes(axis) ? tensor.step : 1);
-  const [height, width] = [rows, cols].map((axis) => Math.ceil(size(axis) / stride(axis)));
-  const held = channel === null ? {} : { C: channel };
-  const scaleNow = () => SCALES[kind](channel ?? undefined);
-  const at = (i) => ({ ...cell, ...held, ...(tiles ? { [tiles]: places[i] } : {}) });
-  const shown = [rows, cols, tiles, ...Object.keys(held)];
+/**
+ * @typedef {object} PictureOptions
+ * @property {string} title
+ * @property {Tensor} tensor
+ * @property {string} kind Of its scale.
+ * @property {Axis} [rows] The axis that is drawn down; the cell holds those that are not drawn.
+ * @property {Axis} [cols] The axis that is drawn across.
+ * @property {Axis | ""} [tiles] An axis with one picture for every place of it, side by side.
+ * @property {number | null} [channel] Another channel than the cell's.
+ * @property {string} [span] An axis along which the mark is drawn over its whole length.
+ * @property {string} [note]
+ * @property {boolean} [still] Without pointer and keys.
+ */
 
+/** What `picture` knows about its tensor: which cells it draws, and where. */
+class Grid {
+  /** @param {PictureOptions} options */
+  constructor({ tensor, kind, rows = "H", cols = "W", tiles = "", channel = null }) {
+    this.tensor = tensor;
+    this.kind = kind;
+    this.rows = rows;
+    this.cols = cols;
+    this.tiles = tiles;
+    this.channel = channel;
+    this.places = tiles === "C" ? view.channels : tiles ? [...Array(size(tiles)).keys()] : [0];
+    this.height = Math.ceil(size(rows) / this.stride(rows));
+    this.width = Math.ceil(size(cols) / this.stride(cols));
+    /** @type {Partial<Cell>} */
+    this.fixed = channel === null ? {} : { C: channel };
+    const drawn = [rows, cols, tiles, ...Object.keys(this.fixed)];
+    this.hidden = /** @type {Axis[]} */ ([...tensor.axes].filter((axis) => !drawn.includes(axis)));
+  }
+
+  /** @param {Axis} axis */
+  stride(axis) {
+    return "HW".includes(axis) ? this.tensor.stride : 1;
+  }
+
+  get scale() {
+    return SCALES[this.kind](this.channel ?? undefined);
+  }
+
+  /**
+   * What a tile sets of the cell.
+   *
+   * @param {number} tile
+   * @returns {Partial<Cell>}
+   */
+  ofTile(tile) {
+    return { ...this.fixed, ...(this.tiles ? { [this.tiles]: this.places[tile] } : {}) };
+  }
+
+  /** The tile with the marked cell. */
+  get current() {
+    return this.tiles ? Math.max(0, this.places.indexOf(cell[this.tiles])) : 0;
+  }
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {number} tile
+   */
+  paint(canvas, tile) {
+    const { width, height, rows, cols, scale: colors } = this;
+    const image = new ImageData(width, height);
+    const where = { ...cell, ...this.ofTile(tile) };
+    for (let r = 0, byte = 0; r < height; r++) {
+      for (let c = 0; c < width; c++, byte += 4) {
+        where[rows] = r * this.stride(rows);
+        where[cols] = c * this.stride(cols);
+        const [red, green, blue] = colors.of(this.tensor.at(where));
+        image.data[byte] = red;
+        image.data[byte + 1] = green;
+        image.data[byte + 2] = blue;
+        image.data[byte + 3] = 255;
+      }
+    }
+    /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(image, 0, 0);
+  }
+
+  /**
+   * Where the mark is on a tile, as CSS.
+   *
+   * @param {string} span
+   */
+  mark(span) {
+    const middle = (/** @type {Axis} */ axis, /** @type {number} */ length) =>
+      span === axis ? 50 : (100 * (Math.floor(cell[axis] / this.stride(axis)) + 0.5)) / length;
+    const side = (/** @type {Axis} */ axis, /** @type {number} */ length) => (span === axis ? 100 : 100 / length);
+    const { rows, cols, height, width } = this;
+    return (
+      `top: ${middle(rows, height)}%; left: ${middle(cols, width)}%; ` +
+      `height: max(8px, ${side(rows, height)}%); width: max(8px, ${side(cols, width)}%)`
+    );
+  }
+}
+
+/**
+ * A picture of a tensor with the mark of the cell.
+ *
+ * @param {PictureOptions} options
+ * @returns {HTMLElement}
+ */
+function picture(options) {
+  const { title, tensor, span = "", note = "", still = false } = options;
+  const grid = new Grid(options);
+  const { places, width, height, tiles } = grid;
   const boxes = places.map(() => make("span", { class: "tile" }, make("canvas", { width, height }), make("i")));
   const role = still
     ? { role: "img" }
     : { role: "application", "aria-roledescription": "picture of numbers", tabindex: 0 };
   const style = `--tiles: ${Math.min(places.length, 8)}; --ratio: ${width / height}`;
-  const grid = make("div", { class: tiles ? "tiles film" : "tiles", style, ...role }, ...boxes);
+  const element = make("div", { class: tiles ? "tiles film" : "tiles", style, ...role }, ...boxes);
   const value = make("span", { class: "value" });
   const head = make("figcaption", {}, make("b", {}, ...symbol(title)), value, make("span", { class: "quiet" }, note));
 
-  function paint() {
-    const of = scaleNow();
-    boxes.forEach((box, i) => {
-      const [image, where] = [new ImageData(width, height), at(i)];
-      for (let r = 0, byte = 0; r < height; r++) {
-        for (let c = 0; c < width; c++, byte += 4) {
-          where[rows] = r * stride(rows);
-          where[cols] = c * stride(cols);
-          const [red, green, blue] = of.of(tensor.at(where));
-          image.data[byte] = red;
-          image.data[byte + 1] = green;
-          image.data[byte + 2] = blue;
-          image.data[byte + 3] = 255;
-        }
-      }
-      box.firstChild.getContext("2d").putImageData(image, 0, 0);
-    });
-  }
-
+  /** @type {string | null} */
   let painted = null;
   followers.push(() => {
-    const hidden = [...tensor.axes].filter((axis) => !shown.includes(axis));
-    const key = hidden.map((axis) => cell[axis]).join();
-    if (key !== painted) paint();
+    const key = grid.hidden.map((axis) => cell[axis]).join();
+    if (key !== painted) boxes.forEach((box, tile) => grid.paint(box.firstChild, tile));
     painted = key;
-    const now = tiles ? Math.max(0, places.indexOf(cell[tiles])) : 0;
-    const mine = channel === null || channel === cell.C;
-    const middle = (axis, length) =>
-      span === axis ? 50 : (100 * (Math.floor(cell[axis] / stride(axis)) + 0.5)) / length;
-    const side = (axis, length) => (span === axis ? 100 : 100 / length);
-    boxes.forEach((box, i) => {
-      box.lastChild.hidden = i !== now && span !== tiles;
-      box.lastChild.style.cssText =
-        `top: ${middle(rows, height)}%; left: ${middle(cols, width)}%; ` +
-        `height: max(8px, ${side(rows, height)}%); width: max(8px, ${side(cols, width)}%)`;
-      box.classList.toggle("now", tiles === "T" && i === now && mine);
-      box.classList.toggle("faint", !mine);
+    const { current } = grid;
+    const ofChannel = grid.channel === null || grid.channel === cell.C;
+    boxes.forEach((box, tile) => {
+      box.lastChild.hidden = tile !== current && span !== tiles;
+      box.lastChild.style.cssText = grid.mark(span);
+      box.classList.toggle("now", tiles === "T" && tile === current && ofChannel);
+      box.classList.toggle("faint", !ofChannel);
     });
-    const one = number(tensor.at(at(now)));
-    value.textContent = span === rows || span === cols ? "" : one;
-    const { low, high } = scaleNow();
+    const where = { ...cell, ...grid.ofTile(current) };
+    const text = number(tensor.at(where));
+    value.textContent = span === grid.rows || span === grid.cols ? "" : text;
+    const { low, high } = grid.scale;
     const range = `Colours go from ${number(low)} to ${number(high)}.`;
-    grid.setAttribute("aria-label", `${title.replace("_", " ")}: ${one} at ${inWords(at(now), tensor.axes)}. ${range}`);
+    element.setAttribute("aria-label", `${title.replace("_", " ")}: ${text} at ${inWords(where, tensor.axes)}. ${range}`);
   });
+  if (!still) followInput(element, boxes, grid);
+  return make("figure", {}, head, element);
+}
 
-  if (still) return make("figure", {}, head, grid);
-  const point = (event) => {
-    const i = boxes.findIndex((box) => box.contains(event.target));
-    if (i < 0) return;
-    const box = boxes[i].getBoundingClientRect();
+/**
+ * Moves the mark with the pointer and the arrow keys.
+ *
+ * @param {HTMLElement} element
+ * @param {HTMLElement[]} boxes
+ * @param {Grid} grid
+ */
+function followInput(element, boxes, grid) {
+  const { rows, cols, width, height } = grid;
+  const point = (/** @type {PointerEvent} */ event) => {
+    const tile = boxes.findIndex((box) => box.contains(/** @type {Node} */ (event.target)));
+    if (tile < 0) return;
+    const box = boxes[tile].getBoundingClientRect();
     const r = Math.min(height - 1, Math.max(0, Math.floor(((event.clientY - box.top) / box.height) * height)));
     const c = Math.min(width - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * width)));
-    move({ ...held, ...(tiles ? { [tiles]: places[i] } : {}), [rows]: r * stride(rows), [cols]: c * stride(cols) });
+    move({ ...grid.ofTile(tile), [rows]: r * grid.stride(rows), [cols]: c * grid.stride(cols) });
   };
-  grid.addEventListener("pointerdown", point);
-  grid.addEventListener("pointermove", (event) => event.pointerType === "touch" || point(event));
-  grid.addEventListener("keydown", (event) => {
+  element.addEventListener("pointerdown", point);
+  element.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "touch") point(event);
+  });
+  element.addEventListener("keydown", (event) => {
+    /** @type {Record<string, [Axis, number]>} */
     const keys = { ArrowUp: [rows, -1], ArrowDown: [rows, 1], ArrowLeft: [cols, -1], ArrowRight: [cols, 1] };
     if (!keys[event.key]) return;
     event.preventDefault();
-    const [axis, way] = keys[event.key];
-    const next = cell[axis] + way * stride(axis);
-    if (next >= 0 && next < size(axis)) move({ ...held, [axis]: next });
-    find("[data-said]").textContent = grid.getAttribute("aria-label");
+    const [axis, direction] = keys[event.key];
+    const next = cell[axis] + direction * grid.stride(axis);
+    if (next >= 0 && next < size(axis)) move({ ...grid.fixed, [axis]: next });
+    find("[data-said]").textContent = element.getAttribute("aria-label");
   });
-  return make("figure", {}, head, grid);
 }
 
-// A unit's maps lie as the picture does where it has rows and columns, and otherwise against time.
+/**
+ * A map of the shown unit: drawn by rows and columns where it has both, and otherwise against time.
+ *
+ * @param {PictureOptions} options
+ */
 function unitPicture(options) {
-  const [rows, cols] = { H: ["T", "W"], W: ["H", "T"] }[net.axis] ?? ["H", "W"];
-  const note = "HW".includes(net.axis) ? `down: ${WORDS[rows]}s, across: ${WORDS[cols]}s` : "";
+  /** @type {Record<string, [Axis, Axis]>} */
+  const againstTime = { H: ["T", "W"], W: ["H", "T"] };
+  const [rows, cols] = againstTime[lesson.axis] ?? ["H", "W"];
+  const note = "HW".includes(lesson.axis) ? `down: ${AXIS_NAMES[rows]}s, across: ${AXIS_NAMES[cols]}s` : "";
   return picture({ ...options, rows, cols, note });
 }

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from aia import limits
 from aia.visualization import export
-from app import gradio_internals, learn, text, viewer
+from app import browser, gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard, is_from_elsewhere
@@ -39,40 +39,18 @@ THEME = gr.themes.Base(
     button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
 )
-TO_RESULT = """() => {
-    const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    if (innerWidth < 720) shown.scrollIntoView({behavior});
-}"""
-AFTER_RESULT = """() => {
-    const shown = document.querySelector("#problem .problem") || document.querySelector("#summary");
-    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    if (innerWidth < 720 && scrollY > 0) shown.scrollIntoView({behavior});
-    const open = document.querySelector("[role=tab][aria-selected=true]")?.id;
-    const again = {"tab-learn-button": "#relearn", "tab-what-if-button": "#rerank"}[open];
-    if (again) document.querySelector(again).click();  // the tab still shows the previous clip
-}"""
-OF_PROBLEM = """
-element.addEventListener("click", (event) => { if (event.target.closest(".close")) props.value = ""; });
-const bring = () => { if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({block: "nearest"}); };
-bring();  // the button may be further down the page
-watch("value", bring);
-"""
-ON_LOAD = """() => {
-    document.addEventListener("click", async (event) => {  // a deleted file is created again, or a sentence says why not
-        const link = event.target.closest("#file a[download]");
-        const there = !link || (await fetch(link.href, {method: "HEAD"}).then((answer) => answer.ok, () => false));
-        if (!there) document.querySelector("#make").click();
-    });
-}"""
-# The last input is the view that the viewer shows: only the browser knows it.
-WITH_VIEW = "(...inputs) => [...inputs.slice(0, -1), document.querySelector('.viewer').viewer.state]"
-
-# The last input is whether the browser shows a result and no error: only then a missing result is reported.
-WHETHER_SHOWN = """(...inputs) => {
-    const shows = document.querySelector(".viewer")?.viewer?.answers.some((answer) => !answer.prepared);
-    return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
-}"""
+# The page's own functions, by their names in page.js; event listeners and components call them.
+PAGE_FUNCTIONS = (
+    "correctRoot",
+    "remakeDeletedFiles",
+    "scrollToResult",
+    "afterResult",
+    "withView",
+    "withResultShown",
+    "startProblem",
+)
+WITH_VIEW = "(...inputs) => withView(...inputs)"
+WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
 
 
 def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr.Blocks:
@@ -108,7 +86,9 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
         with gr.Column(scale=4, min_width=320, elem_classes="controls"):
             parts |= _controls(names, first, allow_custom)
         with gr.Column(scale=9, min_width=320):
-            parts["problem"] = gr.HTML(visible=False, js_on_load=OF_PROBLEM, elem_id="problem")
+            parts["problem"] = gr.HTML(
+                visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem"
+            )
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
             with gr.Tabs():
                 with gr.Tab(text.TABS["look"], elem_id="tab-look"):
@@ -264,24 +244,28 @@ def _events(page: gr.Blocks, parts: dict[str, Any], names: list[str], allow_cust
     # A new result: from a clip, the button, an example, or another model.
     on_summary = {"show_progress_on": [parts["summary"]]}
     for event in (video.upload, parts["run"].click, gradio_internals.on_example_loaded(parts["examples"])):
-        event(None, js=TO_RESULT)
-        event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy).then(None, js=AFTER_RESULT)
+        event(None, js="() => scrollToResult()")
+        shown_result = event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy)
+        shown_result.then(None, js="() => afterResult()")
     chosen = [parts["known"], parts["other_model"], own]
     loaded = model.input(
         choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
     )
-    by_model = {"inputs": [video, model, shown, own, parts["view"]], "outputs": [*result, video], "js": WHETHER_SHOWN}
-    loaded.success(show_other_model, **by_model, **on_summary, **heavy).then(None, js=AFTER_RESULT)
+    by_model = {
+        "inputs": [video, model, shown, own, parts["view"]],
+        "outputs": [*result, video],
+        "js": WITH_RESULT_SHOWN,
+    }
+    loaded.success(show_other_model, **by_model, **on_summary, **heavy).then(None, js="() => afterResult()")
 
     # The page opens.
-    page.load(None, js=gradio_internals.CORRECT_ADDRESS_JS)
-    page.load(None, js=ON_LOAD)
+    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); }")
     if names:
         first = [problem, model, viewer_, parts["summary"], parts["sentence"]]
         # One after the other: otherwise the prepared answer could replace the computed result.
         prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **private)
         computed = prepared.then(run_first_example, None, [*result, parts["header"]], show_progress="hidden", **heavy)
-        computed.then(None, js=AFTER_RESULT)
+        computed.then(None, js="() => afterResult()")
 
     # Side B.
     changed, compared = parts["what_if"], parts["compared"]
@@ -297,7 +281,7 @@ def _events(page: gr.Blocks, parts: dict[str, Any], names: list[str], allow_cust
     viewer_.clear(lambda: update(handlers.remove_other()), None, [*side_b[1:], *exported], **private)
 
     # The ranking and the lesson, which also start when their tab is opened.
-    when_opened: dict[str, Any] = {"js": WHETHER_SHOWN, **heavy}
+    when_opened: dict[str, Any] = {"js": WITH_RESULT_SHOWN, **heavy}
     ranking = parts["ranking"]
     ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking]}
     parts["rank"].click(rank_blocks, [shown, parts["mode"]], **ranked, **heavy)
@@ -323,7 +307,8 @@ def launch_options() -> dict:
     """Options of `launch` beside host and port."""
     return {
         "theme": THEME,
-        "css_paths": STYLE,
+        "css_paths": [browser.TOKENS, STYLE],
+        "head": browser.head("page", PAGE_FUNCTIONS),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths

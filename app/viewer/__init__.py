@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from aia import files
 from aia.visualization import render
-from app import gradio_internals, text
-
-_HERE = Path(__file__).parent
+from app import browser, gradio_internals, text
 
 
 def component(content: dict[str, Any] | None = None, **options) -> gr.HTML:
@@ -30,10 +27,10 @@ def component(content: dict[str, Any] | None = None, **options) -> gr.HTML:
     tables = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in render.COLORMAPS}
     return gr.HTML(
         content,
-        html_template=_read("viewer.html"),
-        css_template=_read("viewer.css"),
-        head=f'<script>"use strict"; {{\n{script()}\nwindow.startViewer = startViewer;\n}}</script>',
-        # Short: Gradio searches this text some forty times for every event that changes the component.
+        html_template=browser.read("viewer/viewer.html"),
+        css_template=browser.read("viewer/viewer.css"),
+        head=browser.head("viewer", ["startViewer"]),
+        # Short, since Gradio searches it some forty times for every event that changes the component.
         js_on_load='startViewer(element, props, watch, () => trigger("clear"));',
         apply_default_css=False,  # Gradio's own is for running text
         other="",
@@ -60,12 +57,3 @@ def value(answer: dict[str, Any], channels: bytes = b"") -> dict[str, Any]:
             (part / path.name).write_bytes(channels)
         file = gr.FileData(path=str(path)).model_dump()
     return {"answer": json.dumps(answer, separators=(",", ":")), "channels": file}
-
-
-def script() -> str:
-    """The functions of the viewer, as one script."""
-    return "\n".join(map(_read, ("answer.js", "pixels.js", "viewer.js")))
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")

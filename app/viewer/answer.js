@@ -1,156 +1,289 @@
+// @ts-check
 // An answer of the server (`aia.visualization.web`), opened: its maps, means and limits. No page is touched here.
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+/**
+ * @typedef {object} Block
+ * @property {string} name
+ * @property {number[]} shape T, C, H, W.
+ * @property {Record<string, PackedArray>} maps The mean of each unit over channels: T, H, W, 1.
+ * @property {Record<string, PackedArray> | null} gates The units that tell channels apart: T, H, W, C.
+ * @property {number[]} channel_mean
+ *
+ * @typedef {object} OpenedAnswer
+ * @property {HTMLImageElement[]} pictures
+ * @property {Uint8Array} bytes Levels of all maps.
+ * @property {Uint8Array | null} channelBytes Levels of the channels' own gates, once they have arrived.
+ * @property {Promise<void> | null} loading Until the channels' gates have arrived, or are lost.
+ * @property {boolean} lost
+ * @property {Map<string, GateMap>} cache
+ *
+ * @typedef {object} SentFields
+ * @property {string} network
+ * @property {string} [title]
+ * @property {string} [says]
+ * @property {string} attention
+ * @property {Record<string, string>} units The axis that each unit pools: along it the unit's gate has one value.
+ * @property {string[][]} multipliers For each module, the units whose mean gate multiplies the feature.
+ * @property {"mean" | "product"} combine How the block's gate follows from those of its modules.
+ * @property {number[]} times
+ * @property {[number, number]} size
+ * @property {[number, number, number, number]} seen_box
+ * @property {string[]} frames
+ * @property {string} first_block
+ * @property {Block[]} blocks
+ * @property {string} data
+ * @property {boolean} [prepared] Drawn until the real answer is computed.
+ * @property {Record<string, string>} [link]
+ *
+ * @typedef {SentFields & OpenedAnswer} Answer
+ * @typedef {{ answer: string, channels: { url: string } | null }} SentAnswer
+ * @typedef {{ shape: number[], data: Float32Array }} GateMap T or 1, H or 1, W or 1.
+ */
 
-async function inflate(response) {
-  if (!response.ok) throw new Error(`${response.status}`);
-  const stream = response.body.pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-const sizeOf = ({ shape }) => shape.reduce((a, b) => a * b, 1);
-
-/** Levels of packed arrays, made of their differences in place. */
-function summed(bytes, arrays) {
-  for (const array of arrays) {
-    const channels = array.shape[3];
-    const end = array.at + sizeOf(array);
-    for (let i = array.at + channels; i < end; i++) bytes[i] += bytes[i - channels];
-  }
-  return bytes;
-}
+/**
+ * @param {Answer} answer
+ * @param {"maps" | "gates"} kind
+ */
 const arraysOf = (answer, kind) => answer.blocks.flatMap((block) => Object.values(block[kind] ?? {}));
 
 /**
- * An answer with its means and pictures opened, or null for none.
+ * An answer with its means and pictures opened. Its channels' own gates follow, see `loading`.
  *
- * Its channels' own gates follow: `loading` is a promise until they are here (`channelBytes`) or could not be had (`lost`).
+ * @param {SentAnswer} value
+ * @returns {Promise<Answer>}
  */
 async function openAnswer(value) {
-  if (!value) return null;
-  const answer = Object.assign(JSON.parse(value.answer), { maps: new Map(), channelBytes: null, lost: false, loading: null });
+  /** @type {Answer} */
+  const answer = Object.assign(JSON.parse(value.answer), { cache: new Map(), channelBytes: null, lost: false, loading: null });
   if (value.channels) answer.loading = load(answer, value.channels.url);
   answer.pictures = answer.frames.map((source) => Object.assign(new Image(), { src: source }));
-  for (const block of answer.blocks) block.channel_mean = Array.from(new Float32Array(bytesOf(block.channel_mean).buffer));
-  answer.bytes = summed(await inflate(new Response(bytesOf(answer.data))), arraysOf(answer, "maps"));
+  for (const block of answer.blocks) block.channel_mean = Array.from(new Float32Array(bytesOf(String(block.channel_mean)).buffer));
+  answer.bytes = sumDifferences(await inflate(new Response(bytesOf(answer.data))), arraysOf(answer, "maps"));
   await Promise.all(answer.pictures.map((picture) => picture.decode()));
   return answer;
 }
 
+/**
+ * @param {Answer} answer
+ * @param {string} url
+ */
 async function load(answer, url) {
   try {
-    answer.channelBytes = summed(await inflate(await fetch(url)), arraysOf(answer, "gates"));
+    answer.channelBytes = sumDifferences(await inflate(await fetch(url)), arraysOf(answer, "gates"));
   } catch {
-    answer.lost = true; // the means are drawn all the same
+    answer.lost = true; // the means are drawn without them
   }
   answer.loading = null;
 }
 
-/** The block of this name, or the one that the answer would show first. */
+/**
+ * The block of this name, or else the one that the answer shows first.
+ *
+ * @param {Answer} answer
+ * @param {string} name
+ * @returns {Block}
+ */
 function blockOf(answer, name) {
-  const named = (wanted) => answer.blocks.find((block) => block.name === wanted);
+  const named = (/** @type {string} */ wanted) => answer.blocks.find((block) => block.name === wanted);
   return named(name) ?? named(answer.first_block) ?? answer.blocks[0];
 }
+
+/** @param {Block} block */
 const gatesOf = (block) => ["combined", ...Object.keys(block.maps)];
+
+/**
+ * @param {Block} block
+ * @param {string} gate
+ */
 const gateOf = (block, gate) => (gatesOf(block).includes(gate) ? gate : "combined");
 
-/** How many channels a block's gate tells apart. */
-function channelsOf(block, gate) {
-  return (gate === "combined" ? block.applied.st === null : gate.endsWith("C")) ? 1 : block.shape[1];
+/**
+ * How many channels a block's gate tells apart: one where all its units pool the channels.
+ *
+ * @param {Answer} answer
+ * @param {Block} block
+ * @param {string} gate
+ */
+function channelsOf(answer, block, gate) {
+  const units = gate === "combined" ? answer.multipliers.flat() : [gate];
+  return units.every((unit) => answer.units[unit] === "C") ? 1 : block.shape[1];
 }
-/** Whether there are maps of single channels: here, or still on their way. */
-const tellsChannels = (answer, block, gate) => block.gates !== null && !answer.lost && channelsOf(block, gate) > 1;
-const hasChannels = (answer, block, gate) => answer.channelBytes !== null && tellsChannels(answer, block, gate);
 
-/** One channel of a packed array, `[T or 1, h or 1, w or 1]`. */
-function opened(bytes, { shape, at, low, step }, channel = 0) {
+/**
+ * Whether there are maps of single channels, now or once they have arrived.
+ *
+ * @param {Answer} answer
+ * @param {Block} block
+ * @param {string} gate
+ */
+const mayShowChannels = (answer, block, gate) => block.gates !== null && !answer.lost && channelsOf(answer, block, gate) > 1;
+
+/**
+ * Whether there are maps of single channels now.
+ *
+ * @param {Answer} answer
+ * @param {Block} block
+ * @param {string} gate
+ */
+const hasChannels = (answer, block, gate) => answer.channelBytes !== null && mayShowChannels(answer, block, gate);
+
+/**
+ * One channel of a packed array.
+ *
+ * @param {Uint8Array} bytes
+ * @param {PackedArray} array
+ * @returns {GateMap}
+ */
+function unpack(bytes, { shape, at, low, step }, channel = 0) {
   const [frames, rows, columns, channels] = shape;
   const data = new Float32Array(frames * rows * columns);
   for (let i = 0, k = at + channel; i < data.length; i++, k += channels) data[i] = low + step * bytes[k];
   return { shape: [frames, rows, columns], data };
 }
 
-/** A unit's map: one channel's own, or with null the mean over channels. The one channel of a C gate stands for all. */
+/**
+ * A unit's map: of one channel, or with null the mean over channels.
+ *
+ * @param {Answer} answer
+ * @param {Block} block
+ * @param {string} unit
+ * @param {number | null} channel
+ */
 function mapOfUnit(answer, block, unit, channel) {
-  if (channel === null || channelsOf(block, unit) === 1) return opened(answer.bytes, block.maps[unit]);
-  return opened(answer.channelBytes, block.gates[unit], channel);
+  const own = channel === null || !answer.channelBytes || !block.gates?.[unit] ? null : block.gates[unit];
+  if (!own || !answer.channelBytes) return unpack(answer.bytes, block.maps[unit]);
+  return unpack(answer.channelBytes, own, channel ?? 0);
 }
 
-/** The map of the gate that multiplies the feature, `[T, h, w]`: as `BlockGates` says it. */
+/**
+ * The map of the gate that multiplies the feature, by the rule that the answer states.
+ *
+ * @param {Answer} answer
+ * @param {Block} block
+ * @param {number | null} channel
+ * @returns {GateMap}
+ */
 function mapOfCombined(answer, block, channel) {
-  const { c, st, how } = block.applied;
   const [frames, , rows, columns] = block.shape;
   const shape = [frames, rows, columns];
-  const data = new Float32Array(frames * rows * columns);
-  const share = how === "average" ? 0.5 : 1;
-  if (st !== null) for (const axis of ["T", "H", "W"]) add(data, shape, mapOfUnit(answer, block, st + axis, channel), share / 3);
-  if (c === null) return { shape, data };
-  const u = mapOfUnit(answer, block, c, channel);
-  if (st !== null && how === "cascade") data.forEach((value, i) => (data[i] = value * u.data[i]));
-  else add(data, shape, u, share);
+  const modules = answer.multipliers.map((units) => {
+    const mean = new Float32Array(frames * rows * columns);
+    for (const unit of units) addMap(mean, shape, mapOfUnit(answer, block, unit, channel), 1 / units.length);
+    return mean;
+  });
+  const [data, ...others] = modules;
+  for (const other of others) {
+    if (answer.combine === "product") other.forEach((value, i) => (data[i] *= value));
+    else other.forEach((value, i) => (data[i] += value));
+  }
+  if (answer.combine === "mean" && others.length) data.forEach((value, i) => (data[i] = value / modules.length));
   return { shape, data };
 }
 
-/** Adds a map, times a factor, to values of this shape; an axis of length 1 stands for all its places. */
-function add(data, [frames, rows, columns], map, factor) {
-  const step = (axis, length) => (map.shape[axis] > 1 ? length : 0);
-  const [dt, dy, dx] = [step(0, map.shape[1] * map.shape[2]), step(1, map.shape[2]), step(2, 1)];
+/**
+ * Adds a map, times a factor, to values of this shape; an axis of length 1 stands for all its places.
+ *
+ * @param {Float32Array} data
+ * @param {number[]} shape
+ * @param {GateMap} map
+ * @param {number} factor
+ */
+function addMap(data, [frames, rows, columns], map, factor) {
+  const stride = (/** @type {number} */ axis, /** @type {number} */ length) => (map.shape[axis] > 1 ? length : 0);
+  const [dt, dy, dx] = [stride(0, map.shape[1] * map.shape[2]), stride(1, map.shape[2]), stride(2, 1)];
   for (let t = 0, i = 0; t < frames; t++)
     for (let y = 0; y < rows; y++) for (let x = 0, k = t * dt + y * dy; x < columns; x++, i++, k += dx) data[i] += factor * map.data[k];
 }
 
-/** The value of a map at a frame and a place; an axis of length 1 stands for all its places. */
+/**
+ * The value of a map at a frame and a place; an axis of length 1 stands for all its places.
+ *
+ * @param {GateMap} map
+ * @param {number} t
+ * @param {number} y
+ * @param {number} x
+ */
 function at({ shape: [frames, rows, columns], data }, t, y, x) {
   return data[((frames > 1 ? t : 0) * rows + (rows > 1 ? y : 0)) * columns + (columns > 1 ? x : 0)];
 }
 
-/** The map of a block's gate: its mean over channels, or one channel's own; kept once it is made. */
-function mapOf(answer, name, gate, channel) {
+const MAX_CACHED_MAPS = 400; // a pointer over the bars asks for every channel
+
+/**
+ * The map of a block's gate: its mean over channels, or one channel's own once it has arrived.
+ *
+ * @param {Answer} answer
+ * @param {string} name
+ * @param {string} wanted
+ * @param {number | null} channel
+ * @returns {GateMap}
+ */
+function mapOf(answer, name, wanted, channel) {
   const block = blockOf(answer, name);
-  gate = gateOf(block, gate);
-  const own = channel !== null && channel < channelsOf(block, gate) && hasChannels(answer, block, gate) ? channel : null;
-  const key = [block.name, gate, own ?? ""].join();
-  if (!answer.maps.has(key)) {
-    const map = gate === "combined" ? mapOfCombined(answer, block, own) : mapOfUnit(answer, block, gate, own);
-    if (answer.maps.size > 400) answer.maps.clear(); // hovering over every channel must not fill the memory
-    answer.maps.set(key, map);
-  }
-  return answer.maps.get(key);
+  const gate = gateOf(block, wanted);
+  const isOwn = channel !== null && channel < channelsOf(answer, block, gate) && hasChannels(answer, block, gate);
+  const shown = isOwn ? channel : null;
+  const key = [block.name, gate, shown ?? ""].join();
+  const cached = answer.cache.get(key);
+  if (cached) return cached;
+  const map = gate === "combined" ? mapOfCombined(answer, block, shown) : mapOfUnit(answer, block, gate, shown);
+  if (answer.cache.size > MAX_CACHED_MAPS) answer.cache.clear();
+  answer.cache.set(key, map);
+  return map;
 }
 
-const meanOf = (data) => data.reduce((a, b) => a + b, 0) / data.length;
+/** @param {Float32Array} values */
+const meanOf = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** Mean of a map in each frame. */
+/**
+ * Mean of a map in each frame.
+ *
+ * @param {GateMap} map
+ * @param {number} count
+ */
 function profileOf({ shape: [frames, rows, columns], data }, count) {
   const size = rows * columns;
   return Array.from({ length: count }, (_, t) => {
-    const from = (frames > 1 ? t : 0) * size;
-    return meanOf(data.subarray(from, from + size));
+    const start = (frames > 1 ? t : 0) * size;
+    return meanOf(data.subarray(start, start + size));
   });
 }
 
-/** Mean of each channel of a block's gate; none where the channels' gates are not here. */
-function channelMeans(answer, name, gate) {
+/**
+ * Mean of each channel of a block's gate; empty while the channels' gates have not arrived.
+ *
+ * @param {Answer} answer
+ * @param {string} name
+ * @param {string} wanted
+ * @returns {number[]}
+ */
+function channelMeans(answer, name, wanted) {
   const block = blockOf(answer, name);
-  gate = gateOf(block, gate);
+  const gate = gateOf(block, wanted);
   if (gate === "combined") return block.channel_mean;
-  if (channelsOf(block, gate) === 1) return [meanOf(mapOf(answer, name, gate, null).data)];
-  if (!hasChannels(answer, block, gate)) return [];
-  const { shape: [, , , channels], at: start, low, step } = block.gates[gate];
+  if (channelsOf(answer, block, gate) === 1) return [meanOf(mapOf(answer, name, gate, null).data)];
+  if (!hasChannels(answer, block, gate) || !block.gates || !answer.channelBytes) return [];
+  const { shape, at: start, low, step } = block.gates[gate];
+  const channels = shape[3];
   const sums = new Float64Array(channels);
-  const places = sizeOf(block.gates[gate]) / channels;
+  const places = product(shape) / channels;
   for (let place = 0, i = start; place < places; place++) for (let c = 0; c < channels; c++, i++) sums[c] += answer.channelBytes[i];
   return Array.from(sums, (sum) => low + (step * sum) / places);
 }
 
-/** The values that the first and the last colour stand for; the same for both sides and for all frames. */
-function limitsOf(answers, state) {
-  if (state.scale === "absolute") return [0, 1];
+/**
+ * The values of the first and the last color: the same for both sides and for all frames.
+ *
+ * @param {Answer[]} answers
+ * @param {Pick<ViewerState, "block" | "gate" | "channel" | "scale">} state
+ */
+function limitsOf(answers, { block: name, gate, channel, scale }) {
+  if (scale === "absolute") return [0, 1];
   let [low, high] = [Infinity, -Infinity];
-  for (const answer of answers.filter((a) => a.blocks.length)) {
-    const blocks = state.scale === "block" ? [blockOf(answer, state.block)] : answer.blocks;
-    for (const block of blocks.filter((b) => gatesOf(b).includes(state.gate) || state.scale === "block"))
-      for (const value of mapOf(answer, block.name, state.gate, state.channel).data) {
+  for (const answer of answers.filter(({ blocks }) => blocks.length)) {
+    const blocks = scale === "block" ? [blockOf(answer, name)] : answer.blocks.filter((block) => gatesOf(block).includes(gate));
+    for (const block of blocks)
+      for (const value of mapOf(answer, block.name, gate, channel).data) {
         if (value < low) low = value;
         if (value > high) high = value;
       }

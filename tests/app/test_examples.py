@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from packed import unpacked
+from packed import unpacked_gate
 
 from aia.hub import DEFAULT_MODEL
 from app import text
@@ -21,7 +21,7 @@ def test_a_prepared_answer_is_the_default_models(example):
     seen = side.inspection
     assert seen.label in prepared["says"] and prepared["link"]["example"] == example
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
-        got = sum(unpacked(said["maps"][unit], base64.b64decode(prepared["data"])) for unit in "THW")[:, 0] / 3
+        got = sum(unpacked_gate(said["maps"][unit], base64.b64decode(prepared["data"])) for unit in "THW")[:, 0] / 3
         assert np.abs(got - block.spatiotemporal_map).max() < 5e-3
     assert text.headline(seen)[0] in found["summary"] and text.first_block(seen) in found["sentence"]
 

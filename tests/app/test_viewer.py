@@ -10,13 +10,14 @@ import gradio as gr
 import numpy as np
 import pytest
 from conftest import clip_of, moving_frames, small_net, until
-from packed import unpacked
+from packed import unpacked_gate
 
 import aia
 from aia.hub import DEFAULT_MODEL
 from aia.modeling.config import ATTENTIONS
 from aia.visualization import render, web
 from aia.visualization.view import View, limits, values
+from app import browser as browser_files
 from app import viewer
 from app.service import requests
 
@@ -28,7 +29,7 @@ def blank(browser):
     """A page that has the viewer's functions and nothing else."""
     page = browser.new_page()
     page.set_content("<p>nothing here</p>")
-    page.add_script_tag(content=viewer.script())
+    page.add_script_tag(content=browser_files.script("viewer"))
     yield page
     page.close()
 
@@ -72,10 +73,10 @@ def test_bytes_of_the_answer_stand_for_the_gates():
         assert list(said["maps"]) == list(block.gates) and not any(unit.endswith("C") for unit in said["gates"])
         for unit, gate in block.gates.items():
             mean = gate.mean(axis=1, keepdims=True)
-            got = unpacked(said["maps"][unit], base64.b64decode(packed["data"]))
+            got = unpacked_gate(said["maps"][unit], base64.b64decode(packed["data"]))
             assert got.shape == mean.shape and np.abs(got - mean).max() <= np.ptp(mean) / 510 + 1e-5
         for unit, place in said["gates"].items():
-            got, gate = unpacked(place, channels), block.gates[unit]
+            got, gate = unpacked_gate(place, channels), block.gates[unit]
             assert got.shape == gate.shape and np.abs(got - gate).max() <= np.ptp(gate) / 254 + 1e-5
 
 

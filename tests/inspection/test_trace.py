@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import clip_of, moving_frames, small_net
+from packed import unpacked
 
 import aia
 from aia.inspection.trace import SETTINGS, trace_block
@@ -138,19 +139,12 @@ def test_the_frames_are_those_the_network_saw():
     assert np.array_equal(learned.frames, frames[:, 12:84, 27:99]), "48 of 64 rows and of 85 columns, from the middle"
 
 
-def unpacked(packed):
-    raw = np.frombuffer(base64.b64decode(packed["data"]), "<u2" if packed["bits"] == 16 else "u1")
-    step = packed["step"]
-    sides = {"C": len(packed["channels"])}
-    shape = [
-        sides.get(axis, n) if axis in "TC" else -(-n // step)
-        for axis, n in zip(packed["axes"], packed["shape"], strict=True)
-    ]
-    return packed["low"] + raw.reshape(shape) * (packed["high"] - packed["low"]) / (2 ** packed["bits"] - 1)
+def values_of(view, packed):
+    return unpacked(packed, base64.b64decode(view["data"]), view["bits"])
 
 
 def half_a_level(packed):
-    return 0.5001 * (packed["high"] - packed["low"]) / (2 ** packed["bits"] - 1) + 1e-6
+    return 0.5001 * packed["step"] + 1e-6
 
 
 def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
@@ -158,18 +152,18 @@ def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
     for name, unit in learned.units.items():
         view = json.loads(json.dumps(trace_view(learned, name)))
         channels = view["channels"]
-        assert np.abs(unpacked(view["x"]) - learned.x[:, channels]).max() < half_a_level(view["x"])
+        assert np.abs(values_of(view, view["x"]) - learned.x[:, channels]).max() < half_a_level(view["x"])
         maps = {"max": unit.pooled[0], "mean": unit.pooled[1], "response": unit.response}
         for key, values in maps.items():
             if "C" in unit.axes:
                 values = values.take(view[key]["channels"], unit.axes.index("C"))
                 around = (0,) if key == "response" else (-1, 0, 1)
                 assert {c + d for c in channels for d in around} & set(range(128)) == set(view[key]["channels"])
-            assert np.abs(unpacked(view[key]) - values).max() < half_a_level(view[key])
+            assert np.abs(values_of(view, view[key]) - values).max() < half_a_level(view[key])
         for other, gate in view["gates"].items():
             values = learned.units[other].gate
             values = values if other == "C" else values[:, channels]
-            assert np.abs(unpacked(gate) - values.squeeze("TCHW".index(other))).max() < half_a_level(gate)
+            assert np.abs(values_of(view, gate) - values.squeeze("TCHW".index(other))).max() < half_a_level(gate)
         assert sum(view["histogram"]) == unit.normalized.size
         assert np.allclose(view["kernel"], unit.kernel, atol=1e-6)
 
@@ -196,10 +190,10 @@ def test_of_a_very_large_feature_rows_and_columns_are_left_out():
     net = small_net("cinst", "tsn", size=192)
     learned = trace_block(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")
     view = trace_view(learned, "C")
-    step = view["x"]["step"]
-    assert step > 1 and unpacked(view["x"]).size <= FEATURE_VALUES
-    shown = learned.x[:, view["channels"]][..., ::step, ::step]
-    assert np.abs(unpacked(view["x"]) - shown).max() < half_a_level(view["x"])
+    stride = view["x"]["stride"]
+    assert stride > 1 and values_of(view, view["x"]).size <= FEATURE_VALUES
+    shown = learned.x[:, view["channels"]][..., ::stride, ::stride]
+    assert np.abs(values_of(view, view["x"]) - shown).max() < half_a_level(view["x"])
     assert len(json.dumps(view)) < 300_000
 
 

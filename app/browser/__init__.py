@@ -1,0 +1,54 @@
+"""What the page's components share in the browser, and how their files become scripts: there is no build step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+APP = Path(__file__).parents[1]
+TOKENS = APP / "browser" / "tokens.css"  # colors, spacing, radii and fonts of every style sheet
+
+# The files of each script in the order in which they are joined, under `app/`. `// @ts-check` in an editor reads the
+# same lists in the jsconfig.json beside the files; `tools.lint_scripts` checks the joined scripts.
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "page": ("browser/server_root.js", "ui/page.js"),
+    "clip_box": ("browser/server_root.js", "clip_box/camera.js", "clip_box/clip_box.js"),
+    "viewer": (
+        "browser/arrays.js",
+        "browser/elements.js",
+        "viewer/answer.js",
+        "viewer/pixels.js",
+        "viewer/links.js",
+        "viewer/state.js",
+        "viewer/nodes.js",
+        "viewer/drawing.js",
+        "viewer/channels.js",
+        "viewer/input.js",
+        "viewer/viewer.js",
+    ),
+    "learn": (
+        "browser/arrays.js",
+        "browser/elements.js",
+        "learn/tensors.js",
+        "learn/pictures.js",
+        "learn/charts.js",
+        "learn/stages.js",
+        "learn/learn.js",
+    ),
+}
+
+
+def read(file: str) -> str:
+    """The text of a file under `app/`."""
+    return (APP / file).read_text(encoding="utf-8")
+
+
+def script(name: str) -> str:
+    """One of `SCRIPTS`, its files joined."""
+    return "\n".join(map(read, SCRIPTS[name]))
+
+
+def head(name: str, exports: Sequence[str]) -> str:
+    """One of `SCRIPTS` as an element of the page's head. Only the exported functions are visible to other scripts."""
+    shared = "".join(f"window.{export} = {export};\n" for export in exports)
+    return f'<script>"use strict"; {{\n{script(name)}\n{shared}}}</script>'

@@ -1,0 +1,72 @@
+// @ts-check
+// What the page does in the browser beside its components. `layout.py` binds these functions to events.
+
+/** Gradio's front end corrects the server's address for its own requests, but its video player takes it as it is. */
+function correctRoot() {
+  if (window.gradio_config) window.gradio_config.root = serverRoot();
+}
+
+/** A file that the server has deleted is made again, or a sentence says why it cannot be. */
+function remakeDeletedFiles() {
+  document.addEventListener("click", async ({ target }) => {
+    const link = target instanceof Element ? target.closest("#file a[download]") : null;
+    if (!(link instanceof HTMLAnchorElement)) return;
+    const exists = await fetch(link.href, { method: "HEAD" }).then((answer) => answer.ok, () => false);
+    if (!exists) click("#make");
+  });
+}
+
+/** @param {string} selector */
+function click(selector) {
+  const button = document.querySelector(selector);
+  if (button instanceof HTMLElement) button.click();
+}
+
+/** On a narrow screen the result is out of sight when a visitor asks for it. */
+function scrollToResult() {
+  const result = document.querySelector("#problem .problem") ?? document.querySelector("#summary");
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  if (innerWidth < 720) result?.scrollIntoView({ behavior });
+}
+
+function afterResult() {
+  if (scrollY > 0) scrollToResult();
+  const open = document.querySelector("[role=tab][aria-selected=true]")?.id ?? "";
+  const refresh = { "tab-learn-button": "#relearn", "tab-what-if-button": "#rerank" }[open];
+  if (refresh) click(refresh); // the tab still shows the clip before
+}
+
+/** The inputs of an event, the last one replaced by what the viewer shows, which only the browser knows. */
+const withView = (/** @type {any[]} */ ...inputs) => [...inputs.slice(0, -1), viewerOfPage()?.state];
+
+/**
+ * The inputs of an event, the last one replaced by whether the browser shows a result and no problem: only then does the
+ * server report that it has lost the result.
+ */
+function withResultShown(/** @type {any[]} */ ...inputs) {
+  const shows = viewerOfPage()?.answers.some((/** @type {any} */ answer) => !answer.prepared);
+  return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
+}
+
+function viewerOfPage() {
+  const root = /** @type {any} */ (document.querySelector(".viewer"));
+  return root?.viewer;
+}
+
+/**
+ * Runs the box of a problem's sentence: its button closes it, and a new sentence is scrolled into view.
+ *
+ * @param {HTMLElement} element
+ * @param {{ value: string }} props
+ * @param {(name: string, call: () => void) => void} watch
+ */
+function startProblem(element, props, watch) {
+  element.addEventListener("click", ({ target }) => {
+    if (target instanceof Element && target.closest(".close")) props.value = "";
+  });
+  const bringIntoView = () => {
+    if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({ block: "nearest" });
+  };
+  bringIntoView(); // a visitor who pressed a button further down sees it
+  watch("value", bringIntoView);
+}
