@@ -57,7 +57,7 @@ class Table:
     """Measured figures.
 
     Attributes:
-        title: What was measured, on what, in a line.
+        title: The measurement and its subject, in one line.
         rows: Column -> figure or words, the same columns in every row.
     """
 

@@ -19,7 +19,7 @@ VIEWER = Path(__file__).resolve().parents[1] / "app" / "viewer"
 CLIP = VIEWER.parents[1] / "assets" / "examples" / "swipe-left.mp4"
 WIDTH, HEIGHT = 1440, 900
 STEPS = 200  # of each kind
-CHANGES = {  # what changes in step i, as JavaScript
+CHANGES = {  # the change in step i, as JavaScript
     "scrubbing through frames": "{ frame: i % T }",
     "opacity": "{ opacity: (i % 20) / 20 }",
     "another block": "{ block: blocks[i % blocks.length] }",

@@ -29,7 +29,9 @@ def test_the_readme_lists_every_limit():
 
 
 def test_every_limit_has_a_name_a_unit_and_a_meaning():
-    names = {name for name in vars(limits) if name.isupper() and isinstance(getattr(limits, name), int)} - {"MAX_FACTOR"}
+    names = {name for name in vars(limits) if name.isupper() and isinstance(getattr(limits, name), int)} - {
+        "MAX_FACTOR"
+    }
     assert names == {limit.name for limit in limits.LIMITS} and len(names) > 20
     assert all(limit.unit and limit.meaning and limit.default >= 1 for limit in limits.LIMITS)
 
