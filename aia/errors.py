@@ -2,7 +2,7 @@
 
 
 class AIAError(Exception):
-    """Something a user can act on, said in one sentence: what happened and what to do.
+    """An error that a user can act on. Its message is one sentence: what happened and what to do.
 
     Raised for bad input (a video, a checkpoint, a name, a configuration), never for a bug. The page, the command line
     and the endpoints show the message as it is, so it holds no trace and no path that the user did not give.

@@ -1,6 +1,6 @@
-"""What everything costs, each figure beside its baseline in the same run: `python -m benchmarks`.
+"""Benchmarks, each with its baseline in the same run: `python -m benchmarks`.
 
-A part of the benchmark is a module here with one function, `tables(options)`.
+Each part is a module with one function, `tables(options)`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from benchmarks.table import Options, Table
 
 
 def run(part: str, options: Options) -> Iterator[Table]:
-    """Measures one part, named as its module; tables come as they are ready.
+    """Measures one part, named like its module. Yields each table as soon as it is complete.
 
     Raises:
-        AIAError: Something that the part needs is missing, or a video cannot be read.
+        AIAError: A requirement of the part is missing, or a video cannot be read.
     """
     yield from importlib.import_module(f"benchmarks.{part}").tables(options)

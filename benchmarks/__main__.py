@@ -15,10 +15,10 @@ PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the tables of some benchmarks; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m benchmarks", description="Time everything beside its baseline.")
+    """Prints the tables of the chosen benchmarks and returns the exit status."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Time everything against its baseline.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
-    parser.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own; otherwise some are drawn")
+    parser.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own instead of drawn ones")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", metavar="FILE", help="write the tables to this file too")
     parser.add_argument("--update", action="store_true", help="put the tables into the README")
@@ -35,14 +35,16 @@ def _run(options: argparse.Namespace) -> None:
 
     unknown = next((part for part in options.parts if part not in PARTS), None)
     if unknown:
-        raise AIAError(f"There is no benchmark {unknown!r}; choose of {', '.join(PARTS)}.")
-    given = Options(options.model, options.revision, options.device, options.precision, options.video, options.repeats)
+        raise AIAError(f"There is no benchmark {unknown!r}; choose from {', '.join(PARTS)}.")
+    measured = Options(
+        options.model, options.revision, options.device, options.precision, options.video, options.repeats
+    )
     if options.json:
         files.check(options.json)
     tables, document = [], [f"On {machine()}; times are medians of rounds in which all rows took turns."]
     print(document[0])
     for part in options.parts or PARTS:
-        for table in benchmarks.run(part, given):
+        for table in benchmarks.run(part, measured):
             print(f"\n{table.to_markdown()}", flush=True)
             tables.append({"part": part, **table.to_dict()})
             document.append(table.to_markdown())

@@ -1,4 +1,4 @@
-"""Many files, with and without `--batch`, beside the same network on clips that are already there."""
+"""Classifies many files, with and without `--batch`, against the same network on clips in memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from aia.errors import AIAError
 from aia.inspection import batch
 from aia.inspection.inspection import inspect
 from aia.modeling.network import AIANet
@@ -25,7 +26,7 @@ ROUNDS = 3  # at most: each is many clips
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """Counts clips a second, on drawn clips or on the video that was given."""
+    """Measures clips per second on drawn clips or on the given video."""
     model = options.load()
     if options.video:
         yield _compared(model, options.video.name, options.video, options.repeats)
@@ -35,7 +36,7 @@ def tables(options: Options) -> Iterator[Table]:
             yield _compared(model, name, draw(Path(folder) / "drawn.mp4", CLIPS[name]), options.repeats)
 
 
-def _compared(model: AIANet, name: str, path: Path, repeats: int) -> Table:
+def _compared(model: AIANet, title: str, path: Path, repeats: int) -> Table:
     files = [path] * FILES
     clip = preprocess(read_clip(path, model.config.num_segments).frames, model.config)
 
@@ -50,24 +51,24 @@ def _compared(model: AIANet, name: str, path: Path, repeats: int) -> Table:
             inspect(model, read_clip(file, model.config.num_segments))
 
     def together(size: int) -> None:
-        for seen in batch.classify(model, files, batch=size):
-            if isinstance(seen, Exception):
-                raise seen
+        for result in batch.classify(model, files, batch=size):
+            if isinstance(result, AIAError):
+                raise result
 
     rows = []
-    for way, work, sizes in (("each read, then inspected", one_by_one, (1,)), ("classify --batch", together, SIZES)):
+    for name, work, sizes in (("each read, then inspected", one_by_one, (1,)), ("classify --batch", together, SIZES)):
         for size in sizes:
             rounds = [(_rate(alone, size), _rate(work, size)) for _ in range(min(repeats, ROUNDS) + 1)][1:]
             rows.append(
                 {
-                    "way": way,
+                    "way": name,
                     "clips at a time": size,
                     "clips a second": statistics.median(rate for _, rate in rounds),
                     "the network alone": statistics.median(bare for bare, _ in rounds),
                     "over the network alone": statistics.median(rate / bare for bare, rate in rounds),
                 }
             )
-    return Table(f"{name}, {FILES} files, {model.config.title} on {model.device}", rows)
+    return Table(f"{title}, {FILES} files, {model.config.title} on {model.device}", rows)
 
 
 def _rate(work: Callable[[int], None], size: int) -> float:

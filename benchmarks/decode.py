@@ -1,4 +1,4 @@
-"""Eight frames of a file: `aia.read_clip` beside what else reads video, and whether the frames are the right ones."""
+"""Reads eight frames of a file with `aia.read_clip` and other libraries, and checks whether they are the right frames."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from benchmarks.table import Options, Table, timed
 
 SEGMENTS = 8
 RATE = 30  # frames a second of the drawn clips
-LONG = 1000  # frames; from here on a third of the rounds, as what seeks badly takes many seconds in each
-PRINT_STEP = 16  # pixels; every so many of a picture are compared, to tell which frame it is
+LONG = 1000  # frames; longer clips get a third of the rounds, since slow readers take many seconds
+PRINT_STEP = 16  # pixels between those that are compared to identify a frame
 X264 = {"preset": "superfast", "crf": "23"}
 VP9 = {"deadline": "realtime", "cpu-used": "8"}
 
@@ -55,7 +55,7 @@ BASELINE = "PyAV, in order"
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """Times each way to read, on drawn clips or on the video that was given."""
+    """Times each reader on drawn clips or on the given video."""
     if options.video:
         yield _compared(options.video.name, options.video, options.repeats)
         return
@@ -105,16 +105,18 @@ def _pyav_seeking(path: Path) -> list[np.ndarray]:
         stream = container.streams.video[0]
         frames = []
         for index in _wanted(container, stream):
+            assert stream.average_rate and stream.time_base
             target = (stream.start_time or 0) + round(index / stream.average_rate / stream.time_base)
             container.seek(target, stream=stream)
-            frame = next((f for f in container.decode(stream) if f.pts >= target), None)
+            frame = next((f for f in container.decode(stream) if f.pts is not None and f.pts >= target), None)
             if frame:
                 frames.append(frame.to_ndarray(format="rgb24"))
         return frames
 
 
 def _wanted(container: av.container.InputContainer, stream: av.VideoStream) -> list[int]:
-    """The frames to take by the number that the header tells, or that follows from the length it tells."""
+    """Indices by the number of frames in the header, or by the duration there."""
+    assert container.duration and stream.average_rate
     return sample_indices(stream.frames or round(container.duration / av.time_base * stream.average_rate), SEGMENTS)
 
 
@@ -165,18 +167,18 @@ def _print(picture: np.ndarray) -> np.ndarray:
 
 
 def _right(pictures: list[np.ndarray], truth: np.ndarray) -> int:
-    """How many pictures look most like the frame that they should be; another library's colours may differ a little."""
+    """Number of pictures that resemble the expected frame most. Other libraries' colors may differ a little."""
     right = 0
     for picture, index in zip(pictures, sample_indices(len(truth), SEGMENTS), strict=False):
-        mine = _print(picture)
-        if mine.shape == truth.shape[1:]:
-            differences = np.abs(truth - mine).mean(axis=(1, 2, 3))
+        sample = _print(picture)
+        if sample.shape == truth.shape[1:]:
+            differences = np.abs(truth - sample).mean(axis=(1, 2, 3))
             right += bool(differences[index] <= differences.min())
     return right
 
 
 def draw(path: Path, clip: Drawn) -> Path:
-    """A painted ground that drifts, and a square that runs over it: every frame looks different."""
+    """Draws a moving background and a moving square, so that every frame looks different."""
     width, height, margin = clip.width, clip.height, 200
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
@@ -184,8 +186,9 @@ def draw(path: Path, clip: Drawn) -> Path:
     side = height // 6
     with av.open(str(path), "w") as output:
         stream = output.add_stream(clip.codec, rate=RATE, options=clip.options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_type = "FRAME"  # else each picture is cut in slices, which few other encoders do
+        stream.thread_type = "FRAME"  # otherwise each picture is cut into slices, as few other encoders do
         for t in range(clip.seconds * RATE):
             down, right = (int(margin / 2 * (1 + wave(t / 23))) for wave in (np.sin, np.cos))
             picture = ground[down : down + height, right : right + width].copy()

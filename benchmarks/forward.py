@@ -1,4 +1,4 @@
-"""The paper's "almost free" on the clock: networks with AIA beside the same trunk without."""
+"""Times networks with AIA against the same trunk without, for the paper's claim "almost free"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aia.kernels import build
 from aia.kernels.layout import DIMS
 from aia.modeling import recording
-from aia.modeling.attention import Unit
+from aia.modeling.attention import CinST, Unit
 from aia.modeling.blocks import Attention
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
@@ -44,18 +44,19 @@ def forward(config: AIAConfig, device: torch.device, precision: str, repeats: in
     x = torch.randn(1, config.num_segments, 3, config.input_size, config.input_size, device=device)
 
     def network(attention: str) -> AIANet:
-        torch.manual_seed(_SEED)  # the weights' values do not matter, their sameness does
+        torch.manual_seed(_SEED)  # the weights must be the same; their values do not matter
         return AIANet(dataclasses.replace(config, attention=attention, default_block="")).eval().to(device)
 
     quick = {kind: network(kind).optimize(precision) for kind in ("none", "cinst", "stinc")}
-    layout = network("none").to(memory_format=torch.channels_last)
+    layout = network("none")
+    layout.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's types lack it
     parts = {
         TRUNK: _pass(quick["none"], x),
         "CinST, quick form": _pass(quick["cinst"], x),
         "STinC, quick form": _pass(quick["stinc"], x),
         "plain trunk, torchvision's": _pass(network("none"), x),
         "plain trunk, torchvision's, channels last": _pass(layout, x),
-        "CinST as gates.py writes it": _pass(network("cinst"), x),
+        "CinST as attention.py writes it": _pass(network("cinst"), x),
         "CinST in the published code's way": _pass(_published(network("cinst")), x),
     }
     title = (
@@ -68,29 +69,31 @@ def forward(config: AIAConfig, device: torch.device, precision: str, repeats: in
 def _pass(network: nn.Module, x: Tensor) -> Callable[[], object]:
     def run() -> Tensor:
         with torch.inference_mode():
-            return network(x).cpu()  # waits for the device
+            logits: Tensor = network(x)
+            return logits.cpu()  # waits for the device
 
     return run
 
 
 class _Published(nn.Module):
-    """CinST in the way of the published code: each unit turns the whole feature, pools it, and spreads its gate again."""
+    """CinST as in the published code: each unit transposes the whole feature, pools it, and expands its gate again."""
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
+        assert isinstance(attention.first, CinST)
         self.module = attention.first
 
     def forward(self, x: Tensor) -> Tensor:
-        v = x.unflatten(0, (-1, recording.num_segments()))
-        given = v * self._gate(self.module.C, v)
-        gates = [self._gate(unit, given) for unit in (self.module.T, self.module.H, self.module.W)]
+        v = recording.split_clips(x)
+        weighted = v * self._gate(self.module.C, v)
+        gates = [self._gate(unit, weighted) for unit in (self.module.T, self.module.H, self.module.W)]
         return (v * (gates[0] + gates[1] + gates[2]) / 3).flatten(0, 1)
 
     def _gate(self, unit: Unit, v: Tensor) -> Tensor:
-        turned = v.transpose(1, DIMS[unit.axis]).contiguous()  # the pooled axis comes first
-        pooled = torch.cat((torch.max(turned, 1)[0].unsqueeze(1), torch.mean(turned, 1).unsqueeze(1)), dim=1)
+        transposed = v.transpose(1, DIMS[unit.axis]).contiguous()  # the pooled axis comes first
+        pooled = torch.cat((torch.max(transposed, 1)[0].unsqueeze(1), torch.mean(transposed, 1).unsqueeze(1)), dim=1)
         gate = torch.sigmoid(unit.bn(unit.conv(pooled)))
-        return gate.expand_as(turned).transpose(1, DIMS[unit.axis]).contiguous()
+        return gate.expand_as(transposed).transpose(1, DIMS[unit.axis]).contiguous()
 
 
 def _published(network: AIANet) -> AIANet:

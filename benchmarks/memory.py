@@ -1,4 +1,4 @@
-"""What the running page needs of memory: after its start, with the largest clip, and over hundreds of visitors."""
+"""Memory of the running page: after its start, with the largest clip, and after hundreds of visitors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from benchmarks.page import ROOT, served
 from benchmarks.table import Options, Table
 
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
-VISITS = (50, 100, 250, 500)  # after so many visitors memory is read
+VISITS = (50, 100, 250, 500)  # numbers of visitors after which memory is read
 BASELINE = "import torch, torchvision, gradio"
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """Reads the memory of the page's process, and of those that decode for it, beside what their imports alone need.
+    """Reads the memory of the page's process and its decoders, against the memory of their imports alone.
 
-    Every visitor is a new one, whose result the page keeps for the what-ifs to come; of more than `limits.SESSIONS` it
-    forgets the oldest.
+    Every visitor is a new one. The page keeps the results of the last `limits.SESSIONS` visitors.
 
     Raises:
         AIAError: This is no Linux, or the page refuses a clip.
@@ -55,13 +54,13 @@ def tables(options: Options) -> Iterator[Table]:
 
 
 def _memory(pid: int, bare: float) -> dict[str, Any]:
-    """Now and at most since the last call, of a process and of its children."""
+    """Current memory of a process, and peak memory of it and its children since the last call."""
     process = Path("/proc", str(pid))
     status = process.joinpath("status").read_text()
     children = {child for task in process.glob("task/*/children") for child in task.read_text().split()}
     decoding = sum(_of_status(Path("/proc", child, "status").read_text(), "VmHWM") for child in children)
-    for one in (process, *(Path("/proc", child) for child in children)):
-        one.joinpath("clear_refs").write_text("5")  # the highest begins anew
+    for measured in (process, *(Path("/proc", child) for child in children)):
+        measured.joinpath("clear_refs").write_text("5")  # resets the peak
     now = _of_status(status, "VmRSS")
     most = _of_status(status, "VmHWM")
     return {"MiB": now, f"over {BASELINE}": now / bare, "at most": most, "decoding": decoding}
@@ -73,7 +72,7 @@ def _of_status(status: str, name: str) -> float:
 
 
 def _largest_clip(path: Path) -> Path:
-    """A clip at every limit: its pictures are noise, its frames as many as the size of the file allows."""
+    """A clip at every limit: pictures of noise, and as many frames as the file size allows."""
     width = 4096
     height = limits.MAX_FRAME_PIXELS // width // 2 * 2
     noise = np.random.default_rng(0)

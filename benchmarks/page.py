@@ -1,16 +1,10 @@
-"""The page, served in a process of its own, and a visitor who gives it clips as a browser does."""
+"""Runs the page in a process of its own, with a client that uploads clips as a browser does."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import secrets
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +14,6 @@ from typing import Any
 from aia.errors import AIAError
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 120
 
 
 @dataclass
@@ -28,9 +21,9 @@ class Page:
     """A running page.
 
     Attributes:
-        client: Of httpx, with the page's address.
-        config: What the page tells a browser about itself.
-        pid: Its process.
+        client: An `httpx.Client` with the page's address.
+        config: The page's Gradio configuration.
+        pid: Of its process.
     """
 
     client: Any
@@ -38,7 +31,7 @@ class Page:
     pid: int
 
     def visit(self, clip: Path) -> None:
-        """A new visitor uploads a clip and waits for everything that the viewer draws of it.
+        """Uploads a clip in a new session and downloads everything that the viewer draws.
 
         Raises:
             AIAError: The page refuses the clip.
@@ -48,60 +41,40 @@ class Page:
 
 @contextmanager
 def served(model: str) -> Iterator[Page]:
-    """Starts `app.py` with a model as its first, and waits until the page has been served.
+    """Runs the page with a model as its first.
 
     Raises:
         AIAError: The page does not start.
     """
-    import httpx  # Gradio's, which the rest of the benchmarks does without
+    import httpx  # Gradio's, which the other benchmarks do not need
 
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it names every request
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    from tools.page_server import serve
+
     with (
-        tempfile.TemporaryDirectory() as uploads,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder), "--model", model) as server,
+        httpx.Client(base_url=server.address, timeout=60) as client,
     ):
-        own = {"GRADIO_TEMP_DIR": uploads, "GRADIO_ANALYTICS_ENABLED": "False"}
-        command = [sys.executable, str(ROOT / "app.py"), "--model", model, "--port", str(port)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **own}, **quiet)
         try:
-            yield Page(client, _config(client, process), process.pid)
+            yield Page(client, server.config, server.process.pid)
         finally:
-            process.kill()  # at once: how long it takes to end is not what is measured
-            process.wait()
+            server.process.kill()  # at once, since the time to end is not measured
 
 
-def _config(client, process: subprocess.Popen) -> dict:
-    """What the page tells a browser about itself, once it has been served."""
-    import httpx
-
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            client.get("/").raise_for_status()
-            return client.get("/config").raise_for_status().json()
-        except httpx.HTTPError:
-            time.sleep(0.02)
-    raise AIAError("The page does not start; run `python app.py` to see why.")
-
-
-def _visit(client, config: dict, clip: Path) -> None:
+def _visit(client: Any, config: dict[str, Any], clip: Path) -> None:
     parts = {part["id"]: part["props"] for part in config["components"]}
     box = next(number for number, props in parts.items() if props.get("elem_id") == "clip")
     event = next(e for e in config["dependencies"] if [box, "upload"] in e["targets"] and e["backend_fn"])
     with clip.open("rb") as file:
         path = client.post("/gradio_api/upload", files={"files": file}).raise_for_status().json()[0]
-    given = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    data = [given if number == box else parts[number].get("value") for number in event["inputs"]]
+    upload = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    data = [upload if number == box else parts[number].get("value") for number in event["inputs"]]
     session = {"session_hash": secrets.token_hex(8)}
     client.post("/gradio_api/queue/join", json={"data": data, "fn_index": event["id"], **session}).raise_for_status()
     with client.stream("GET", "/gradio_api/queue/data", params=session) as lines:
         messages = (json.loads(line[5:]) for line in lines.iter_lines() if line.startswith("data:"))
         done = next(message for message in messages if message["msg"] == "process_completed")
-    values = [one.get("value") for one in done["output"].get("data", []) if isinstance(one, dict)]
+    values = [update.get("value") for update in done["output"].get("data", []) if isinstance(update, dict)]
     files = [value["channels"] for value in values if isinstance(value, dict) and "channels" in value]
     if not files:
         raise AIAError(f"The page did not answer with a result for {clip.name!r}.")

@@ -1,4 +1,4 @@
-"""What it costs to look inside: recording every gate, and Grad-CAM for one label, over one forward pass."""
+"""The cost of recording every gate, and of Grad-CAM for one label, over one forward pass."""
 
 from __future__ import annotations
 
@@ -30,43 +30,45 @@ def _table(model: AIANet, repeats: int) -> Table:
 
     def forward() -> Tensor:
         with torch.inference_mode():
-            return model(x).cpu()  # waits for the device
+            logits: Tensor = model(x)
+            return logits.cpu()  # waits for the device
 
-    def recorded(**how: bool) -> None:
-        with recording.recording(**how):
+    def recorded(features: bool = False) -> None:
+        with recording.recording(features=features):
             forward()
 
     parts: dict[str, Callable[[], object]] = {
         FORWARD: forward,
         "all gates recorded": recorded,
         "all gates and features recorded": lambda: recorded(features=True),
-        "Grad-CAM of one label (grad-cam)": _grad_cam(model, x),
     }
+    if cam := _grad_cam(model, x):
+        parts["Grad-CAM of one label (grad-cam)"] = cam
     title = f"{config.title}, {config.arch}, {config.num_segments} x {config.input_size} x {config.input_size}"
-    found = {name: part for name, part in parts.items() if part}
-    return timed(f"Looking inside {title}", found, baseline=FORWARD, repeats=repeats, warm_up=2)
+    return timed(f"Looking inside {title}", parts, baseline=FORWARD, repeats=repeats, warm_up=2)
 
 
 def _grad_cam(model: AIANet, x: Tensor) -> Callable[[], object] | None:
-    """Grad-CAM at the last features; None where the package is not installed (`make bench` does it)."""
+    """Grad-CAM at the last features; None if the package is not installed (`make bench` installs it)."""
     try:
         from pytorch_grad_cam import GradCAM
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     except ImportError:
         return None
 
-    class Frames(nn.Module):  # the package wants a batch of pictures
+    class Frames(nn.Module):  # the package takes a batch of pictures
         def __init__(self) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, frames: Tensor) -> Tensor:
-            return self.model(frames.unsqueeze(0))
+            logits: Tensor = self.model(frames.unsqueeze(0))
+            return logits
 
     last = model.backbone.get_submodule(BACKBONES[model.config.arch].last_features)
 
     def run() -> None:
-        with GradCAM(Frames(), [last]) as cam:  # hooks the layer, and lets it go again
+        with GradCAM(Frames(), [last]) as cam:  # hooks the layer, and removes the hook
             cam(x[0], [ClassifierOutputTarget(0)])
 
     return run

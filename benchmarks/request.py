@@ -1,4 +1,4 @@
-"""What a visitor waits for, from the upload to what the viewer draws, over bare PyAV decoding and a bare network."""
+"""Times a request from the upload to the viewer's data, against bare PyAV decoding and a bare network."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ BASELINE = "bare decoding of the same frames + bare forward"
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """Times a request and its parts, for a small clip and for one as a camera's.
+    """Times a request and its parts, for a small clip and for one of a camera's size.
 
-    The bare decoding is PyAV's, from the first frame to the last one that is needed, of which the needed ones become RGB; the
-    bare forward pass is the same trunk without gates, in the layout in which it is fastest.
+    The bare decoding is PyAV's up to the last needed frame, with the needed ones converted to RGB. The bare forward pass is
+    the same trunk without gates, in its fastest layout.
     """
     model = options.load()
     trunk = _without_gates(model)
@@ -51,9 +51,9 @@ def tables(options: Options) -> Iterator[Table]:
 
 
 def _parts(model: AIANet, trunk: AIANet, path: Path, clip: Clip) -> dict[str, Callable[[], object]]:
-    """What is timed, by name."""
+    """The timed parts, by name."""
     x = preprocess(clip.frames, model.config).to(model.device)
-    seen = inspect(model, clip)
+    inspection = inspect(model, clip)
 
     def bare() -> None:
         _decoded(path, clip.indices)
@@ -63,8 +63,8 @@ def _parts(model: AIANet, trunk: AIANet, path: Path, clip: Clip) -> dict[str, Ca
         with recording.recording():
             _forward(model, x)
 
-    def answer(seen: Inspection = seen) -> None:
-        json.dumps(web.pack(seen)[0])
+    def answer(inspection: Inspection = inspection) -> None:
+        json.dumps(web.pack(inspection)[0])
 
     return {
         BASELINE: bare,

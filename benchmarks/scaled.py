@@ -1,4 +1,4 @@
-"""Whether frames may be decoded straight to a smaller size: what it saves, and what it does to the answers."""
+"""Decodes frames directly to a smaller size: the time saved, and the effect on the predictions."""
 
 from __future__ import annotations
 
@@ -18,33 +18,35 @@ from aia.video.reader import read_clip
 from aia.visualization.render import write_mp4
 from benchmarks.table import Options, Table
 
-ENOUGH = 0.01  # exact enough: no probability changes by more than this, and no label changes
+ENOUGH = 0.01  # largest acceptable change of a probability, if no label changes
 SIDES = (None, 640, 320, 256)  # pixels, the longer one; None for the source's own
-SIZE = {"height": 720, "width": 1280}
+HEIGHT, WIDTH = 720, 1280
 
 
 def table(options: Options) -> Table:
-    """Reads drawn clips of eight frames each at several sizes, down to twice what the shipped networks take."""
+    """Reads drawn clips of eight frames each at several sizes, down to twice the input of the shipped networks."""
     model = options.load()
     count = model.config.num_segments
     rounds, answers = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "drawn.mp4"
         for label in LABELS:
-            drawn = render_gesture(label, 0, **SIZE, indices=lambda frames: sample_indices(frames, count))
+            drawn = render_gesture(
+                label, 0, height=HEIGHT, width=WIDTH, indices=lambda frames: sample_indices(frames, count)
+            )
             write_mp4(path, drawn.frames, 10)
             for _ in range(options.repeats):
-                spent, said = {}, {}
+                spent, answer = {}, {}
                 for side in SIDES:
                     start = time.perf_counter()
                     x = preprocess(read_clip(path, count, max_side=side).frames, model.config)
                     spent[side] = 1000 * (time.perf_counter() - start)
                     with torch.inference_mode():
-                        said[side] = probabilities(model, model(x.to(model.device))[0].float().cpu())
+                        answer[side] = probabilities(model, model(x.to(model.device))[0].float().cpu())
                 rounds.append(spent)
-            answers.append(said)
+            answers.append(answer)
     return Table(
-        f"Decoding straight to a smaller size: {len(LABELS)} clips of {count} frames, {SIZE['width']} x {SIZE['height']}, "
+        f"Decoding straight to a smaller size: {len(LABELS)} clips of {count} frames, {WIDTH} x {HEIGHT}, "
         f"{model.config.title}; enough would be {ENOUGH} and no other label",
         [
             {

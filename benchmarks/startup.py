@@ -1,4 +1,4 @@
-"""How long until the page is there, and until the command line answers: fresh processes, in turn."""
+"""Times the start of the page and of the command line, in fresh processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE, COMMAND_LINE = "import torch, gradio", "import torch, torchvision, av"
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """Times both programs over importing what they are made of."""
+    """Times both programs against the import of their main packages."""
     video = (options.video or EXAMPLE).absolute()
 
     def first_page() -> None:
@@ -43,7 +43,7 @@ def tables(options: Options) -> Iterator[Table]:
 
 
 def _run(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr.strip() or "nothing").splitlines()[-1]
-        raise AIAError(f"python {' '.join(arguments)} failed and said: {said}")
+    process = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if process.returncode:
+        message = (process.stderr.strip() or "nothing").splitlines()[-1]
+        raise AIAError(f"python {' '.join(arguments)} failed: {message}")

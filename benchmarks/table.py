@@ -1,4 +1,4 @@
-"""Timing in paired rounds, and tables of what came out."""
+"""Timing in paired rounds, and tables of the results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from aia.errors import AIAError
 
 @dataclass(frozen=True)
 class Options:
-    """What a benchmark may be told.
+    """The options of a benchmark.
 
     Attributes:
         model: Name of the network, as for `aia.load`.
         revision: Of a Hub repository.
-        device: Where to run; the fastest one by default.
+        device: To run on; the fastest one by default.
         precision: Of the network, see `AIANet.optimize`.
-        video: A file to use in place of drawn clips.
-        repeats: Rounds that count; one more warms up.
+        video: A file to use instead of drawn clips.
+        repeats: Measured rounds, after one for warm-up.
 
     Raises:
-        AIAError: No round is asked for, or the video is no file.
+        AIAError: There are no rounds, or the video is no file.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Options:
 
     def load(self) -> Any:
         """The network, as the page loads it."""
-        from aia.hub.loading import load  # hub builds networks, which a start-up benchmark does not need
+        from aia.hub.loading import load  # imports torch, which the start-up benchmark does not need
 
         return load(self.model, revision=self.revision, device=self.device, precision=self.precision)
 
@@ -57,7 +57,7 @@ class Table:
     """Measured figures.
 
     Attributes:
-        title: What was measured, on what, in a line.
+        title: The measurement and its subject, in one line.
         rows: Column -> figure or words, the same columns in every row.
     """
 
@@ -84,13 +84,13 @@ def _words(value: Any) -> str:
 def timed(
     title: str, parts: Mapping[str, Callable[[], object]], *, baseline: str, repeats: int, warm_up: int = 1
 ) -> Table:
-    """Times the parts in turn, so that a slow moment of the machine hits them all.
+    """Times the parts in turn, so that a slow moment of the machine affects all of them.
 
     Args:
         title: Of the table; the number of rounds is added.
         parts: What to time, by name.
         baseline: The part that the others are compared with, round by round.
-        repeats: Rounds that count.
+        repeats: Measured rounds.
         warm_up: Rounds before them.
 
     Returns:

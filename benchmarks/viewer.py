@@ -1,4 +1,4 @@
-"""How fast the page's viewer draws: a real browser, a real answer, the changes that a visitor makes."""
+"""Times the drawing of the page's viewer in a real browser, for the changes that users make."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from app import browser as files
 from benchmarks.table import Options, Table
 
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
-SIZE = {"width": 1440, "height": 900}
+WIDTH, HEIGHT = 1440, 900
 STEPS = 200  # of each kind
-CHANGES = {  # what changes in step i, as JavaScript
+CHANGES = {  # the change in step i, as JavaScript
     "scrubbing through frames": "{ frame: i % T }",
     "opacity": "{ opacity: (i % 20) / 20 }",
     "another block": "{ block: blocks[i % blocks.length] }",
@@ -50,7 +50,7 @@ _RUN = """async ([changes, steps]) => {
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """Draws in a headless Chromium, one change for each frame that the browser shows (60 a second at most).
+    """Draws in a headless Chromium, one change per displayed frame (at most 60 per second).
 
     Raises:
         AIAError: The model has no gates, or Playwright or a Chromium is missing.
@@ -71,7 +71,7 @@ def tables(options: Options) -> Iterator[Table]:
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
     ):
-        page = b.new_page(viewport=SIZE)
+        page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         html = files.read("viewer/viewer.html")
         page.set_content(
             f"<style>{files.read('browser/tokens.css')}{files.read('viewer/viewer.css')}</style><div id=here>{html}</div>"

@@ -1,4 +1,4 @@
-"""Generated parts of a Markdown file, each between the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`."""
+"""Writes generated parts of a Markdown file, between the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def put(name: str, content: str, document: Path = README) -> None:
-    """Replaces what stands between the markers of a name.
+    """Replaces the text between the markers of a name.
 
     Raises:
         AIAError: The document lacks a marker.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    before, found, rest = document.read_text(encoding="utf-8").partition(begin)
+    before, opened, rest = document.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
-    if not (found and closed):
+    if not (opened and closed):
         raise AIAError(f"{document.name} needs the lines {begin} and {end}; the tables come between them.")
     files.write_text(document, f"{before}{begin}\n\n{content}\n\n{end}{after}")

@@ -1,4 +1,4 @@
-"""Shipping a run: its weights in half precision, its calibration."""
+"""Ships a run: weights in half precision, calibration, tables and cards."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ MAX_GAP = 0.01  # of a probability, between the weights as trained and as shippe
 
 
 def ship(run: str | Path, name: str, data: Path, *, checkpoints: Path = CHECKPOINTS) -> float | None:
-    """Copies a run's config, recipe and weights into the shipped models, mostly as float16 where that changes no answer.
+    """Copies a run's config, recipe and weights into the shipped models, mostly as float16 if that changes no answer.
 
     The network still computes in float32: `load` widens what it reads.
 
     Args:
         run: A folder that `train` wrote.
         name: Of the shipped model.
-        data: See `read_manifest`; its held-out clips are classified with both weights.
-        checkpoints: Where the models lie.
+        data: See `read_manifest`. Its held-out clips are classified with both weights.
+        checkpoints: Folder of the models.
 
     Returns:
-        The largest difference of a probability on the held-out clips; None where an answer would change or a probability
-        move by more than `MAX_GAP`, so that the weights stay float32.
+        The largest difference of a probability on the held-out clips. None if the weights stay float32, because an answer
+        would change, or a probability by more than `MAX_GAP`.
 
     Raises:
         AIAError: The recipe holds no clip out, a file is missing, or the folder cannot be written.
@@ -48,12 +48,12 @@ def ship(run: str | Path, name: str, data: Path, *, checkpoints: Path = CHECKPOI
     with files.writing_into(checkpoints / name) as part:
         _halved(model).save_pretrained(part)
         (part / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
-        found = [predictions(net, data, recipe, ["held-out"]) for net in (model, load(part, device="cpu"))]
-        if "held-out" not in found[0]:
+        both = [predictions(net, data, recipe, ["held-out"]) for net in (model, load(part, device="cpu"))]
+        if "held-out" not in both[0]:
             raise AIAError(f"The recipe of {run} holds no clip out, so half precision cannot be checked.")
-        before, after = (split["held-out"].logits for split in found)
-        gap = float(np.abs(softmax(before) - softmax(after)).max())
-        if (before.argmax(1) != after.argmax(1)).any() or gap > MAX_GAP:
+        before, after = (splits["held-out"].logits for splits in both)
+        gap: float | None = float(np.abs(softmax(before) - softmax(after)).max())
+        if (before.argmax(1) != after.argmax(1)).any() or (gap or 0) > MAX_GAP:
             gap = None
             model.save_pretrained(part)
         (part / "README.md").unlink()  # `report.update` writes the card
@@ -61,7 +61,7 @@ def ship(run: str | Path, name: str, data: Path, *, checkpoints: Path = CHECKPOI
 
 
 def _halved(model: AIANet) -> AIANet:
-    """A copy with its kernels and matrices in float16; vectors, which batch norm divides by, stay as they are."""
+    """A copy with kernels and matrices in float16. Vectors stay as they are, since batch norm divides by them."""
     copy = deepcopy(model)
     for tensor in copy.parameters():
         if tensor.ndim > 1:
@@ -70,19 +70,23 @@ def _halved(model: AIANet) -> AIANet:
 
 
 def calibrate_shipped(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> list[str]:
-    """Writes temperature and threshold (see `calibrate`) into the config.json of every shipped model; says which."""
-    said, (low, high) = [], TEMPERATURES
+    """Writes temperature and threshold (see `calibrate`) into the config.json of every shipped model. Returns sentences."""
+    sentences, (low, high) = [], TEMPERATURES
     for name, run in shipped(checkpoints).items():
         held = folds(runs, runs[run].setting) if run in runs else []
         if not held:
-            said.append(f"{name}: the results file lacks held-out clips of {run}; nothing written")
+            sentences.append(f"{name}: the results file lacks held-out clips of {run}; nothing written")
             continue
-        found, path = calibrate(held), checkpoints / name / CONFIG
-        config = AIAConfig.from_file(path).to_dict() | dataclasses.asdict(found)
+        calibration, path = calibrate(held), checkpoints / name / CONFIG
+        config = AIAConfig.from_file(path).to_dict() | dataclasses.asdict(calibration)
         files.write_text(path, json.dumps(config, sort_keys=True, indent=2))  # as the Hub's client writes it
-        vague = "" if low < found.temperature < high else " (an end of the range: the held-out clips do not settle it)"
-        said.append(f"{name}: temperature {found.temperature:g}{vague}, threshold {found.threshold:g}")
-    return said
+        vague = (
+            ""
+            if low < calibration.temperature < high
+            else " (an end of the range: the held-out clips do not settle it)"
+        )
+        sentences.append(f"{name}: temperature {calibration.temperature:g}{vague}, threshold {calibration.threshold:g}")
+    return sentences
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The README's tables and the cards of the shipped models, written from the logits in the results file."""
+"""Writes the README's tables and the cards of the shipped models from the logits in the results file."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def update(runs: Mapping[str, Run], readme: Path = markdown.README, checkpoints:
     markdown.put("results", tables(runs, checkpoints), readme)
     written = [readme]
     for name, content in cards.items():
-        made = [checkpoints / name / "README.md"]
-        files.write_text(made[0], content)
-        found = folds(runs, runs[shipped(checkpoints)[name]].setting)
-        if found:
-            made.append(checkpoints / name / "reliability.png")
-            reliability_figure(cross_fit(found), made[1])
-        written += made
+        document, picture = checkpoints / name / "README.md", checkpoints / name / "reliability.png"
+        files.write_text(document, content)
+        written.append(document)
+        held_out = folds(runs, runs[shipped(checkpoints)[name]].setting)
+        if held_out:
+            reliability_figure(cross_fit(held_out), picture)
+            written.append(picture)
     return written
 
 
@@ -143,7 +143,7 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
 
 
 def _is_half(weights: Path) -> bool:
-    """Whether the kernels lie in half precision; false where there are no weights to ask."""
+    """Whether the kernels are stored in half precision; false without weights."""
     if not weights.is_file():
         return False
     with safe_open(weights, framework="np") as file:
@@ -151,7 +151,7 @@ def _is_half(weights: Path) -> bool:
 
 
 def _hub_metrics(run: Run) -> list[tuple[str, str, float]]:
-    """What the Hub calls a metric, its title, its value."""
+    """The Hub's name of each metric, its title and its value."""
     if "test" not in run.splits:
         return []
     measures = (("accuracy", "top-1", metrics.top1), ("f1", "macro-F1", metrics.macro_f1))
@@ -165,11 +165,11 @@ def reliability_figure(fit: CrossFit, path: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="as often right as it says")
     for probabilities, marker, title in ((fit.plain, "s", "as trained"), (fit.scaled, "o", "with the temperature")):
         count, confidence, accuracy = metrics.reliability(probabilities, fit.targets)
-        there = count > 0
+        filled = count > 0
         error = metrics.calibration_error(probabilities, fit.targets)
-        size = 15 + 200 * count[there] / count.sum()
+        size = 15 + 200 * count[filled] / count.sum()
         axes.scatter(
-            confidence[there], accuracy[there], size, marker=marker, alpha=0.7, label=f"{title}, ECE {error:.3f}"
+            confidence[filled], accuracy[filled], size, marker=marker, alpha=0.7, label=f"{title}, ECE {error:.3f}"
         )
     axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.04), aspect="equal")
     axes.set(xlabel="probability of the answer", ylabel="share of right answers")
@@ -180,16 +180,16 @@ def reliability_figure(fit: CrossFit, path: Path) -> None:
 
 
 def _card_results(run: Run, held: Sequence[Run]) -> str:
-    """What a card says of one model: its accuracy, what it does not know, and where it errs."""
+    """The results of one model for its card: accuracy, rejection and confusion."""
     rows = []
-    for split, what in (
+    for split, title in (
         ("test", "test: the ten gestures in four scenes that training never saw"),
         ("held-out", "held out from training, used to choose the recipe, the temperature and the threshold"),
     ):
         if split in run.splits:
-            found = run.splits[split]
-            scores = [f"{measure(found.logits, found.targets):.3f}" for measure in (metrics.top1, metrics.macro_f1)]
-            rows.append([what, len(found.clips), *scores])
+            logits = run.splits[split]
+            scores = [f"{measure(logits.logits, logits.targets):.3f}" for measure in (metrics.top1, metrics.macro_f1)]
+            rows.append([title, len(logits.clips), *scores])
     parts = [
         "All figures follow from the logits in the project's `checkpoints/results.json` (`python -m aia evaluate`). This "
         f"model, seed {run.seed}:",

@@ -339,7 +339,7 @@ def _center(side: int) -> Tensor:
 
 def __getattr__(name: str) -> Any:
     """The names of version 0.1."""
-    renamed: dict[str, Any] = {"localise": localize, "Localisation": Localization}
+    renamed: dict[str, Any] = {"localise": localize, "Localisation": Localization, "watch": record_maps}
     if name not in renamed:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(

@@ -12,7 +12,7 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 Indices: TypeAlias = NDArray[np.integer[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
 
-TEMPERATURES = (0.2, 5.0)  # where `fit_temperature` looks
+TEMPERATURES = (0.2, 5.0)  # the range of `fit_temperature`
 BINS = 15  # of the calibration error, equally wide in [0, 1]
 
 

@@ -18,7 +18,7 @@ Order = tuple[int, int, int, int]
 
 
 def _orders(given: dict[Axis, str], wanted: dict[Axis, str]) -> dict[Axis, Order]:
-    """For each unit, what `permute` takes to turn `[X, *given]` into `[X, *wanted]`."""
+    """For each unit, the argument of `permute` that turns `[X, *given]` into `[X, *wanted]`."""
     orders: dict[Axis, Order] = {}
     for unit, axes in wanted.items():
         first, second, third = (1 + given[unit].index(axis) for axis in axes)

@@ -1,4 +1,4 @@
-"""The blocks of torchvision's trunks, with places for AIA and the temporal shift, and what goes there."""
+"""The blocks of torchvision's trunks with AIA and the temporal shift in them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Attention(nn.Module):
         setting = ATTENTION_SETTINGS[attention]
         self.combination = setting.combination
         self.block = block
-        self.fused = False  # whether compiled passes are used where they can run; see `AIANet.optimize`
+        self.fused = False  # whether compiled passes are used if they can run; see `AIANet.optimize`
         modules = [module.build() for module in setting.modules]
         self.first = modules[0]
         self.second = modules[1] if len(modules) > 1 else None

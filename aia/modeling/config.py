@@ -22,7 +22,7 @@ TEMPORALS: tuple[Temporal, ...] = get_args(Temporal)
 ARCHS = tuple(BACKBONES)  # the names that come with the library
 ATTENTIONS = tuple(ATTENTION_SETTINGS)
 
-NO_GESTURE = "no gesture"  # the label of clips that show none of a network's gestures, if it has one
+NO_GESTURE = "no gesture"  # the label of clips without a gesture, if a network has it
 
 MIN_INPUT_SIZE = 32  # pixels: backbones halve the picture five times
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0

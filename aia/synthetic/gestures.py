@@ -41,7 +41,7 @@ _SECONDS = {
 
 @dataclass(frozen=True)
 class Rendered:
-    """A drawn clip of N frames and what is in it.
+    """A drawn clip of N frames, with the hand in it.
 
     Attributes:
         frames: RGB uint8 [N, H, W, 3].
@@ -385,5 +385,5 @@ def _three(channel: Image) -> Image:
 
 
 def _uint8(image: object) -> Image:
-    """The same image with a type: OpenCV's own types do not tell what comes out."""
+    """The same image with a precise type, which OpenCV's functions lack."""
     return np.asarray(image, np.uint8)

@@ -229,7 +229,7 @@ class _History:
             (part / HISTORY).write_text("".join(self.lines), encoding="utf-8")
 
     def add(self, line: Mapping[str, float], parts: _Parts, identity: Mapping[str, str]) -> None:
-        """Writes what an epoch changed."""
+        """Writes the files after an epoch."""
         self.lines.append(json.dumps(line) + "\n")
         with files.writing_into(self.folder) as part:
             (part / HISTORY).write_text("".join(self.lines), encoding="utf-8")

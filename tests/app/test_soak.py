@@ -20,8 +20,9 @@ from aia import cli
 from aia.errors import AIAError
 from app.server import temp_folder
 from tools import soak
+from tools.page_server import EXAMPLES, children, serve
 
-EXAMPLE = soak.EXAMPLES / "swipe-left.mp4"
+EXAMPLE = EXAMPLES / "swipe-left.mp4"
 MODEL = cli.DEFAULT_MODEL
 SHORT_SOAK = ("tsm-mobilenetv2-cinst", "tsn-mobilenetv2-none")
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -72,9 +73,9 @@ def asked(server, clip) -> tuple[threading.Thread, list]:
             said.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)
-    before = sum(map(cpu, soak.children(server.process.pid)))
+    before = sum(map(cpu, children(server.process.pid)))
     thread.start()
-    until(lambda: sum(map(cpu, soak.children(server.process.pid))) > before + 20)  # hundredths of a second
+    until(lambda: sum(map(cpu, children(server.process.pid))) > before + 20)  # hundredths of a second
     return thread, said
 
 
@@ -97,11 +98,11 @@ def ctrl_c_ignored():
 
 @linux
 def test_a_page_in_the_background_whose_decoder_is_killed_says_so_goes_on_and_ends_when_it_is_told(tmp_path, slow):
-    with ctrl_c_ignored(), soak.serve(tmp_path / "page") as server:
+    with ctrl_c_ignored(), serve(tmp_path / "page") as server:
         right = good(server)
         assert right[0] == "answer"
         thread, said = asked(server, slow)
-        for pid in soak.children(server.process.pid):
+        for pid in children(server.process.pid):
             os.kill(pid, signal.SIGKILL)
         thread.join()
         assert said == [
@@ -132,20 +133,20 @@ def test_only_folders_of_pages_that_are_gone_are_deleted(tmp_path, monkeypatch):
 
 @linux
 def test_a_page_that_is_killed_leaves_no_process_and_the_next_one_no_file(tmp_path, slow):
-    with soak.serve(tmp_path / "page") as server:
+    with serve(tmp_path / "page") as server:
         right = good(server)
         soak.Client(server).ask(soak.Job("inspect", "inspect", EXAMPLE, (MODEL, "")))
         thread, said = asked(server, slow)
-        left = soak.children(server.process.pid)
+        left = children(server.process.pid)
         server.process.kill()
         server.process.wait()
         thread.join()
         assert left and isinstance(said[0], httpx.HTTPError)
         until(lambda: not any(cpu(pid) for pid in left))
         assert any(path.name == "slow.mp4" for path in server.files())
-    with soak.serve(tmp_path / "page") as server:
+    with serve(tmp_path / "page") as server:
         assert good(server) == right
-        names = {path.name for path in server.files()} - {path.name for path in soak.EXAMPLES.iterdir()}
+        names = {path.name for path in server.files()} - {path.name for path in EXAMPLES.iterdir()}
         assert names == set(), "the page before it left a clip and files of its answers"
         assert len(list(server.folder.iterdir())) == 1
         asked(server, slow)  # and it is stopped in the middle
