@@ -17,10 +17,10 @@ def expect_what_inspect_says(ranking: ablation.Ranking, net: aia.AIANet, clip: a
     assert np.allclose(ranking.logits, plain.logits, atol=1e-5)
     assert sorted(effect.block for effect in ranking.effects) == sorted(net.block_names)
     for effect in ranking.effects:
-        seen = aia.inspect(net, clip, switches=[Switch(ranking.mode, effect.block)])
-        assert np.allclose(effect.logits, seen.logits, atol=1e-5)
-        assert effect.logit_delta == pytest.approx(seen.logits[followed] - plain.logits[followed], abs=1e-5)
-        assert effect.probability == pytest.approx(seen.scores[ranking.label], abs=1e-5)
+        inspection = aia.inspect(net, clip, switches=[Switch(ranking.mode, effect.block)])
+        assert np.allclose(effect.logits, inspection.logits, atol=1e-5)
+        assert effect.logit_delta == pytest.approx(inspection.logits[followed] - plain.logits[followed], abs=1e-5)
+        assert effect.probability == pytest.approx(inspection.scores[ranking.label], abs=1e-5)
         assert effect.label == LABELS[effect.logits.argmax()]
     sizes = [abs(effect.logit_delta) for effect in ranking.effects]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > 1e-3

@@ -44,43 +44,43 @@ def folder(tmp_path_factory):
 
 
 def test_an_inspection_says_label_scores_and_where_it_ran(net, clip):
-    seen = inspect(net, clip)
-    assert seen.label == next(iter(seen.scores)) and abs(sum(seen.scores.values()) - 1) < 1e-5
-    assert list(seen.scores.values()) == sorted(seen.scores.values(), reverse=True)
-    assert (seen.device, seen.labels) == ("cpu", net.config.labels)
-    assert set(seen.seconds) == {"preprocess", "forward"}
-    assert seen.most_dynamic_block in net.block_names
+    inspection = inspect(net, clip)
+    assert inspection.label == next(iter(inspection.scores)) and abs(sum(inspection.scores.values()) - 1) < 1e-5
+    assert list(inspection.scores.values()) == sorted(inspection.scores.values(), reverse=True)
+    assert (inspection.device, inspection.labels) == ("cpu", net.config.labels)
+    assert set(inspection.seconds) == {"preprocess", "forward"}
+    assert inspection.most_dynamic_block in net.block_names
     with pytest.raises(AIAError, match="There are no gates"):
-        seen.block("nowhere")
+        inspection.block("nowhere")
 
 
 @pytest.mark.slow
 def test_temperature_makes_probabilities_milder_or_bolder_and_never_changes_the_label(net, clip):
     plain = inspect(net, clip)
     for temperature in (0.2, 5):
-        seen = inspect(small_net_with(temperature=temperature), clip)
-        assert np.allclose(seen.logits, plain.logits, atol=1e-5) and seen.label == plain.label
-        odds = np.log(seen.probabilities[:, None] / seen.probabilities)
+        inspection = inspect(small_net_with(temperature=temperature), clip)
+        assert np.allclose(inspection.logits, plain.logits, atol=1e-5) and inspection.label == plain.label
+        odds = np.log(inspection.probabilities[:, None] / inspection.probabilities)
         assert np.allclose(odds, (plain.logits[:, None] - plain.logits) / temperature, atol=1e-4)
-        assert (seen.probabilities.max() < plain.probabilities.max()) == (temperature > 1)
+        assert (inspection.probabilities.max() < plain.probabilities.max()) == (temperature > 1)
 
 
 @pytest.mark.slow
 def test_below_its_threshold_a_network_is_not_sure(net, clip, tmp_path):
     best = float(inspect(net, clip).probabilities.max())
     for threshold, sure in ((0.0, True), (best - 1e-3, True), (best + 1e-3, False)):
-        seen = inspect(small_net_with(threshold=threshold), clip)
-        assert seen.is_confident is sure and export.summary(seen)["sure"] is sure
-        assert seen.label == inspect(net, clip).label, "the closest label is still said"
+        inspection = inspect(small_net_with(threshold=threshold), clip)
+        assert inspection.is_confident is sure and export.summary(inspection)["sure"] is sure
+        assert inspection.label == inspect(net, clip).label, "the closest label is still said"
 
 
 @pytest.mark.slow
 def test_the_block_shown_first_is_the_models_own_where_it_names_one(net, clip, careful, tmp_path):
     assert inspect(net, clip).first_block == inspect(net, clip).most_dynamic_block
-    seen = inspect(aia.load(careful, device="cpu"), clip)
-    aia.save(seen, tmp_path)
-    assert seen.first_block == json.loads((tmp_path / "inspection.json").read_text())["drawn_block"] == "layer2.1"
-    assert inspect(aia.AIANet(dataclasses.replace(seen.config, attention="none")).eval(), clip).first_block == ""
+    inspection = inspect(aia.load(careful, device="cpu"), clip)
+    aia.save(inspection, tmp_path)
+    assert inspection.first_block == json.loads((tmp_path / "inspection.json").read_text())["drawn_block"] == "layer2.1"
+    assert inspect(aia.AIANet(dataclasses.replace(inspection.config, attention="none")).eval(), clip).first_block == ""
 
 
 def test_a_model_that_names_a_block_it_does_not_have_is_refused_when_loaded(careful, tmp_path):
@@ -104,9 +104,9 @@ def test_the_block_shown_first_is_the_one_whose_map_moves(net, clip):
 
 
 def test_a_network_without_aia_has_no_gates_and_still_answers(clip, tmp_path):
-    seen = inspect(small_net("none"), clip)
-    assert seen.blocks == () and seen.most_dynamic_block == ""
-    assert {p.name for p in aia.save(seen, tmp_path)} >= {"overlay.mp4", "inspection.json"}
+    inspection = inspect(small_net("none"), clip)
+    assert inspection.blocks == () and inspection.most_dynamic_block == ""
+    assert {p.name for p in aia.save(inspection, tmp_path)} >= {"overlay.mp4", "inspection.json"}
 
 
 def test_preprocessing_is_resize_crop_normalise():
@@ -186,30 +186,30 @@ def test_highlights_find_the_peak_and_call_a_flat_gate_flat():
     assert flat.highlights.flat and flat.highlights.steady
     gate = gate.copy()
     gate[2, 0, 0, 2] = 0.9
-    found = BlockGates("b", "c", {"C": gate}).highlights
-    assert (found.flat, found.peak_frame, found.open_frame) == (False, 2, 2)
-    assert found.peak_place == pytest.approx((5 / 6, 1 / 6)) and found.high == pytest.approx(0.9)
+    highlights = BlockGates("b", "c", {"C": gate}).highlights
+    assert (highlights.flat, highlights.peak_frame, highlights.open_frame) == (False, 2, 2)
+    assert highlights.peak_place == pytest.approx((5 / 6, 1 / 6)) and highlights.high == pytest.approx(0.9)
 
 
 def test_saved_files_reopen_and_agree(net, video, tmp_path):
-    seen = inspect(net, aia.read_clip(video))
-    aia.save(seen, tmp_path, block="layer2.0")
+    inspection = inspect(net, aia.read_clip(video))
+    aia.save(inspection, tmp_path, block="layer2.0")
     summary = json.loads((tmp_path / "inspection.json").read_text())
-    assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
-    assert summary["clip"]["indices"] == seen.clip.indices.tolist()
+    assert summary["label"] == inspection.label and summary["drawn_block"] == "layer2.0"
+    assert summary["clip"]["indices"] == inspection.clip.indices.tolist()
     with np.load(tmp_path / "gates.npz") as arrays:
-        assert np.array_equal(arrays["logits"], seen.logits)
-        for block in seen.blocks:
+        assert np.array_equal(arrays["logits"], inspection.logits)
+        for block in inspection.blocks:
             assert np.array_equal(arrays[f"{block.name}/map"], block.spatiotemporal_map)
             for unit, gate in block.gates.items():
                 assert np.array_equal(arrays[f"{block.name}/{unit}"], gate)
     with (tmp_path / "channels.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["block"] == "layer3.1"]
-    assert np.allclose([float(r["mean_gate"]) for r in rows], seen.block("layer3.1").channel_mean, atol=1e-6)
+    assert np.allclose([float(r["mean_gate"]) for r in rows], inspection.block("layer3.1").channel_mean, atol=1e-6)
     with (tmp_path / "frames.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["block"] == "layer3.1"]
-    assert np.allclose([float(r["mean_gate"]) for r in rows], seen.block("layer3.1").temporal_profile, atol=1e-6)
-    drawn = export.draw(seen, seen.block("layer2.0"))
+    assert np.allclose([float(r["mean_gate"]) for r in rows], inspection.block("layer3.1").temporal_profile, atol=1e-6)
+    drawn = export.draw(inspection, inspection.block("layer2.0"))
     assert Image.open(tmp_path / "overlay.png").size[1] == 180
     again = aia.read_clip(tmp_path / "overlay.mp4", num_segments=8)
     assert again.num_frames == 8 and again.frames.shape == drawn.shape
@@ -267,5 +267,5 @@ def test_what_cannot_be_done_is_one_sentence_on_standard_error(arguments, folder
 
 def test_fewer_and_more_frames_than_trained_with_run_too(net):
     for count in (1, 3, 16):
-        seen = inspect(net, clip_of(moving_frames(count)))
-        assert all(block.spatiotemporal_map.shape[0] == count for block in seen.blocks)
+        inspection = inspect(net, clip_of(moving_frames(count)))
+        assert all(block.spatiotemporal_map.shape[0] == count for block in inspection.blocks)

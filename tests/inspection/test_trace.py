@@ -19,27 +19,27 @@ ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def check_against_the_network(net, clip, block):
-    learned = trace_block(net, clip, block)
-    seen = aia.inspect(net, clip, features=True)
-    used = seen.block(block)
-    assert np.allclose(learned.x, used.input, **ROUNDING) and np.allclose(learned.output, used.output, **ROUNDING)
-    assert list(learned.units) == list(used.gates)
-    for name, unit in learned.units.items():
+    trace = trace_block(net, clip, block)
+    inspection = aia.inspect(net, clip, features=True)
+    used = inspection.block(block)
+    assert np.allclose(trace.x, used.input, **ROUNDING) and np.allclose(trace.output, used.output, **ROUNDING)
+    assert list(trace.units) == list(used.gates)
+    for name, unit in trace.units.items():
         assert np.allclose(unit.gate, used.gates[name], **ROUNDING), name
         if not unit.channel_mean:
             sigmoid = 0.5 + 0.5 * np.tanh(unit.normalized / 2)
             assert np.allclose(
                 unit.gate.squeeze(), sigmoid.swapaxes(1, 2 if name[-1] == "W" else 1).squeeze(), **ROUNDING
             )
-    assert np.allclose(used.apply(learned.x), learned.output, **ROUNDING)
-    assert np.allclose(learned.probabilities["trained"], seen.probabilities, **ROUNDING)
-    return learned
+    assert np.allclose(used.apply(trace.x), trace.output, **ROUNDING)
+    assert np.allclose(trace.probabilities["trained"], inspection.probabilities, **ROUNDING)
+    return trace
 
 
-def gates_of(learned, module, count):
+def gates_of(trace, module, count):
     """The mean of T, H and W, and the gate of C, of one of `count` modules; None where the module lacks it."""
     prefix = "" if count == 1 else f"{module}."
-    units = learned.units
+    units = trace.units
     st = [units[prefix + axis].gate for axis in "THW" if prefix + axis in units]
     return (sum(st) / 3 if st else None), units[prefix + "C"].gate if prefix + "C" in units else None
 
@@ -58,20 +58,20 @@ def test_every_stage_is_what_the_network_used(attention, clip):
     [("resnet34", "layer2.3"), ("resnet50", "layer4.2"), ("resnet101", "layer3.22"), ("mobilenet_v2", "features.9")],
 )
 def test_every_trunk_has_its_lesson(arch, block, clip):
-    learned = check_against_the_network(small_net("cinst", "tsm", arch), clip, block)
-    assert learned.block == block and block in learned.blocks
+    trace = check_against_the_network(small_net("cinst", "tsm", arch), clip, block)
+    assert trace.block == block and block in trace.blocks
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", WITH_GATES)
 def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
-    learned = trace_block(small_net(attention), clip, "layer1.0")
+    trace = trace_block(small_net(attention), clip, "layer1.0")
     kinds, combination = ATTENTION_SETTINGS[attention].kinds, ATTENTION_SETTINGS[attention].combination
-    x, outputs = learned.x, []
+    x, outputs = trace.x, []
     for module, kind in enumerate(kinds, start=1):
-        g, c = gates_of(learned, module, len(kinds))
+        g, c = gates_of(trace, module, len(kinds))
         inner = {"cinst": c, "stinc": g, "stinc-2022-06": g}.get(kind)
-        for unit in learned.units.values():
+        for unit in trace.units.values():
             if unit.kind != kind:
                 continue
             axis = unit.unit[-1]
@@ -82,9 +82,7 @@ def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
         outputs.append(x * (g if kind in ("st", "cinst") else c))
         if combination == "cascade":
             x = outputs[-1]
-    assert np.allclose(
-        learned.output, np.mean(outputs, axis=0) if combination == "average" else outputs[-1], **ROUNDING
-    )
+    assert np.allclose(trace.output, np.mean(outputs, axis=0) if combination == "average" else outputs[-1], **ROUNDING)
 
 
 @pytest.mark.slow
@@ -112,15 +110,15 @@ def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
 
 
 def test_the_effect_is_that_of_switching_the_gates_of_this_block(net, clip):
-    learned = trace_block(net, clip, "layer2.0")
-    assert tuple(learned.probabilities) == SETTINGS
+    trace = trace_block(net, clip, "layer2.0")
+    assert tuple(trace.probabilities) == SETTINGS
     for mode in ("mean", "identity"):
         switched = aia.inspect(net, clip, switches=[aia.Switch(mode, "layer2.0")], features=True)
-        assert np.allclose(learned.probabilities[mode], switched.probabilities, **ROUNDING)
+        assert np.allclose(trace.probabilities[mode], switched.probabilities, **ROUNDING)
         size = np.sqrt(np.square(switched.block("layer2.0").output).mean())
-        assert learned.sizes[mode] == pytest.approx(size, rel=1e-4)
-    assert learned.sizes["identity"] == pytest.approx(learned.sizes["input"])
-    assert learned.sizes["trained"] < learned.sizes["input"]
+        assert trace.sizes[mode] == pytest.approx(size, rel=1e-4)
+    assert trace.sizes["identity"] == pytest.approx(trace.sizes["input"])
+    assert trace.sizes["trained"] < trace.sizes["input"]
 
 
 def test_a_lesson_leaves_nothing_on_the_model(net, clip):
@@ -135,8 +133,8 @@ def test_the_frames_are_those_the_network_saw():
     config = aia.AIAConfig(**{**net.config.to_dict(), "resize": 64, "input_size": 48})
     net.config = config
     frames = moving_frames(8, 96, 128)
-    learned = trace_block(net, clip_of(frames), "layer1.0")
-    assert np.array_equal(learned.frames, frames[:, 12:84, 27:99]), "48 of 64 rows and of 85 columns, from the middle"
+    trace = trace_block(net, clip_of(frames), "layer1.0")
+    assert np.array_equal(trace.frames, frames[:, 12:84, 27:99]), "48 of 64 rows and of 85 columns, from the middle"
 
 
 def values_of(view, packed):
@@ -148,11 +146,11 @@ def half_a_level(packed):
 
 
 def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
-    learned = trace_block(net, clip, "layer2.1")
-    for name, unit in learned.units.items():
-        view = json.loads(json.dumps(trace_view(learned, name)))
+    trace = trace_block(net, clip, "layer2.1")
+    for name, unit in trace.units.items():
+        view = json.loads(json.dumps(trace_view(trace, name)))
         channels = view["channels"]
-        assert np.abs(values_of(view, view["x"]) - learned.x[:, channels]).max() < half_a_level(view["x"])
+        assert np.abs(values_of(view, view["x"]) - trace.x[:, channels]).max() < half_a_level(view["x"])
         maps = {"max": unit.pooled[0], "mean": unit.pooled[1], "response": unit.response}
         for key, values in maps.items():
             if "C" in unit.axes:
@@ -161,7 +159,7 @@ def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
                 assert {c + d for c in channels for d in around} & set(range(128)) == set(view[key]["channels"])
             assert np.abs(values_of(view, view[key]) - values).max() < half_a_level(view[key])
         for other, gate in view["gates"].items():
-            values = learned.units[other].gate
+            values = trace.units[other].gate
             values = values if other == "C" else values[:, channels]
             assert np.abs(values_of(view, gate) - values.squeeze("TCHW".index(other))).max() < half_a_level(gate)
         assert sum(view["histogram"]) == unit.normalized.size
@@ -169,30 +167,30 @@ def test_a_view_holds_the_numbers_of_the_lesson(net, clip):
 
 
 def test_the_channels_of_a_view_are_the_strongest_and_the_weakest_unless_others_are_named(net, clip):
-    learned = trace_block(net, clip, "layer2.1")
-    means = learned.x.mean(axis=(0, 2, 3))
-    channels = trace_view(learned)["channels"]
+    trace = trace_block(net, clip, "layer2.1")
+    means = trace.x.mean(axis=(0, 2, 3))
+    channels = trace_view(trace)["channels"]
     assert [means[c] for c in channels] == [*sorted(means, reverse=True)[:3], means.min()]
-    assert trace_view(learned, "T", [5, 0])["x"]["channels"] == [5, 0]
+    assert trace_view(trace, "T", [5, 0])["x"]["channels"] == [5, 0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", ["features.1", "features.2"])
 def test_a_view_of_a_large_block_stays_small(block):
     net = small_net("cinst", "tsm", "mobilenet_v2", size=128)
-    learned = trace_block(net, clip_of(moving_frames(8, 128, 128)), block)
-    for unit in learned.units:
-        assert len(json.dumps(trace_view(learned, unit))) < 300_000
+    trace = trace_block(net, clip_of(moving_frames(8, 128, 128)), block)
+    for unit in trace.units:
+        assert len(json.dumps(trace_view(trace, unit))) < 300_000
 
 
 @pytest.mark.slow
 def test_of_a_very_large_feature_rows_and_columns_are_left_out():
     net = small_net("cinst", "tsn", size=192)
-    learned = trace_block(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")
-    view = trace_view(learned, "C")
+    trace = trace_block(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")
+    view = trace_view(trace, "C")
     stride = view["x"]["stride"]
     assert stride > 1 and values_of(view, view["x"]).size <= FEATURE_VALUES
-    shown = learned.x[:, view["channels"]][..., ::stride, ::stride]
+    shown = trace.x[:, view["channels"]][..., ::stride, ::stride]
     assert np.abs(values_of(view, view["x"]) - shown).max() < half_a_level(view["x"])
     assert len(json.dumps(view)) < 300_000
 
@@ -202,8 +200,8 @@ def test_what_cannot_be_followed_is_said_in_a_sentence(net, clip):
         trace_block(small_net("none"), clip, "layer1.0")
     with pytest.raises(aia.AIAError, match=r"no block 'layer9\.0'.*layer1\.0"):
         trace_block(net, clip, "layer9.0")
-    learned = trace_block(net, clip, "layer1.0")
+    trace = trace_block(net, clip, "layer1.0")
     with pytest.raises(aia.AIAError, match=r"no unit 'X'.*C, T, H, W"):
-        trace_view(learned, "X")
+        trace_view(trace, "X")
     with pytest.raises(aia.AIAError, match="channels 0 to 63"):
-        trace_view(learned, "C", [64])
+        trace_view(trace, "C", [64])

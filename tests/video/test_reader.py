@@ -70,7 +70,7 @@ WHOLE = {
 
 @pytest.fixture
 def make(tmp_path):
-    return lambda name, **how: write_video(tmp_path / name, **how)
+    return lambda name, **options: write_video(tmp_path / name, **options)
 
 
 def expect_truth(path: Path, clip: Clip, segments: int) -> None:
@@ -245,8 +245,8 @@ def test_a_turned_video_comes_out_upright(make, degrees, turns):
 
 
 def test_colours_keep_their_range_and_matrix(make):
-    for name, how in (("full.mov", {"codec": "mjpeg", "pix_fmt": "yuvj444p"}), ("rgb.mkv", {"codec": "ffv1"})):
-        clip = reader.read_clip(make(name, count=4, size=(320, 240), **{"pix_fmt": "yuv444p", **how}), 1)
+    for name, options in (("full.mov", {"codec": "mjpeg", "pix_fmt": "yuvj444p"}), ("rgb.mkv", {"codec": "ffv1"})):
+        clip = reader.read_clip(make(name, count=4, size=(320, 240), **{"pix_fmt": "yuv444p", **options}), 1)
         error = np.abs(clip.frames[0].astype(int) - picture(2, 320, 240).astype(int))
         assert np.median(error) <= 8
 
@@ -280,7 +280,7 @@ def test_a_picture_size_that_changes_is_brought_to_the_first(make, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
 @pytest.mark.parametrize(
-    ("name", "how"),
+    ("name", "options"),
     [
         ("cut.mp4", {"container": FASTSTART}),
         ("cut_sound.mp4", {"container": FASTSTART, "audio": True}),
@@ -291,8 +291,8 @@ def test_a_picture_size_that_changes_is_brought_to_the_first(make, tmp_path):
         ("cut.gif", {"codec": "gif", "pix_fmt": "rgb8", "rate": 20}),
     ],
 )
-def test_a_file_cut_short_keeps_what_decodes(make, name, how, share):
-    path = cut(make(name, count=100, gop=12, **how), share)
+def test_a_file_cut_short_keeps_what_decodes(make, name, options, share):
+    path = cut(make(name, count=100, gop=12, **options), share)
     clip = reader.read_clip(path)
     expect_truth(path, clip, 8)
     assert 10 < clip.num_frames < 100

@@ -22,7 +22,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
-def seen(net, clip):
+def inspection(net, clip):
     return aia.inspect(net, clip)
 
 
@@ -31,25 +31,25 @@ def plain(clip):
     return aia.inspect(small_net("none"), clip)
 
 
-def with_label(seen, label):
+def with_label(inspection, label):
     """The inspection of a network whose labels all begin alike."""
     labels = tuple(f"{label}{end}" for end in "abc")
-    return dataclasses.replace(seen, config=dataclasses.replace(seen.config, labels=labels))
+    return dataclasses.replace(inspection, config=dataclasses.replace(inspection.config, labels=labels))
 
 
-def colours_of(seen, view):
+def colors_of(inspection, view):
     """The colour of every value of a view, `[T, h, w, 3]`."""
-    low, high = limits(seen, view)
-    levels = np.clip((values(seen, view) - low) / (high - low), 0, 1) * 255
+    low, high = limits(inspection, view)
+    levels = np.clip((values(inspection, view) - low) / (high - low), 0, 1) * 255
     return render.colormap_table(view.colours)[levels.round().astype(int)].astype(int)
 
 
 @pytest.mark.parametrize("gate", ["combined", "C", "T", "H", "W"])
 @pytest.mark.parametrize("scale", ["absolute", "clip", "block"])
-def test_at_full_opacity_every_cell_of_the_picture_has_the_colour_of_its_value(seen, gate, scale):
+def test_at_full_opacity_every_cell_of_the_picture_has_the_colour_of_its_value(inspection, gate, scale):
     view = View("layer2.0", gate, frame=5, channel=3, scale=scale, colours="magma", opacity=1, cells=True)
-    picture = frame_picture(seen, view).astype(int)
-    expected = colours_of(seen, view)[5]
+    picture = frame_picture(inspection, view).astype(int)
+    expected = colors_of(inspection, view)[5]
     height, width = expected.shape[:2]
     assert picture.shape == (480 + render.FOOTER_PX, SIDE, 3)
     for row in range(height):
@@ -58,16 +58,17 @@ def test_at_full_opacity_every_cell_of_the_picture_has_the_colour_of_its_value(s
             assert np.abs(picture[place] - expected[row, column]).max() <= 6, "one step of 256 colours at most"
 
 
-def test_cells_have_edges_and_smooth_maps_have_none(seen):
+def test_cells_have_edges_and_smooth_maps_have_none(inspection):
     view = View("layer3.0", opacity=1, scale="block", colours="grey")
     cells, smooth = (
-        frame_picture(seen, dataclasses.replace(view, cells=cells))[:480, :, 0].astype(int) for cells in (True, False)
+        frame_picture(inspection, dataclasses.replace(view, cells=cells))[:480, :, 0].astype(int)
+        for cells in (True, False)
     )
     assert len(np.unique(cells)) <= 9 < len(np.unique(smooth))
     assert np.abs(np.diff(smooth, axis=1)).max() < np.abs(np.diff(cells, axis=1)).max()
 
 
-def test_opacity_nothing_is_the_frame_with_its_legend(seen):
+def test_opacity_nothing_is_the_frame_with_its_legend(inspection):
     small = aia.inspect(small_net(), clip_of(moving_frames(2, 480, 640)))
     picture = frame_picture(small, View(frame=1, opacity=0))
     assert np.array_equal(picture[:480], small.clip.frames[1]) and len(np.unique(picture[480:])) > 10
@@ -83,11 +84,11 @@ def test_pictures_are_the_same_whether_the_frames_were_kept_large_or_scaled_down
     assert np.array_equal(strip_picture(large, view), strip_picture(kept, view))
 
 
-def test_the_strip_has_every_frame_with_its_own_map(seen):
+def test_the_strip_has_every_frame_with_its_own_map(inspection):
     view = View("layer1.0", opacity=1, cells=True)
-    strip = strip_picture(seen, view).astype(int)
+    strip = strip_picture(inspection, view).astype(int)
     assert strip.shape[:2] == (180 + 20 + render.FOOTER_PX, 8 * 244)
-    for frame, expected in enumerate(colours_of(seen, view)):
+    for frame, expected in enumerate(colors_of(inspection, view)):
         picture = strip[:180, frame * 244 + 2 :][:, :240]
         height, width = expected.shape[:2]
         rows, columns = ((np.arange(n) + 0.5) / n for n in (height, width))
@@ -100,13 +101,13 @@ def test_the_strip_has_every_frame_with_its_own_map(seen):
 @pytest.mark.parametrize("size", [(48, 64), (96, 54), (320, 16), (16, 320)])
 @pytest.mark.parametrize("count", [1, 3])
 def test_pictures_of_any_shape_have_room_for_their_legend(net, size, count):
-    seen = aia.inspect(
+    inspection = aia.inspect(
         net, clip_of(moving_frames(count, 64, 512)[:, :, :64].repeat(5, 1).repeat(5, 2)[:, : size[0], : size[1]])
     )
-    for picture in (frame_picture(seen, View()), strip_picture(seen, View())):
+    for picture in (frame_picture(inspection, View()), strip_picture(inspection, View())):
         assert picture.dtype == np.uint8 and picture.shape[1] >= 360
         assert max(picture.shape) <= 3 * 244 + SIDE
-    assert frame_picture(seen, View(frame=count - 1)).shape == frame_picture(seen, View()).shape
+    assert frame_picture(inspection, View(frame=count - 1)).shape == frame_picture(inspection, View()).shape
 
 
 @pytest.mark.slow
@@ -123,34 +124,44 @@ def test_a_network_without_gates_gives_plain_frames(plain, tmp_path):
     assert "mean gate" not in [text.text for text in root.iter(SVG + "text")]
 
 
-def test_the_figures_words_are_text_and_name_all_that_is_seen(seen, tmp_path):
+def test_the_figures_words_are_text_and_name_all_that_is_seen(inspection, tmp_path):
     view = View("layer2.0", "H", channel=5, scale="block")
-    paper_figure(seen, view, tmp_path / "figure.svg", "svg")
+    paper_figure(inspection, view, tmp_path / "figure.svg", "svg")
     root = ET.parse(tmp_path / "figure.svg").getroot()
-    said = "\n".join(text.text or "".join(text.itertext()) for text in root.iter(SVG + "text"))
-    low, high = (f"{end:.2f}" for end in limits(seen, view))
-    times = [f"{time:.2f} s" for time in seen.clip.times]
-    answer = f"{seen.label} ({100 * seen.probabilities.max():.1f} %)"
-    for words in (answer, seen.title, "layer2.0", "gate H", "channel 5", "scale of this block", low, high, *times):
-        assert words in said
+    text_of_figure = "\n".join(text.text or "".join(text.itertext()) for text in root.iter(SVG + "text"))
+    low, high = (f"{end:.2f}" for end in limits(inspection, view))
+    times = [f"{time:.2f} s" for time in inspection.clip.times]
+    answer = f"{inspection.label} ({100 * inspection.probabilities.max():.1f} %)"
+    for words in (
+        answer,
+        inspection.title,
+        "layer2.0",
+        "gate H",
+        "channel 5",
+        "scale of this block",
+        low,
+        high,
+        *times,
+    ):
+        assert words in text_of_figure
     assert len(list(root.iter(SVG + "image"))) == 8 + 1, "every frame, and the colour bar"
 
 
 def test_the_figure_says_that_gates_were_switched_and_that_the_network_is_not_sure(net, clip, tmp_path):
-    seen = aia.inspect(net, clip, switches=[aia.Switch("identity", "layer1.0")])
-    seen = dataclasses.replace(seen, config=dataclasses.replace(seen.config, threshold=0.999))
-    paper_figure(seen, View(), tmp_path / "figure.svg", "svg")
+    inspection = aia.inspect(net, clip, switches=[aia.Switch("identity", "layer1.0")])
+    inspection = dataclasses.replace(inspection, config=dataclasses.replace(inspection.config, threshold=0.999))
+    paper_figure(inspection, View(), tmp_path / "figure.svg", "svg")
     text = (tmp_path / "figure.svg").read_text(encoding="utf-8")
     assert "gates switched" in text and "not sure; closest: " in text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("label", ["$x^{", "a < b & c é", "手" * 199, "W" * 199, "some long words " * 12])
-def test_any_label_can_stand_in_a_figure(seen, label, tmp_path):
-    paper_figure(with_label(seen, label), View(), tmp_path / "figure.svg", "svg")
+def test_any_label_can_stand_in_a_figure(inspection, label, tmp_path):
+    paper_figure(with_label(inspection, label), View(), tmp_path / "figure.svg", "svg")
     root = ET.parse(tmp_path / "figure.svg").getroot()
-    said = " ".join(text.text or "" for text in root.iter(SVG + "text"))
-    assert label.split()[0][:40] in said
+    text_of_figure = " ".join(text.text or "" for text in root.iter(SVG + "text"))
+    assert label.split()[0][:40] in text_of_figure
 
 
 @pytest.mark.slow
@@ -164,8 +175,8 @@ def test_any_label_can_stand_in_a_figure(seen, label, tmp_path):
     ],
 )
 def test_a_figure_is_seven_inches_wide_and_nothing_is_cut_off(net, count, size, view, tmp_path):
-    seen = aia.inspect(net, clip_of(moving_frames(count, *size)))
-    paper_figure(with_label(seen, "some long words " * 12), view, tmp_path / "figure.png", "png")
+    inspection = aia.inspect(net, clip_of(moving_frames(count, *size)))
+    paper_figure(with_label(inspection, "some long words " * 12), view, tmp_path / "figure.png", "png")
     picture = np.asarray(Image.open(tmp_path / "figure.png").convert("L"))
     assert picture.shape[1] == 1400 and picture.min() < 50
     for edge in (picture[:4], picture[-4:], picture[:, :4], picture[:, -4:]):
@@ -175,35 +186,38 @@ def test_a_figure_is_seven_inches_wide_and_nothing_is_cut_off(net, count, size, 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", ["absolute", "clip", "block"])
 def test_a_gate_that_is_one_everywhere_can_be_drawn(net, clip, scale, tmp_path):
-    seen = aia.inspect(net, clip, switches=[aia.Switch("identity")])
+    inspection = aia.inspect(net, clip, switches=[aia.Switch("identity")])
     view = View("layer2.0", scale=scale)
-    paper_figure(seen, view, tmp_path / "figure.png", "png")
-    assert frame_picture(seen, view).shape == (480 + render.FOOTER_PX, SIDE, 3)
+    paper_figure(inspection, view, tmp_path / "figure.png", "png")
+    assert frame_picture(inspection, view).shape == (480 + render.FOOTER_PX, SIDE, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["png", "svg", "pdf"])
-def test_the_same_view_gives_the_same_figure_again_and_leaves_matplotlib_as_it_was(seen, format, tmp_path):
+def test_the_same_view_gives_the_same_figure_again_and_leaves_matplotlib_as_it_was(inspection, format, tmp_path):
     before = dict(matplotlib.rcParams)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
-        paper_figure(seen, View(), tmp_path / "one", format)
+        paper_figure(inspection, View(), tmp_path / "one", format)
         assert matplotlib.rcParams["font.size"] == 30
-    paper_figure(seen, View(), tmp_path / "two", format)
+    paper_figure(inspection, View(), tmp_path / "two", format)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert dict(matplotlib.rcParams) == before
 
 
-def test_an_unknown_kind_of_figure_is_refused(seen, tmp_path):
+def test_an_unknown_kind_of_figure_is_refused(inspection, tmp_path):
     with pytest.raises(AIAError, match="png, svg, pdf"):
-        paper_figure(seen, View(), tmp_path / "figure.eps", "eps")
+        paper_figure(inspection, View(), tmp_path / "figure.eps", "eps")
 
 
-def test_the_table_has_every_value_of_the_view_at_its_place_and_time(seen):
+def test_the_table_has_every_value_of_the_view_at_its_place_and_time(inspection):
     view = View("layer2.0", "H", channel=5)
-    shown, rows = values(seen, view), list(table(seen, view))
+    shown, rows = values(inspection, view), list(table(inspection, view))
     assert len(rows) == shown.size
     for frame, index, seconds, row, column, value in rows:
-        assert (index, seconds) == (seen.clip.indices[frame], pytest.approx(seen.clip.times[frame], abs=1e-4))
+        assert (index, seconds) == (
+            inspection.clip.indices[frame],
+            pytest.approx(inspection.clip.times[frame], abs=1e-4),
+        )
         assert value == pytest.approx(shown[frame, row, column], abs=1e-6)
 
 
@@ -211,10 +225,10 @@ VIEW = View("layer2.0", "combined", 3, 5, "block", "cividis", 0.7, True)
 
 
 @pytest.fixture(scope="module")
-def exported(seen, tmp_path_factory):
+def exported(inspection, tmp_path_factory):
     """Every format of one view, in a folder that was not there."""
     folder = tmp_path_factory.mktemp("export") / "new" / "folder"
-    return {format: export_view(seen, VIEW, format, folder) for format in FORMATS}
+    return {format: export_view(inspection, VIEW, format, folder) for format in FORMATS}
 
 
 @pytest.mark.slow
@@ -225,24 +239,24 @@ def test_every_export_has_the_name_that_is_promised_and_a_description(exported):
     assert all(name == format.name and format.description for name, format in FORMATS.items())
 
 
-def test_exported_pictures_are_those_of_the_view(seen, exported):
-    assert np.array_equal(np.asarray(Image.open(exported["frame.png"])), frame_picture(seen, VIEW))
-    assert np.array_equal(np.asarray(Image.open(exported["strip.png"])), strip_picture(seen, VIEW))
+def test_exported_pictures_are_those_of_the_view(inspection, exported):
+    assert np.array_equal(np.asarray(Image.open(exported["frame.png"])), frame_picture(inspection, VIEW))
+    assert np.array_equal(np.asarray(Image.open(exported["strip.png"])), strip_picture(inspection, VIEW))
     assert Image.open(exported["figure.png"]).size[0] == 1400
     assert ET.parse(exported["figure.svg"]).getroot().tag == SVG + "svg"
     assert exported["figure.pdf"].read_bytes().startswith(b"%PDF-")
 
 
-def test_the_exported_film_has_every_frame_as_the_picture_shows_it(seen, exported):
+def test_the_exported_film_has_every_frame_as_the_picture_shows_it(inspection, exported):
     again = aia.read_clip(exported["film.mp4"])
-    assert again.num_frames == 8 and again.duration == pytest.approx(seen.clip.duration, rel=0.1)
+    assert again.num_frames == 8 and again.duration == pytest.approx(inspection.clip.duration, rel=0.1)
     for frame in range(8):
-        picture = frame_picture(seen, dataclasses.replace(VIEW, frame=frame)).astype(int)
+        picture = frame_picture(inspection, dataclasses.replace(VIEW, frame=frame)).astype(int)
         assert np.abs(again.frames[frame] - picture).mean() < 6
 
 
-def test_exported_numbers_agree_with_each_other(seen, exported):
-    shown = values(seen, VIEW)
+def test_exported_numbers_agree_with_each_other(inspection, exported):
+    shown = values(inspection, VIEW)
     with exported["values.csv"].open() as lines:
         rows = list(csv.DictReader(lines))
     assert np.allclose(np.array([float(row["value"]) for row in rows]).reshape(shown.shape), shown, atol=1e-6)
@@ -254,9 +268,9 @@ def test_exported_numbers_agree_with_each_other(seen, exported):
     assert means["layer2.0", 5] == pytest.approx(shown.mean(), abs=1e-5)
 
 
-def test_the_exported_summary_has_the_view_and_the_page_can_read_it_back(seen, exported):
+def test_the_exported_summary_has_the_view_and_the_page_can_read_it_back(inspection, exported):
     summary = json.loads(exported["inspection.json"].read_text(encoding="utf-8"))
-    assert summary["label"] == seen.label and summary["drawn_block"] == "layer2.0"
+    assert summary["label"] == inspection.label and summary["drawn_block"] == "layer2.0"
     assert View.from_state(summary["view"]) == VIEW
 
 
@@ -270,19 +284,19 @@ def test_without_gates_everything_but_the_values_can_be_exported(plain, tmp_path
 
 
 @pytest.mark.parametrize("format", ["", "frame", "../frame.png", "figure.eps", None, ["frame.png"]])
-def test_an_unknown_format_is_refused_and_nothing_is_written(seen, format, tmp_path):
+def test_an_unknown_format_is_refused_and_nothing_is_written(inspection, format, tmp_path):
     with pytest.raises(AIAError, match=r"frame\.png, strip\.png"):
-        export_view(seen, View(), format, tmp_path / "new")
+        export_view(inspection, View(), format, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_a_view_that_is_not_there_writes_nothing(seen, tmp_path):
+def test_a_view_that_is_not_there_writes_nothing(inspection, tmp_path):
     with pytest.raises(AIAError, match="no frame 8"):
-        export_view(seen, View(frame=8), "strip.png", tmp_path / "new")
+        export_view(inspection, View(frame=8), "strip.png", tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(seen, tmp_path):
+def test_a_folder_that_cannot_be_made_is_one_sentence(inspection, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(AIAError, match="give another folder"):
-        export_view(seen, View(), "frame.png", tmp_path / "file" / "folder")
+        export_view(inspection, View(), "frame.png", tmp_path / "file" / "folder")

@@ -36,9 +36,9 @@ def test_the_program_runs_and_its_picture_is_the_one_that_was_seen(video, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     net = aia.load(tmp_path / "my 'net'")
-    seen = aia.inspect(net, aia.read_clip(odd, num_segments=8).backwards(), switches=SWITCHES)
-    assert done.stdout == f"{seen.label}: {seen.probabilities.max():.1%}\n"
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "aia-frame.png")), frame_picture(seen, VIEW))
+    inspection = aia.inspect(net, aia.read_clip(odd, num_segments=8).backwards(), switches=SWITCHES)
+    assert done.stdout == f"{inspection.label}: {inspection.probabilities.max():.1%}\n"
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "aia-frame.png")), frame_picture(inspection, VIEW))
     assert (tmp_path / "aia-figure.pdf").read_bytes().startswith(b"%PDF-")
 
 

@@ -33,7 +33,7 @@ MULTIPLIES = {
 
 
 @pytest.fixture(scope="module")
-def seen(net, clip):
+def inspection(net, clip):
     return inspect(net, clip)
 
 
@@ -45,61 +45,62 @@ def plain(clip):
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", [a for a in ATTENTIONS if a != "none"])
 def test_a_view_shows_the_gate_that_the_network_used_of_every_unit_and_channel(attention, clip):
-    seen = inspect(small_net(attention), clip, features=True)
-    for block in (seen.blocks[0], seen.blocks[-1]):
+    inspection = inspect(small_net(attention), clip, features=True)
+    for block in (inspection.blocks[0], inspection.blocks[-1]):
         full = np.broadcast_to(MULTIPLIES[attention](block.gates), block.input.shape)
         view = View(block.name)
-        assert np.allclose(values(seen, view), full.mean(axis=1), atol=1e-6)
-        assert np.array_equal(values(seen, view), block.spatiotemporal_map)
+        assert np.allclose(values(inspection, view), full.mean(axis=1), atol=1e-6)
+        assert np.array_equal(values(inspection, view), block.spatiotemporal_map)
         for channel in (0, 7, block.input.shape[1] - 1):
-            shown = values(seen, View(block.name, channel=channel))
+            shown = values(inspection, View(block.name, channel=channel))
             assert shown.dtype == np.float32 and np.allclose(shown, full[:, channel], atol=1e-6)
             assert np.allclose(block.input[:, channel] * shown, block.output[:, channel], atol=1e-4)
         for unit, gate in block.gates.items():
             native = np.repeat(gate, 8, axis=0) if unit.endswith("T") else gate
-            assert np.allclose(values(seen, View(block.name, unit)), native.mean(axis=1), atol=1e-6)
+            assert np.allclose(values(inspection, View(block.name, unit)), native.mean(axis=1), atol=1e-6)
             channel = 0 if unit.endswith("C") else 7
-            assert np.array_equal(values(seen, View(block.name, unit, channel=7)), native[:, channel])
+            assert np.array_equal(values(inspection, View(block.name, unit, channel=7)), native[:, channel])
 
 
-def test_gates_keep_their_own_shape(seen):
-    _, _, height, width = seen.block("layer1.0").shape
-    shapes = {gate: values(seen, View("layer1.0", gate)).shape for gate in ("combined", "C", "T", "H", "W")}
+def test_gates_keep_their_own_shape(inspection):
+    _, _, height, width = inspection.block("layer1.0").shape
+    shapes = {gate: values(inspection, View("layer1.0", gate)).shape for gate in ("combined", "C", "T", "H", "W")}
     whole = (8, height, width)
     assert shapes == {"combined": whole, "C": whole, "T": whole, "H": (8, 1, width), "W": (8, height, 1)}
 
 
-def test_an_empty_block_is_the_one_to_look_at_first(seen):
-    assert View().checked(seen).block == seen.first_block
-    assert np.array_equal(values(seen, View()), seen.block(seen.first_block).spatiotemporal_map)
+def test_an_empty_block_is_the_one_to_look_at_first(inspection):
+    assert View().checked(inspection).block == inspection.first_block
+    assert np.array_equal(values(inspection, View()), inspection.block(inspection.first_block).spatiotemporal_map)
 
 
-def test_scales_reach_over_the_gate_the_block_or_all_blocks(seen):
-    own = seen.block("layer2.0").gates["H"].mean(axis=1)
-    every = [block.gates["H"].mean(axis=1) for block in seen.blocks]
+def test_scales_reach_over_the_gate_the_block_or_all_blocks(inspection):
+    own = inspection.block("layer2.0").gates["H"].mean(axis=1)
+    every = [block.gates["H"].mean(axis=1) for block in inspection.blocks]
     view = View("layer2.0", "H")
-    assert limits(seen, view) == (0, 1)
-    assert limits(seen, dataclasses.replace(view, scale="block")) == pytest.approx((own.min(), own.max()))
+    assert limits(inspection, view) == (0, 1)
+    assert limits(inspection, dataclasses.replace(view, scale="block")) == pytest.approx((own.min(), own.max()))
     lowest, highest = min(map(np.min, every)), max(map(np.max, every))
-    assert limits(seen, dataclasses.replace(view, scale="clip")) == pytest.approx((lowest, highest))
+    assert limits(inspection, dataclasses.replace(view, scale="clip")) == pytest.approx((lowest, highest))
 
 
 @pytest.mark.parametrize("scale", ["absolute", "clip", "block"])
-def test_a_scale_is_the_same_for_every_frame(seen, scale):
-    assert len({limits(seen, View("layer1.1", frame=frame, scale=scale)) for frame in range(8)}) == 1
+def test_a_scale_is_the_same_for_every_frame(inspection, scale):
+    assert len({limits(inspection, View("layer1.1", frame=frame, scale=scale)) for frame in range(8)}) == 1
 
 
-def test_over_the_clip_a_block_without_the_channel_counts_with_its_mean(seen):
+def test_over_the_clip_a_block_without_the_channel_counts_with_its_mean(inspection):
     maps = [
-        block.gates["T"][:, 100] if block.shape[1] > 100 else block.gates["T"].mean(axis=1) for block in seen.blocks
+        block.gates["T"][:, 100] if block.shape[1] > 100 else block.gates["T"].mean(axis=1)
+        for block in inspection.blocks
     ]
-    assert {block.shape[1] > 100 for block in seen.blocks} == {True, False}
+    assert {block.shape[1] > 100 for block in inspection.blocks} == {True, False}
     expected = (min(map(np.min, maps)), max(map(np.max, maps)))
-    assert limits(seen, View("layer4.0", "T", channel=100, scale="clip")) == pytest.approx(expected)
+    assert limits(inspection, View("layer4.0", "T", channel=100, scale="clip")) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("view", "said"),
+    ("view", "message"),
     [
         (View("layer9.0"), "no gates at 'layer9.0'"),
         (View("layer1.0", "1.C"), "no gate '1.C'; choose combined, C, T, H, W"),
@@ -108,10 +109,10 @@ def test_over_the_clip_a_block_without_the_channel_counts_with_its_mean(seen):
         (View("layer1.0", "C", channel=64), "no channel 64"),
     ],
 )
-def test_what_an_inspection_does_not_have_is_named(seen, view, said):
-    for use in (values, limits, lambda seen, view: view.checked(seen)):
-        with pytest.raises(AIAError, match=said):
-            use(seen, view)
+def test_what_an_inspection_does_not_have_is_named(inspection, view, message):
+    for use in (values, limits, lambda inspection, view: view.checked(inspection)):
+        with pytest.raises(AIAError, match=message):
+            use(inspection, view)
 
 
 def test_a_network_without_gates_has_frames_to_look_at_and_no_values(plain):
@@ -171,6 +172,6 @@ def test_what_is_no_object_is_no_view(state):
         View.from_state(state)
 
 
-def test_a_name_with_half_a_character_is_refused_like_any_unknown_block(seen):
+def test_a_name_with_half_a_character_is_refused_like_any_unknown_block(inspection):
     with pytest.raises(AIAError, match="no gates at"):
-        View.from_state({"block": "\ud800"}).checked(seen)
+        View.from_state({"block": "\ud800"}).checked(inspection)
