@@ -56,7 +56,9 @@ BAD_INPUT = "The request is not valid; “Use via API” at the foot of the page
 NOT_A_FLAG = "{name} is true or false; give one of them."
 NO_ENDPOINT = "There is no such endpoint; “Use via API” at the foot of the page lists them."
 FOR_TOOLS = "This is an address for tools (MCP); “Use via API” at the foot of the page says how to connect to it."
-ANSWER_GONE = "This answer does not exist or was already fetched or deleted: each is kept a few minutes. Send the request again."
+ANSWER_GONE = (
+    "This answer does not exist or was already fetched or deleted: each is kept a few minutes. Send the request again."
+)
 NO_ADDRESS = (
     "This page fetches no clips from addresses; post the file to /gradio_api/upload and give the path that it returns, as a "
     "tool's argument after this page's own address and /gradio_api/file=."
@@ -69,7 +71,9 @@ TOO_LONG = "This request is too large; send clips to /gradio_api/upload."
 TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
 FULL = "Too many visitors are waiting at this moment; try again in a minute."
 NO_DISK = "This server has no room for more clips at this moment; try again in an hour."
-DOWNLOADING = "The model {name} is being downloaded from the Hub; try again in a minute, the other models are available."
+DOWNLOADING = (
+    "The model {name} is being downloaded from the Hub; try again in a minute, the other models are available."
+)
 NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the other models are available."
 STEP_MODEL = "Getting the model"
 NO_MEMORY = "There is not enough memory for this model and clip; try a smaller model or later."
