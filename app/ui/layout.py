@@ -1,4 +1,4 @@
-"""The page: its layout, and which event calls which handler."""
+"""The page: its layout, and how it is launched."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ from aia.visualization import export
 from app import browser, gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
-from app.server.guard import Guard, is_from_elsewhere
+from app.server.guard import Guard
 from app.service import api, models, requests
-from app.ui import examples, handlers, html
+from app.ui import events, examples, handlers, html
 from app.ui.english import English
 
 STYLE = Path(__file__).with_name("style.css")
-CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
-MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
-DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # downloads wait in a queue of their own
 
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.teal,
@@ -49,8 +46,6 @@ PAGE_FUNCTIONS = (
     "withResultShown",
     "startProblem",
 )
-WITH_VIEW = "(...inputs) => withView(...inputs)"
-WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
 
 
 def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr.Blocks:
@@ -64,8 +59,8 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
     age = limits.DELETE_AFTER_SECONDS
     with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(min(600, age), age)) as page:
         parts = _layout(names, allow_custom)
-        api.endpoints(names, MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
-        _events(page, parts, names, allow_custom)
+        api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
+        events.bind(page, parts, names, allow_custom)
     gradio_internals.skip_usage_summary()
     page.queue(max_size=limits.QUEUE, api_open=False)  # no way around the queue
     return page
@@ -179,128 +174,6 @@ def _export() -> dict[str, Any]:
         language=None, visible=False, interactive=False, label="Python", elem_id="python", buttons=["copy"]
     )
     return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
-
-
-def _events(page: gr.Blocks, parts: dict[str, Any], names: list[str], allow_custom: bool) -> None:
-    """Binds every event. None of them is an endpoint."""
-
-    def update(updates: handlers.Updates) -> dict:
-        return {parts[name]: value for name, value in updates.items()}
-
-    def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
-        return update(handlers.show(video, model, [*names, *own], _step(progress), kept=shown is not None))
-
-    def show_other_model(video, model, shown, own, has_result, progress=gr.Progress()):  # noqa: B008
-        video = video or (shown and shown.video)  # the box may have been emptied since
-        if video:
-            return show(video, model, shown, own, progress)
-        return update(handlers.result_gone()) if has_result else {parts["problem"]: gr.skip()}
-
-    def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        progress(0, desc=text.STEP_MODEL)
-        refusal = text.NOT_FROM_HERE if is_from_elsewhere(request.headers) else ""
-        return update(handlers.choose(model, names, own, refusal if allow_custom else text.UNKNOWN_MODEL))
-
-    def load_link(request: gr.Request):
-        return update(handlers.load_link(dict(request.query_params), names))
-
-    def run_first_example(request: gr.Request):
-        return update(handlers.run_first_example(dict(request.query_params), names))
-
-    def what_if(shown, mode, where, units, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.what_if(shown, mode, where, units, _step(progress)))
-
-    def rank_blocks(shown, mode):
-        return update(handlers.rank_blocks(shown, mode))
-
-    def rank_blocks_once(shown, mode, ranking, has_result):
-        if shown and not shown.inspection.blocks:
-            return {parts["ranking"]: html.muted(text.NOTHING_TO_SWITCH)}
-        return rank_blocks(shown, mode) if (shown or has_result) and not ranking else {parts["problem"]: gr.skip()}
-
-    def compare(shown, model, which, video, own, progress=gr.Progress()):  # noqa: B008
-        return update(handlers.compare(shown, model, which, video, [*names, *own], _step(progress)))
-
-    def lesson(shown, event: gr.EventData):
-        chosen = gradio_internals.event_values(event)
-        return update(handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
-
-    def first_lesson(shown, has_result):
-        return update(handlers.lesson(shown, "", "")) if shown or has_result else {parts["problem"]: gr.skip()}
-
-    def make_file(shown, other, side, format, view):
-        return update(handlers.make_file(shown, other, side, view, format))
-
-    def python(shown, other, side, view):
-        return update(handlers.python(shown, other, side, view))
-
-    result = [parts[name] for name in handlers.RESULT]
-    private: dict[str, Any] = {"api_visibility": "private"}
-    heavy = {**private, **MODEL_QUEUE, "trigger_mode": "always_last"}  # of several quick choices the last one counts
-    video, model, shown, problem, other, own, viewer_ = (
-        parts[name] for name in ("video", "model", "shown", "problem", "other", "own", "viewer")
-    )
-
-    # A new result: from a clip, the button, an example, or another model.
-    on_summary = {"show_progress_on": [parts["summary"]]}
-    for event in (video.upload, parts["run"].click, gradio_internals.on_example_loaded(parts["examples"])):
-        event(None, js="() => scrollToResult()")
-        shown_result = event(show, [video, model, shown, own], [*result, video], **on_summary, **heavy)
-        shown_result.then(None, js="() => afterResult()")
-    chosen = [parts["known"], parts["other_model"], own]
-    loaded = model.input(
-        choose, [model, own], chosen, **on_summary, **private, **DOWNLOAD_QUEUE, trigger_mode="multiple"
-    )
-    by_model = {
-        "inputs": [video, model, shown, own, parts["view"]],
-        "outputs": [*result, video],
-        "js": WITH_RESULT_SHOWN,
-    }
-    loaded.success(show_other_model, **by_model, **on_summary, **heavy).then(None, js="() => afterResult()")
-
-    # The page opens.
-    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); }")
-    if names:
-        first = [problem, model, viewer_, parts["summary"], parts["sentence"]]
-        # One after the other: otherwise the prepared answer could replace the computed result.
-        prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **private)
-        computed = prepared.then(run_first_example, None, [*result, parts["header"]], show_progress="hidden", **heavy)
-        computed.then(None, js="() => afterResult()")
-
-    # Side B.
-    changed, compared = parts["what_if"], parts["compared"]
-    side_b = [problem, other, viewer_, changed, compared]
-    settings = [shown, parts["mode"], parts["where"], parts["units"]]
-    parts["switch"].click(what_if, settings, side_b, show_progress_on=[changed], **heavy)
-    compare_with = [shown, parts["other_model"], parts["which"], parts["other_video"], own]
-    parts["compare"].click(compare, compare_with, [*side_b, parts["other_video"]], show_progress_on=[compared], **heavy)
-    parts["which"].change(
-        lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **private
-    )
-    exported = [parts[name] for name in ("file", "python", "side")]
-    viewer_.clear(lambda: update(handlers.remove_other()), None, [*side_b[1:], *exported], **private)
-
-    # The ranking and the lesson, which also start when their tab is opened.
-    when_opened: dict[str, Any] = {"js": WITH_RESULT_SHOWN, **heavy}
-    ranking = parts["ranking"]
-    ranked = {"outputs": [problem, ranking], "show_progress_on": [ranking]}
-    parts["rank"].click(rank_blocks, [shown, parts["mode"]], **ranked, **heavy)
-    opened = [parts["what_if_tab"].select, parts["rerank"].click]
-    gr.on(opened, rank_blocks_once, [shown, parts["mode"], ranking, parts["view"]], **ranked, **when_opened)
-    lesson_parts = [problem, parts["lesson"]]
-    opened = [parts["learn_tab"].select, parts["relearn"].click]
-    gr.on(opened, first_lesson, [shown, parts["view"]], lesson_parts, **when_opened)
-    parts["lesson"].select(lesson, shown, lesson_parts, show_progress="hidden", **heavy)
-
-    # Exports.
-    sides = [shown, other, parts["side"]]
-    of_view = {"js": WITH_VIEW, **private}
-    parts["make"].click(make_file, [*sides, parts["format"], parts["view"]], [problem, parts["file"]], **of_view)
-    parts["show_python"].click(python, [*sides, parts["view"]], [problem, parts["python"]], **of_view)
-
-
-def _step(progress: gr.Progress) -> requests.Step:
-    return lambda share, description: progress(share, desc=description)
 
 
 def launch_options() -> dict:

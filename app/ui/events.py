@@ -1,0 +1,196 @@
+"""Which event of the page calls which handler. No event is an endpoint for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import gradio_internals, text
+from app.server.guard import is_from_elsewhere
+from app.service import requests
+from app.ui import handlers, html
+
+CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
+MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
+DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # downloads wait in a queue of their own
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+HEAVY = {**PRIVATE, **MODEL_QUEUE, "trigger_mode": "always_last"}  # of several quick choices the last one counts
+Parts = dict[str, Any]  # name of a component -> the component
+
+# Functions of page.js. The last input becomes what only the browser knows: the view, or whether it shows a result.
+SCROLL_TO_RESULT = "() => scrollToResult()"
+AFTER_RESULT = "() => afterResult()"
+WITH_VIEW = "(...inputs) => withView(...inputs)"
+WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
+
+
+def bind(page: gr.Blocks, parts: Parts, names: list[str], allow_custom: bool) -> None:
+    """Binds every event.
+
+    Args:
+        page: The page that is being built.
+        parts: Its components by their names.
+        names: The models that the page offers.
+        allow_custom: Whether visitors may add other models.
+    """
+    _bind_result(parts, names, allow_custom)
+    _bind_opening(page, parts, names)
+    _bind_side_b(parts, names)
+    _bind_tabs(parts)
+    _bind_exports(parts)
+
+
+def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
+    """A new result: from a clip, the button, an example, or another model."""
+
+    def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
+        step = _step(progress)
+        return _update(parts, handlers.show(video, model, [*names, *own], step, kept=shown is not None))
+
+    def show_other_model(video, model, shown, own, has_result, progress=gr.Progress()):  # noqa: B008
+        video = video or (shown and shown.video)  # the box may have been emptied since
+        if video:
+            return show(video, model, shown, own, progress)
+        return _update(parts, handlers.result_gone()) if has_result else _nothing(parts)
+
+    def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        progress(0, desc=text.STEP_MODEL)
+        refusal = text.NOT_FROM_HERE if is_from_elsewhere(request.headers) else ""
+        return _update(parts, handlers.choose(model, names, own, refusal if allow_custom else text.UNKNOWN_MODEL))
+
+    video, model, own = parts["video"], parts["model"], parts["own"]
+    inputs = [video, model, parts["shown"], own]
+    on_summary: dict[str, Any] = {"show_progress_on": [parts["summary"]]}
+    outputs = [*_select(parts, *handlers.RESULT), video]
+    for event in (video.upload, parts["run"].click, gradio_internals.on_example_loaded(parts["examples"])):
+        event(None, js=SCROLL_TO_RESULT)
+        event(show, inputs, outputs, **on_summary, **HEAVY).then(None, js=AFTER_RESULT)
+    loaded = model.input(
+        choose,
+        [model, own],
+        _select(parts, "known", "other_model", "own"),
+        **on_summary,
+        **PRIVATE,
+        **DOWNLOAD_QUEUE,
+        trigger_mode="multiple",
+    )
+    shown_again = loaded.success(
+        show_other_model, [*inputs, parts["view"]], outputs, js=WITH_RESULT_SHOWN, **on_summary, **HEAVY
+    )
+    shown_again.then(None, js=AFTER_RESULT)
+
+
+def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
+    """The page opens: the prepared answer of an example, then its computed result."""
+
+    def load_link(request: gr.Request):
+        return _update(parts, handlers.load_link(dict(request.query_params), names))
+
+    def run_first_example(request: gr.Request):
+        return _update(parts, handlers.run_first_example(dict(request.query_params), names))
+
+    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); }")
+    if names:
+        first = _select(parts, "problem", "model", "viewer", "summary", "sentence")
+        # One after the other: otherwise the prepared answer could replace the computed result.
+        prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **PRIVATE)
+        result = _select(parts, *handlers.RESULT, "header")
+        computed = prepared.then(run_first_example, None, result, show_progress="hidden", **HEAVY)
+        computed.then(None, js=AFTER_RESULT)
+
+
+def _bind_side_b(parts: Parts, names: list[str]) -> None:
+    """Side B of the viewer: switched gates, another model or another clip."""
+
+    def what_if(shown, mode, where, units, progress=gr.Progress()):  # noqa: B008
+        return _update(parts, handlers.what_if(shown, mode, where, units, _step(progress)))
+
+    def compare(shown, model, which, video, own, progress=gr.Progress()):  # noqa: B008
+        return _update(parts, handlers.compare(shown, model, which, video, [*names, *own], _step(progress)))
+
+    def remove_other():
+        return _update(parts, handlers.remove_other())
+
+    side_b = ("other", "viewer", "what_if", "compared")
+    parts["switch"].click(
+        what_if,
+        _select(parts, "shown", "mode", "where", "units"),
+        _select(parts, "problem", *side_b),
+        show_progress_on=[parts["what_if"]],
+        **HEAVY,
+    )
+    parts["compare"].click(
+        compare,
+        _select(parts, "shown", "other_model", "which", "other_video", "own"),
+        _select(parts, "problem", *side_b, "other_video"),
+        show_progress_on=[parts["compared"]],
+        **HEAVY,
+    )
+    parts["which"].change(
+        lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **PRIVATE
+    )
+    parts["viewer"].clear(remove_other, None, _select(parts, *side_b, "file", "python", "side"), **PRIVATE)
+
+
+def _bind_tabs(parts: Parts) -> None:
+    """The ranking and the lesson, which also start when their tab is opened."""
+
+    def rank_blocks(shown, mode):
+        return _update(parts, handlers.rank_blocks(shown, mode))
+
+    def rank_blocks_once(shown, mode, ranking, has_result):
+        if shown and not shown.inspection.blocks:
+            return {parts["ranking"]: html.muted(text.NOTHING_TO_SWITCH)}
+        return rank_blocks(shown, mode) if (shown or has_result) and not ranking else _nothing(parts)
+
+    def lesson(shown, event: gr.EventData):
+        chosen = gradio_internals.event_values(event)
+        return _update(parts, handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
+
+    def first_lesson(shown, has_result):
+        return _update(parts, handlers.lesson(shown, "", "")) if shown or has_result else _nothing(parts)
+
+    when_opened: dict[str, Any] = {"js": WITH_RESULT_SHOWN, **HEAVY}
+    ranked: dict[str, Any] = {"outputs": _select(parts, "problem", "ranking"), "show_progress_on": [parts["ranking"]]}
+    parts["rank"].click(rank_blocks, _select(parts, "shown", "mode"), **ranked, **HEAVY)
+    opened = [parts["what_if_tab"].select, parts["rerank"].click]
+    gr.on(opened, rank_blocks_once, _select(parts, "shown", "mode", "ranking", "view"), **ranked, **when_opened)
+    outputs = _select(parts, "problem", "lesson")
+    opened = [parts["learn_tab"].select, parts["relearn"].click]
+    gr.on(opened, first_lesson, _select(parts, "shown", "view"), outputs, **when_opened)
+    parts["lesson"].select(lesson, parts["shown"], outputs, show_progress="hidden", **HEAVY)
+
+
+def _bind_exports(parts: Parts) -> None:
+    """Files and the script of the view that the viewer shows."""
+
+    def make_file(shown, other, side, format, view):
+        return _update(parts, handlers.make_file(shown, other, side, view, format))
+
+    def python(shown, other, side, view):
+        return _update(parts, handlers.python(shown, other, side, view))
+
+    of_view: dict[str, Any] = {"js": WITH_VIEW, **PRIVATE}
+    sides = ("shown", "other", "side")
+    parts["make"].click(
+        make_file, _select(parts, *sides, "format", "view"), _select(parts, "problem", "file"), **of_view
+    )
+    parts["show_python"].click(python, _select(parts, *sides, "view"), _select(parts, "problem", "python"), **of_view)
+
+
+def _select(parts: Parts, *names: str) -> list[Any]:
+    return [parts[name] for name in names]
+
+
+def _update(parts: Parts, updates: handlers.Updates) -> dict[Any, Any]:
+    return {parts[name]: value for name, value in updates.items()}
+
+
+def _nothing(parts: Parts) -> dict[Any, Any]:
+    """No component changes. Gradio needs at least one."""
+    return {parts["problem"]: gr.skip()}
+
+
+def _step(progress: gr.Progress) -> requests.Step:
+    return lambda share, description: progress(share, desc=description)
