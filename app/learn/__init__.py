@@ -19,11 +19,13 @@ def component() -> gr.HTML:
     unit triggers the event `select`, whose `gr.EventData` has `block` and `unit`: answer it with a new payload as the
     value. The step, the frame and the marked place stay as they were.
     """
-    color_maps = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in ("viridis", "magma")}
+    color_maps = {
+        name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in ("viridis", "magma")
+    }
     return gr.HTML(
         "",
         html_template=browser.read("learn/learn.html"),
-        css_template=browser.read("learn/learn.css"),
+        css_template=browser.style("learn/learn.css"),
         js_on_load=f"const COLOR_MAPS = {json.dumps(color_maps)};\n"
         + browser.script("learn"),  # a tab can lose properties
         apply_default_css=False,
