@@ -39,6 +39,7 @@ lint: .venv/.dev ## style, format, types and which package may import which; not
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-cache
+	$(PY) -m tools.lint_scripts
 
 format: .venv/.dev ## ruff's fixes and format
 	$(PY) -m ruff check --fix .

@@ -74,7 +74,7 @@ def tables(options: Options) -> Iterator[Table]:
         page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         html = files.read("viewer/viewer.html")
         page.set_content(
-            f"<style>{files.read('browser/tokens.css')}{files.read('viewer/viewer.css')}</style><div id=here>{html}</div>"
+            f"<style>{files.read('browser/tokens.css')}{files.style('viewer/viewer.css')}</style><div id=here>{html}</div>"
         )
         page.add_script_tag(content=files.script("viewer"))
         page.evaluate(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 APP = Path(__file__).parents[1]
 TOKENS = APP / "browser" / "tokens.css"  # colors, spacing, radii and fonts of every style sheet
 
 # The files of each script in the order in which they are joined, under `app/`. `// @ts-check` in an editor reads the
-# same lists in the jsconfig.json beside the files; `tools.lint_scripts` checks the joined scripts.
+# same lists in the jsconfig.json beside the files; `python -m tools.lint_scripts` checks the joined scripts.
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "page": ("browser/server_root.js", "ui/page.js"),
     "clip_box": ("browser/server_root.js", "clip_box/camera.js", "clip_box/clip_box.js"),
@@ -17,6 +16,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "browser/arrays.js",
         "browser/elements.js",
         "viewer/answer.js",
+        "viewer/maps.js",
         "viewer/pixels.js",
         "viewer/links.js",
         "viewer/state.js",
@@ -30,11 +30,27 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "browser/arrays.js",
         "browser/elements.js",
         "learn/tensors.js",
+        "learn/grid.js",
         "learn/pictures.js",
         "learn/charts.js",
         "learn/stages.js",
         "learn/learn.js",
     ),
+}
+
+# The functions of each script that others call; the rest is visible to no one.
+EXPORTS: dict[str, tuple[str, ...]] = {
+    "page": (
+        "correctRoot",
+        "remakeDeletedFiles",
+        "scrollToResult",
+        "afterResult",
+        "withView",
+        "withResultShown",
+        "startProblem",
+    ),
+    "clip_box": ("startClipBox",),
+    "viewer": ("startViewer",),
 }
 
 
@@ -43,12 +59,17 @@ def read(file: str) -> str:
     return (APP / file).read_text(encoding="utf-8")
 
 
+def style(file: str) -> str:
+    """A component's style sheet, after what the components share."""
+    return read("browser/controls.css") + "\n" + read(file)
+
+
 def script(name: str) -> str:
     """One of `SCRIPTS`, its files joined."""
     return "\n".join(map(read, SCRIPTS[name]))
 
 
-def head(name: str, exports: Sequence[str]) -> str:
-    """One of `SCRIPTS` as an element of the page's head. Only the exported functions are visible to other scripts."""
-    shared = "".join(f"window.{export} = {export};\n" for export in exports)
+def head(name: str) -> str:
+    """One of `SCRIPTS` as an element of the page's head; `EXPORTS` become the page's."""
+    shared = "".join(f"window.{export} = {export};\n" for export in EXPORTS[name])
     return f'<script>"use strict"; {{\n{script(name)}\n{shared}}}</script>'

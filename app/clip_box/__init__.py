@@ -50,8 +50,8 @@ class ClipBox(gradio_internals.HTML):
             value,
             label=label,
             html_template=_html(label),
-            css_template=browser.read("clip_box/clip_box.css"),
-            head=browser.head("clip_box", ["startClipBox"]),
+            css_template=browser.style("clip_box/clip_box.css"),
+            head=browser.head("clip_box"),
             # Options stand here: in a tab, other properties can get lost.
             js_on_load=f"startClipBox(element, props, watch, trigger, {json.dumps(options)});",
             apply_default_css=False,

@@ -1,46 +1,66 @@
-// The camera. Its pictures are drawn on a canvas, mirrored where it faces the visitor, and the canvas is what is recorded:
-// so a recording holds what the preview shows, and the network gets the visitor's own view.
+// @ts-check
+// The camera. Its pictures are drawn on a canvas, mirrored if it faces the visitor, and the canvas is recorded. A recording
+// therefore holds what the preview shows, and the network gets the visitor's own view.
 
-// No larger: two slow cores kept all of a recording of 320 x 240, and of one of 640 x 480 only its beginning.
+// Two slow cores recorded all of 320 x 240 pixels, but only the beginning of 640 x 480.
 const LONGER_SIDE = 320;
-const ASKED = { width: { ideal: 320 }, height: { ideal: 240 }, frameRate: { ideal: 30 } };
-const RECORDED = ["video/webm;codecs=vp8", "video/webm", "video/mp4"]; // the first that the browser can write
+/** @type {MediaTrackConstraints} */
+const CONSTRAINTS = { width: { ideal: 320 }, height: { ideal: 240 }, frameRate: { ideal: 30 } };
+const RECORDED_TYPES = ["video/webm;codecs=vp8", "video/webm", "video/mp4"]; // the first that the browser can write
 const BITS_PER_SECOND = 2_500_000;
 
 class Camera {
-  /** `lost` is called when the camera ends by itself: unplugged, or forbidden meanwhile. */
-  constructor(canvas, lost) {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} onLost Called when the camera ends by itself: it was unplugged or forbidden.
+   */
+  constructor(canvas, onLost) {
     this.canvas = canvas;
-    this.lost = lost;
-    this.turn = 0; // of starts and stops: who waited for a permission sees whether it is still wanted
-    this.stream = this.recorder = this.video = null;
+    this.onLost = onLost;
+    this.turn = 0; // grows with every start and stop: a permission that comes late is recognized
+    this.facing = "user";
+    /** @type {MediaStream | null} */
+    this.stream = null;
+    /** @type {MediaRecorder | null} */
+    this.recorder = null;
+    /** @type {HTMLVideoElement | null} */
+    this.video = null;
   }
 
-  /** What keeps the camera from being used: the name of a sentence, or "". */
-  static lacking() {
+  /** Why no camera can be used: the name of a sentence, or "". */
+  static obstacle() {
     if (!navigator.mediaDevices?.getUserMedia) return window.isSecureContext ? "unsupported" : "insecure";
-    return window.MediaRecorder && HTMLCanvasElement.prototype.captureStream ? "" : "unsupported";
+    return "MediaRecorder" in window && "captureStream" in HTMLCanvasElement.prototype ? "" : "unsupported";
   }
 
-  /** The name of the sentence for an error of `start`. */
+  /**
+   * The name of the sentence for an error of `start`.
+   *
+   * @param {{ name: string }} error
+   */
   static problem({ name }) {
     if (["NotAllowedError", "SecurityError"].includes(name)) return "refused";
     return ["NotFoundError", "OverconstrainedError"].includes(name) ? "missing" : "in_use";
   }
 
-  /** Starts a camera that faces the visitor ("user") or not ("environment"), if there is one; false if it was stopped meanwhile. */
+  /**
+   * Starts a camera that faces the visitor ("user") or not ("environment"), if there is one. Returns false if it was stopped
+   * before the visitor allowed it.
+   *
+   * @param {string} facing
+   */
   async start(facing) {
     this.stop();
     const turn = this.turn;
-    const stream = await navigator.mediaDevices.getUserMedia({ video: { ...ASKED, facingMode: { ideal: facing } }, audio: false });
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { ...CONSTRAINTS, facingMode: { ideal: facing } }, audio: false });
     const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
     video.className = "source";
     if (turn !== this.turn) return this.end(stream, video);
     [this.stream, this.video] = [stream, video];
     const [track] = stream.getVideoTracks();
-    track.addEventListener("ended", () => turn === this.turn && this.lost());
-    this.facing = track.getSettings().facingMode ?? facing; // few desktops' cameras say it
-    this.canvas.after(video); // outside of the page Safari would not play it
+    track.addEventListener("ended", () => turn === this.turn && this.onLost());
+    this.facing = track.getSettings().facingMode ?? facing; // few cameras of desktops tell
+    this.canvas.after(video); // Safari plays only what is in the page
     await video.play();
     if (turn !== this.turn) return false;
     this.draw();
@@ -54,22 +74,29 @@ class Camera {
   draw() {
     const { canvas, video } = this;
     if (!video) return;
-    const scale = Math.min(1, LONGER_SIDE / Math.max(video.videoWidth, video.videoHeight)); // some cameras give what they like
+    const scale = Math.min(1, LONGER_SIDE / Math.max(video.videoWidth, video.videoHeight)); // some cameras ignore the constraints
     const [width, height] = [video.videoWidth, video.videoHeight].map((side) => Math.round(side * scale));
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const context = canvas.getContext("2d", { alpha: false });
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
     context.setTransform(this.mirrored ? -1 : 1, 0, 0, 1, this.mirrored ? width : 0, 0);
     context.drawImage(video, 0, 0, width, height);
     const again = () => this.draw();
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(again);
+    if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(again);
     else requestAnimationFrame(again);
   }
 
-  /** What the canvas shows for so long, or until `finish` is called, as a file; null if the camera is stopped before. */
+  /**
+   * Records the canvas until `finish` is called, at most for some seconds.
+   *
+   * @param {number} seconds
+   * @returns {Promise<File | null>} null if the camera is stopped before.
+   */
   record(seconds) {
-    const mimeType = RECORDED.find((type) => MediaRecorder.isTypeSupported(type));
+    const mimeType = RECORDED_TYPES.find((type) => MediaRecorder.isTypeSupported(type));
     const recorder = new MediaRecorder(this.canvas.captureStream(), { mimeType, videoBitsPerSecond: BITS_PER_SECOND });
-    const [parts, turn] = [[], this.turn];
+    /** @type {Blob[]} */
+    const parts = [];
+    const { turn } = this;
     this.recorder = recorder;
     return new Promise((resolve) => {
       recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
@@ -89,10 +116,14 @@ class Camera {
   stop() {
     this.turn++;
     this.finish();
-    if (this.stream) this.end(this.stream, this.video);
+    if (this.stream && this.video) this.end(this.stream, this.video);
     this.stream = this.recorder = this.video = null;
   }
 
+  /**
+   * @param {MediaStream} stream
+   * @param {HTMLVideoElement} video
+   */
   end(stream, video) {
     for (const track of stream.getTracks()) track.stop();
     video.srcObject = null;

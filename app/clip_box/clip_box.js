@@ -1,38 +1,78 @@
-// The box of a clip: what it holds is uploaded at once, and whoever listens to "upload" goes on with it.
+// @ts-check
+// The box of a clip: a file or recording is uploaded at once, then the component's event "upload" follows.
 
+/**
+ * @typedef {{ path: string, orig_name?: string, size?: number, meta?: object }} Upload
+ *
+ * @typedef {object} BoxOptions
+ * @property {Record<string, string>} words Sentences.
+ * @property {number} most Bytes that a file may have.
+ * @property {number} countdown Seconds before a recording.
+ * @property {number} seconds Of a recording.
+ */
+
+/** @param {number} seconds */
 const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 class ClipBox {
-  constructor(root, props, trigger, { words, most, countdown, seconds }) {
-    Object.assign(this, { root, props, trigger, words, most, countdown, seconds });
-    this.input = root.querySelector("input[type=file]");
+  /**
+   * @param {HTMLElement} root
+   * @param {{ value: Upload | "" | null }} props
+   * @param {(event: string) => void} trigger
+   * @param {BoxOptions} options
+   */
+  constructor(root, props, trigger, options) {
+    this.root = root;
+    this.props = props;
+    this.trigger = trigger;
+    this.words = options.words;
+    this.options = options;
+    this.input = /** @type {HTMLInputElement} */ (root.querySelector("input[type=file]"));
     this.camera = new Camera(this.part("preview"), () => this.close("ended"));
+    /** @type {XMLHttpRequest | null} */
     this.request = null;
-    this.run = 0; // of countdowns and recordings: one that was left does not go on
+    this.run = 0; // grows with every countdown and recording: one that was left does not go on
+    /** @type {Upload | null} */
     this.value = null; // what the box holds
+    this.objectUrl = ""; // of the previewed file
     this.listen();
     this.changed();
   }
 
+  /**
+   * @param {string} name
+   * @returns {any}
+   */
   part(name) {
     return this.root.querySelector(`[data-part="${name}"]`);
   }
 
+  /**
+   * @param {string} name
+   * @returns {any}
+   */
   button(name) {
     return this.root.querySelector(`[data-do="${name}"]`);
   }
 
-  /** Shows what belongs to "empty", "busy", "clip" or "camera", and a sentence if something went wrong. */
+  /**
+   * Shows what belongs to a view, and a sentence if something went wrong.
+   *
+   * @param {"empty" | "busy" | "clip" | "camera"} view
+   */
   show(view, problem = "") {
     const focused = document.activeElement;
     this.root.dataset.view = view;
-    for (const node of this.root.querySelectorAll("[data-when]")) node.hidden = !node.dataset.when.split(" ").includes(view);
+    for (const node of /** @type {NodeListOf<any>} */ (this.root.querySelectorAll("[data-when]"))) {
+      node.hidden = !node.dataset.when.split(" ").includes(view);
+    }
     this.part("problem").textContent = problem;
     this.part("problem").hidden = !problem;
-    if (this.root.contains(focused) && focused.closest("[hidden]")) this.root.querySelector(".row button:enabled:not([hidden])").focus();
+    if (!focused || !this.root.contains(focused) || !focused.closest("[hidden]")) return;
+    /** @type {HTMLElement | null} */ (this.root.querySelector(".row button:enabled:not([hidden])"))?.focus();
   }
 
-  /** Draws the value that the server has set; Gradio also calls for those that the box itself has set. */
+  /** Draws a value that the server has set. Gradio also reports those that the box itself has set. */
   changed() {
     const value = this.props.value || null;
     if (value?.path === this.value?.path) return;
@@ -44,10 +84,14 @@ class ClipBox {
     this.preview(value.orig_name ?? "", `${serverRoot()}/gradio_api/file=${address}`);
   }
 
-  /** Shows a clip, or with null that there is none. */
-  preview(name, address) {
-    URL.revokeObjectURL(this.shown);
-    this.shown = address;
+  /**
+   * Shows a clip, or with null that there is none.
+   *
+   * @param {string | null} name
+   */
+  preview(name, address = "") {
+    URL.revokeObjectURL(this.objectUrl);
+    this.objectUrl = address;
     if (name === null) {
       this.part("clip").replaceChildren();
       return this.show("empty");
@@ -55,28 +99,33 @@ class ClipBox {
     const video = document.createElement("video");
     Object.assign(video, { src: address, controls: true, muted: true, loop: true, playsInline: true, ariaLabel: name });
     const unplayable = () => {
-      const said = document.createElement("p");
-      said.textContent = this.words.unplayable.replace("{name}", name);
-      video.replaceWith(said);
+      const sentence = document.createElement("p");
+      sentence.textContent = this.words.unplayable.replace("{name}", name);
+      video.replaceWith(sentence);
     };
     video.addEventListener("error", unplayable);
-    video.addEventListener("loadedmetadata", () => video.videoWidth || unplayable()); // only its sound
+    video.addEventListener("loadedmetadata", () => video.videoWidth || unplayable()); // it has only sound
     this.part("clip").replaceChildren(video);
     this.show("clip");
   }
 
-  /** Tells the page of a clip, or with null that there is none. */
+  /**
+   * Tells the page of a clip, or with null that there is none.
+   *
+   * @param {Upload | null} value
+   */
   give(value) {
     this.value = value;
     this.props.value = value;
   }
 
+  /** @param {File} file */
   upload(file) {
     this.request?.abort();
     this.leave();
     this.preview(null);
-    this.give(null); // until the new one is there
-    if (file.size > this.most) return this.show("empty", this.words.too_large);
+    this.give(null); // until the new one has arrived
+    if (file.size > this.options.most) return this.show("empty", this.words.too_large);
     const request = new XMLHttpRequest();
     const form = new FormData();
     form.append("files", file);
@@ -98,9 +147,10 @@ class ClipBox {
     this.request = request;
   }
 
+  /** @param {string} facing */
   async open(facing) {
-    const lacking = Camera.lacking();
-    if (lacking) return this.show(this.value ? "clip" : "empty", this.words[lacking]);
+    const obstacle = Camera.obstacle();
+    if (obstacle) return this.show(this.value ? "clip" : "empty", this.words[obstacle]);
     const run = ++this.run;
     this.ready(false);
     this.show("camera");
@@ -108,14 +158,19 @@ class ClipBox {
     try {
       if (!(await this.camera.start(facing))) return;
     } catch (error) {
-      return run === this.run && this.close(Camera.problem(error));
+      if (run === this.run) this.close(Camera.problem(/** @type {Error} */ (error)));
+      return;
     }
     this.tell("");
     this.ready(true);
     if (this.root.contains(document.activeElement)) this.button("record").focus();
   }
 
-  /** Whether the camera shows a picture, and so can record it. */
+  /**
+   * Enables the buttons that need a picture of the camera.
+   *
+   * @param {boolean} live
+   */
   ready(live) {
     const record = this.button("record");
     record.disabled = !live;
@@ -124,25 +179,29 @@ class ClipBox {
     this.part("hint").textContent = live ? this.words[this.camera.mirrored ? "mirrored" : "straight"] : "";
   }
 
-  /** Turns the camera off, and ends what is counted down or recorded. */
+  /** Turns the camera off and ends a countdown or recording. */
   leave() {
     this.run++;
     this.camera.stop();
   }
 
-  /** The same for who does not go on with a clip; `problem` is the name of the sentence that says why. */
+  /** Leaves the camera without a new clip; `problem` is the name of the sentence that says why. */
   close(problem = "") {
     this.leave();
     this.show(this.value ? "clip" : "empty", this.words[problem]);
   }
 
-  /** Says something over the picture of the camera. */
+  /**
+   * Shows a sentence over the picture of the camera.
+   *
+   * @param {string} sentence
+   */
   tell(sentence, recording = false) {
     this.part("count").textContent = sentence;
     this.part("screen").classList.toggle("recording", recording);
   }
 
-  /** Counts down, records, and uploads; pressed once more, it ends the countdown or the recording. */
+  /** Counts down, records and uploads. Called again, it ends the countdown or the recording. */
   async record() {
     const run = ++this.run;
     const button = this.button("record");
@@ -152,13 +211,13 @@ class ClipBox {
       return this.tell("");
     }
     button.textContent = this.words.stop;
-    for (let left = this.countdown; left > 0; left--) {
+    for (let left = this.options.countdown; left > 0; left--) {
       this.tell(`${left}`);
       await wait(1);
       if (run !== this.run) return;
     }
     this.tell(this.words.recording, true);
-    const file = await this.camera.record(this.seconds);
+    const file = await this.camera.record(this.options.seconds);
     this.tell("");
     button.textContent = this.words.record;
     if (file) this.upload(file);
@@ -166,25 +225,35 @@ class ClipBox {
 
   listen() {
     const { root } = this;
-    const acts = {
+    /** @type {Record<string, () => void>} */
+    const actions = {
       choose: () => this.input.click(),
       camera: () => this.open("user"),
-      clear: () => (this.preview(null), this.give(null)),
-      cancel: () => (this.request.abort(), this.show("empty")),
+      clear: () => {
+        this.preview(null);
+        this.give(null);
+      },
+      cancel: () => {
+        this.request?.abort();
+        this.show("empty");
+      },
       record: () => this.record(),
       turn: () => this.open(this.camera.mirrored ? "environment" : "user"),
       off: () => this.close(),
     };
-    root.addEventListener("click", ({ target }) => acts[target.closest("button")?.dataset.do]?.());
+    root.addEventListener("click", ({ target }) => {
+      const button = /** @type {Element} */ (target).closest("button");
+      actions[button?.dataset.do ?? ""]?.();
+    });
     this.input.addEventListener("change", () => {
-      const [file] = this.input.files;
+      const file = this.input.files?.[0];
       if (file) this.upload(file);
       this.input.value = ""; // so that the same file can be chosen again
     });
     root.addEventListener("dragover", (event) => event.preventDefault());
     root.addEventListener("drop", (event) => {
       event.preventDefault();
-      const [file] = event.dataTransfer.files;
+      const file = event.dataTransfer?.files[0];
       if (file) this.upload(file);
     });
     document.addEventListener("visibilitychange", () => {
@@ -193,7 +262,11 @@ class ClipBox {
   }
 }
 
-/** What JSON says, or null. */
+/**
+ * Parsed JSON, or null.
+ *
+ * @param {string} json
+ */
 function parsed(json) {
   try {
     return JSON.parse(json);
@@ -202,8 +275,16 @@ function parsed(json) {
   }
 }
 
-/** Starts the box that a component of Gradio is. */
+/**
+ * Starts the box of a component.
+ *
+ * @param {HTMLElement} element
+ * @param {{ value: Upload | "" | null }} props
+ * @param {(name: string, call: () => void) => void} watch
+ * @param {(event: string) => void} trigger
+ * @param {BoxOptions} options
+ */
 function startClipBox(element, props, watch, trigger, options) {
-  const box = new ClipBox(element.querySelector(".box"), props, trigger, options);
+  const box = new ClipBox(/** @type {HTMLElement} */ (element.querySelector(".box")), props, trigger, options);
   watch("value", () => box.changed());
 }

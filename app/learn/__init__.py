@@ -25,7 +25,7 @@ def component() -> gr.HTML:
     return gr.HTML(
         "",
         html_template=browser.read("learn/learn.html"),
-        css_template=browser.read("learn/learn.css"),
+        css_template=browser.style("learn/learn.css"),
         js_on_load=f"const COLOR_MAPS = {json.dumps(color_maps)};\n"
         + browser.script("learn"),  # a tab can lose properties
         apply_default_css=False,

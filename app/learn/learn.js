@@ -122,7 +122,9 @@ function showPassages() {
     thin: () => lesson.feature.stride > 1,
   };
   for (const [name, rule] of Object.entries(rules)) {
-    for (const passage of all(`[data-if-${name}]`)) passage.hidden = !rule(passage.getAttribute(`data-if-${name}`));
+    for (const passage of all(`[data-if-${name}]`)) {
+      passage.toggleAttribute("hidden", !rule(passage.getAttribute(`data-if-${name}`))); // formulas have no `hidden`
+    }
   }
 }
 

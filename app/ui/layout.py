@@ -36,16 +36,6 @@ THEME = gr.themes.Base(
     button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
 )
-# The page's own functions, by their names in page.js; event listeners and components call them.
-PAGE_FUNCTIONS = (
-    "correctRoot",
-    "remakeDeletedFiles",
-    "scrollToResult",
-    "afterResult",
-    "withView",
-    "withResultShown",
-    "startProblem",
-)
 
 
 def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr.Blocks:
@@ -181,7 +171,7 @@ def launch_options() -> dict:
     return {
         "theme": THEME,
         "css_paths": [browser.TOKENS, STYLE],
-        "head": browser.head("page", PAGE_FUNCTIONS),
+        "head": browser.head("page"),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths

@@ -28,8 +28,8 @@ def component(content: dict[str, Any] | None = None, **options) -> gr.HTML:
     return gr.HTML(
         content,
         html_template=browser.read("viewer/viewer.html"),
-        css_template=browser.read("viewer/viewer.css"),
-        head=browser.head("viewer", ["startViewer"]),
+        css_template=browser.style("viewer/viewer.css"),
+        head=browser.head("viewer"),
         # Short, since Gradio searches it some forty times for every event that changes the component.
         js_on_load='startViewer(element, props, watch, () => trigger("clear"));',
         apply_default_css=False,  # Gradio's own is for running text
