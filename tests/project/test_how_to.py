@@ -9,8 +9,9 @@ from conftest import ROOT
 
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.backbones import BACKBONES
+from aia.visualization.export import FORMATS
 
-REGISTRIES = (ATTENTION_SETTINGS, BACKBONES)
+REGISTRIES = (ATTENTION_SETTINGS, BACKBONES, FORMATS)
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 
 

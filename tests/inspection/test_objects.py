@@ -207,16 +207,6 @@ def test_a_format_that_is_added_to_the_registry_is_in_the_library_and_the_comman
     assert sorted(path.name for path in out.iterdir()) == ["aia-frame.png", "aia-profile.txt"]
 
 
-def test_the_how_to_page_has_the_code_of_the_toy_format():
-    page = (ROOT / "docs" / "how-to" / "add-an-export-format.md").read_text(encoding="utf-8")
-    for line in (
-        "means = values(inspection, view).mean(axis=(1, 2))",
-        'path.write_text("\\n".join(f"{mean:.4f}" for mean in means) + "\\n", encoding="utf-8")',
-        'ExportFormat("profile.txt", "The mean gate of each frame, one a line", ',
-    ):
-        assert line in page and line in Path(__file__).read_text(encoding="utf-8")
-
-
 def test_an_unknown_format_is_one_sentence_and_writes_nothing(inspection, tmp_path, capsys):
     with pytest.raises(aia.AIAError, match=r"frame\.png, strip\.png"):
         aia.save(inspection, tmp_path / "new", formats=["frame.png", "figure.eps"])
