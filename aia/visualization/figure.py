@@ -92,11 +92,11 @@ def strip_picture(inspection: Inspection, view: View, step: int = 1) -> np.ndarr
     view, which = view.checked(inspection), slice(None, None, step)
     pictures = _drawn(inspection, view, STRIP_SIDE, which)
     count, height, width = pictures.shape[:3]
-    step = max(width, 56) + 4  # a time needs 56 pixels
-    sheet = Image.new("RGB", (max(count * step, MIN_WIDTH), height + 20), render.PAPER)
+    pitch = max(width, 56) + 4  # a time needs 56 pixels
+    sheet = Image.new("RGB", (max(count * pitch, MIN_WIDTH), height + 20), render.PAPER)
     draw = ImageDraw.Draw(sheet)
     for number, (picture, time) in enumerate(zip(pictures, inspection.clip.times[which], strict=True)):
-        middle = number * step + step // 2
+        middle = number * pitch + pitch // 2
         sheet.paste(Image.fromarray(picture), (middle - width // 2, 0))
         draw.text((middle, height + 10), f"{time:.2f} s", render.INK, ImageFont.load_default(13), anchor="mm")
     strip: np.ndarray = _with_legend(inspection, view, np.asarray(sheet)[None])[0]
