@@ -1,14 +1,15 @@
-"""Modules of version 0.1 under their old names: an import gives the module's new place and a warning."""
+"""Modules and names of version 0.1 under their old names: an import gives the new one and a warning."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 MOVED = {
     "aia.batch": "aia.inspection.batch",
@@ -21,6 +22,7 @@ MOVED = {
     "aia.lesson": "aia.inspection.trace",
     "aia.network": "aia.modeling.network",
     "aia.preprocess": "aia.modeling.preprocess",
+    "aia.pack": "aia.visualization.web",
     "aia.push": "aia.hub.push",
     "aia.record": "aia.modeling.recording",
     "aia.render": "aia.visualization.render",
@@ -47,6 +49,21 @@ class _Moved(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """The module asks its new place for every name."""
+
+
+def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Makes the `__getattr__` of a module some of whose names have another place: old name -> "module:name"."""
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        place, new = names[name].split(":")
+        warnings.warn(
+            f"{module}.{name} is now {place}.{new}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2
+        )
+        return getattr(importlib.import_module(place), new)
+
+    return get
 
 
 def install() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aia import _moved
 from aia.errors import AIAError
 from aia.inspection.inspection import clip_for
 from aia.modeling import recording
@@ -27,6 +28,16 @@ from aia.video.clip import Clip
 GateSetting = Literal["trained", "mean", "identity"]
 SETTINGS: tuple[GateSetting, ...] = get_args(GateSetting)  # of the block's gates, one forward pass each
 _AXES = "CTHW"  # units are listed in this order
+
+__getattr__ = _moved.renamed(
+    __name__,
+    {
+        "Lesson": "aia.inspection.trace:BlockTrace",
+        "UnitLesson": "aia.inspection.trace:UnitTrace",
+        "lesson": "aia.inspection.trace:trace_block",
+        "lesson_view": "aia.visualization.trace_view:trace_view",
+    },
+)
 
 
 class Norm(NamedTuple):

@@ -76,20 +76,9 @@ FORMATS: dict[str, ExportFormat] = {
     for format in (
         ExportFormat("frame.png", "The frame with the gate over it, as a picture", _write_frame),
         ExportFormat("strip.png", "All frames with the gate over them, as one picture", _write_strip),
-        ExportFormat(
-            "figure.png",
-            "A figure for a paper, 7 inches wide, 200 dots an inch",
-            partial(figure.paper_figure, format="png"),
-        ),
-        ExportFormat(
-            "figure.svg",
-            "The same figure for the web and for drawing programs",
-            partial(figure.paper_figure, format="svg"),
-        ),
-        ExportFormat(
-            "figure.pdf",
-            "The same figure for LaTeX and for print",
-            partial(figure.paper_figure, format="pdf"),
+        *(
+            ExportFormat(f"figure.{ending}", format.description, partial(figure.paper_figure, format=ending))
+            for ending, format in figure.FIGURE_FORMATS.items()
         ),
         ExportFormat("film.mp4", "All frames with the gate over them, as a film", figure.film),
         ExportFormat("gates.npz", "Every gate of every block, as NumPy arrays", _write_gates),

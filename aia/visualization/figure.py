@@ -42,11 +42,21 @@ class Value(NamedTuple):
 
 
 TABLE_HEADER = Value._fields
-# Options of matplotlib's `savefig`. The creation time is left out, so that the same view gives the same file.
-FIGURE_FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"dpi": 200},
-    "svg": {"dpi": 300, "metadata": {"Date": None}},
-    "pdf": {"dpi": 300, "metadata": {"CreationDate": None}},
+
+
+class FigureFormat(NamedTuple):
+    """A format of the paper's figure: a line for menus, and the options of matplotlib's `savefig`."""
+
+    description: str
+    options: dict[str, Any]
+
+
+FIGURE_FORMATS = {  # without the creation time, so that the same view gives the same file
+    "png": FigureFormat("A figure for a paper, 7 inches wide, 200 dots an inch", {"dpi": 200}),
+    "svg": FigureFormat(
+        "The same figure for the web and for drawing programs", {"dpi": 300, "metadata": {"Date": None}}
+    ),
+    "pdf": FigureFormat("The same figure for LaTeX and for print", {"dpi": 300, "metadata": {"CreationDate": None}}),
 }
 _STYLE = {"font.size": 7, "axes.linewidth": 0.6, "svg.fonttype": "none", "svg.hashsalt": "aia", "pdf.fonttype": 42}
 _style_lock = threading.Lock()  # matplotlib's settings belong to the whole process
@@ -82,11 +92,11 @@ def strip_picture(inspection: Inspection, view: View, step: int = 1) -> np.ndarr
     view, which = view.checked(inspection), slice(None, None, step)
     pictures = _drawn(inspection, view, STRIP_SIDE, which)
     count, height, width = pictures.shape[:3]
-    step = max(width, 56) + 4  # a time needs 56 pixels
-    sheet = Image.new("RGB", (max(count * step, MIN_WIDTH), height + 20), render.PAPER)
+    pitch = max(width, 56) + 4  # a time needs 56 pixels
+    sheet = Image.new("RGB", (max(count * pitch, MIN_WIDTH), height + 20), render.PAPER)
     draw = ImageDraw.Draw(sheet)
     for number, (picture, time) in enumerate(zip(pictures, inspection.clip.times[which], strict=True)):
-        middle = number * step + step // 2
+        middle = number * pitch + pitch // 2
         sheet.paste(Image.fromarray(picture), (middle - width // 2, 0))
         draw.text((middle, height + 10), f"{time:.2f} s", render.INK, ImageFont.load_default(13), anchor="mm")
     strip: np.ndarray = _with_legend(inspection, view, np.asarray(sheet)[None])[0]
@@ -125,7 +135,7 @@ def paper_figure(inspection: Inspection, view: View, path: str | Path, format: s
     view = view.checked(inspection)
     content = io.BytesIO()  # matplotlib's PDF writer hides why a file cannot be written
     with _style():
-        _figure(inspection, view).savefig(content, format=format, **FIGURE_FORMATS[format])
+        _figure(inspection, view).savefig(content, format=format, **FIGURE_FORMATS[format].options)
     with files.writing(path) as part:
         part.write_bytes(content.getbuffer())
 

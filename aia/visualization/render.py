@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aia import files
+from aia import _moved, files
 from aia.errors import AIAError
 
 Colormap = Literal["viridis", "cividis", "magma", "grey", "turbo"]
@@ -23,6 +23,14 @@ FOOTER_PX = 34  # height of the legend under a picture
 JPEG_QUALITY = 80  # of a picture for a page
 INK, PAPER = (28, 32, 40), (250, 250, 248)
 _TABLES = Path(__file__).with_name("colormaps.png")  # matplotlib's, one row each: importing matplotlib takes too long
+
+__getattr__ = _moved.renamed(
+    __name__,
+    {
+        "COLOUR_MAPS": "aia.visualization.render:COLORMAPS",
+        "colour_table": "aia.visualization.render:colormap_table",
+    },
+)
 
 
 @cache

@@ -1,6 +1,7 @@
 """What an object says of itself in a terminal, a notebook and a figure, and a toy export format."""
 
 import dataclasses
+import importlib
 import re
 import subprocess
 import sys
@@ -174,6 +175,27 @@ def test_old_names_warn_and_give_the_same(net, clip):
     ):
         with pytest.warns(DeprecationWarning, match=new):
             assert getattr(thing, old) == getattr(thing, new)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("aia.inspection", "Answer", "aia.inspection.inspection.Prediction"),
+        ("aia.inspection", "BlockGates", "aia.inspection.gates.BlockGates"),
+        ("aia.inspection", "inspect", "aia.inspection.inspection.inspect"),
+        ("aia.render", "colour_table", "aia.visualization.render.colormap_table"),
+        ("aia.lesson", "Lesson", "aia.inspection.trace.BlockTrace"),
+        ("aia.lesson", "lesson", "aia.inspection.trace.trace_block"),
+        ("aia.lesson", "lesson_view", "aia.visualization.trace_view.trace_view"),
+    ],
+)
+def test_old_names_of_modules_warn_and_give_the_new_ones(module, old, new):
+    with pytest.warns(DeprecationWarning, match=re.escape(new)):
+        given = getattr(importlib.import_module(module), old)
+    place, name = new.rsplit(".", 1)
+    assert given is getattr(importlib.import_module(place), name)
+    with pytest.raises(AttributeError, match="nothing_like_that"):
+        assert importlib.import_module("aia.inspection").nothing_like_that
 
 
 # ---------------------------------------------------------------- docs/how-to/add-an-export-format.md
