@@ -10,6 +10,7 @@ from conftest import clip_of, moving_frames, small_net
 from playwright.sync_api import expect
 
 from aia.inspection.trace import trace_block
+from app import browser as browser_files
 from app import learn
 
 STEPS = ("Feature", "Pooling", "Convolution", "Gate", "Product", "Nesting", "Effect")
@@ -34,7 +35,7 @@ def address():
             gr.Button(attention).click(lambda attention=attention: follow(attention), None, [shown, tab])
         gr.Button("none").click(lambda: learn.notice("This model has no AIA."), None, tab)
         tab.select(choose, shown, tab)
-    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, css_paths=browser_files.TOKENS)
     yield page.local_url
     page.close()
 
