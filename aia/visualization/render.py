@@ -164,7 +164,9 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> N
         av.open(str(part.absolute()), "w", format="mp4", options=index_first) as container,
     ):
         rate = Fraction(fps).limit_denominator(1000)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+        # libx264's "mbtree" reads memory that it never wrote: the same frames would give other bytes each time.
+        options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))

@@ -109,7 +109,7 @@ def test_the_command_says_the_same_with_and_without_batches(folder, files, capsy
 def test_the_default_of_the_command_is_the_librarys(capsys):
     with pytest.raises(SystemExit):
         main(["classify", "--help"])
-    assert f"({BATCH} where N is left out, else 1)" in " ".join(capsys.readouterr().out.split())
+    assert f"({BATCH} if N is left out, otherwise 1)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_batch_of_nothing_is_refused_in_a_sentence(folder, files, capsys):

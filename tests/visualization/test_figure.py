@@ -3,12 +3,15 @@
 import csv
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import matplotlib
 import numpy as np
 import pytest
-from conftest import clip_of, moving_frames, small_net
+from conftest import ROOT, clip_of, moving_frames, small_net
 from PIL import Image
 
 import aia
@@ -300,3 +303,20 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(inspection, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(AIAError, match="give another folder"):
         export_view(inspection, View(), "frame.png", tmp_path / "file" / "folder")
+
+
+def test_the_same_frames_give_the_same_film_whatever_the_memory_held_before(tmp_path):
+    program = "; ".join(
+        (
+            "import sys, numpy as np; from pathlib import Path; from aia.visualization.render import write_mp4",
+            "noise = np.random.default_rng(0).integers(0, 255, (8, 30, 40, 3), dtype=np.uint8)",
+            "write_mp4(Path(sys.argv[1]), noise.repeat(8, 1).repeat(8, 2), 2.5)",
+        )
+    )
+    films = []
+    for filled_with in ("7", "200"):  # what glibc puts into memory that is given back
+        film = tmp_path / f"{filled_with}.mp4"
+        environment = {**os.environ, "MALLOC_PERTURB_": filled_with}
+        subprocess.run([sys.executable, "-c", program, str(film)], cwd=ROOT, env=environment, check=True)
+        films.append(film.read_bytes())
+    assert films[0] == films[1]
