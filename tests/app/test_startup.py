@@ -96,7 +96,7 @@ def test_the_colours_are_matplotlibs(name):
 
 @pytest.mark.server
 def test_the_page_forgets_visitors_beyond_its_limit(monkeypatch, tmp_path):
-    """How much memory that saves, some 8 MB a visitor, is measured by `python -m aia bench memory`."""
+    """How much memory that saves, some 8 MB a visitor, is measured by `make bench ARGS=memory`."""
     monkeypatch.setattr(limits, "SESSIONS", 2)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
 
