@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, ViewportSize, expect, sync_playwright
 
-# The shell has no windows, menus and tabs to draw, and opens a page for half of what the whole browser needs.
-NAMES = (
-    *("chromium-headless-shell", "chrome-headless-shell"),
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"),
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+# A shell has no windows, menus and tabs to draw, and opens a page for half of what a whole browser needs.
+SHELLS = ("chromium-headless-shell", "chrome-headless-shell")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -49,11 +47,15 @@ def patient(browser: Browser) -> Browser:
     return browser
 
 
-def find_chromium() -> tuple[str | None, str]:
-    """The path of a browser, or None and the reason why there is none."""
+def find_chromium(*, whole: bool = False) -> tuple[str | None, str]:
+    """The path of a browser, or None and the reason why there is none.
+
+    Args:
+        whole: Not a shell if there is a whole browser: a shell's camera does not always start.
+    """
     if chosen := os.environ.get("CHROMIUM"):
         return (chosen, "") if Path(chosen).is_file() else (None, f"CHROMIUM={chosen} is no file")
-    for name in NAMES:
+    for name in (*NAMES, *SHELLS) if whole else (*SHELLS, *NAMES):
         if found := shutil.which(name):
             return found, ""
     if own := _playwrights_own():

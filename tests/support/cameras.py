@@ -17,9 +17,9 @@ ALLOWED = "--use-fake-ui-for-media-stream"  # every camera and microphone that i
 
 @contextmanager
 def launched(browser: Browser, *flags: str) -> Iterator[Browser]:
-    """Another browser of the same kind, with more flags."""
+    """Another browser, a whole one if there is one, with more flags."""
     rule = f"--host-resolver-rules=MAP {INSECURE} 127.0.0.1"
-    other = browser.browser_type.launch(executable_path=find_chromium()[0], args=[*FLAGS, rule, *flags])
+    other = browser.browser_type.launch(executable_path=find_chromium(whole=True)[0], args=[*FLAGS, rule, *flags])
     try:
         yield other
     finally:
