@@ -12,8 +12,8 @@ OUT := runs/$(basename $(notdir $(RECIPE)))
 INIT := torchvision
 # One of the family: temporal and attention of its network, such as tsn-none, tsm-stinc or "tsm-c->st".
 MEMBER := tsm-cinst
-# Three processes keep two cores busy: tests of the page wait for it. WORKERS=0: one process, for a debugger.
-WORKERS := 3
+# Two processes fill two cores: what runs the tests, the pages and the browser takes turns. WORKERS=0: one process.
+WORKERS := 2
 PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
