@@ -150,15 +150,8 @@ def _classify(options: argparse.Namespace) -> int:
                 print(json.dumps({"file": video, "error": str(result)}), flush=True)
             continue
         if options.json:
-            answer = {
-                "file": video,
-                "label": result.label,
-                "sure": result.is_confident,
-                "scores": result.scores,
-                "model": options.model,
-                "frames": result.indices.tolist(),
-            }
-            print(json.dumps(answer), flush=True)
+            rest = {"model": options.model, "frames": result.indices.tolist()}
+            print(json.dumps({"file": video, **result.answer(), **rest}), flush=True)
         else:
             print(f"{video}: {_answer(result)}", flush=True)
             for warning in result.warnings:

@@ -143,7 +143,7 @@ def _opencv_seeking(path: Path) -> list[np.ndarray]:
 
 WAYS: dict[str, Callable[[Path], list[np.ndarray]]] = {
     "aia.read_clip": _aia,
-    "the same in a process apart, as the page": lambda path: list(worker.read_clip(path, SEGMENTS).frames),
+    "the same in a separate process, as the page": lambda path: list(worker.read_clip(path, SEGMENTS).frames),
     BASELINE: _pyav_in_order,
     "PyAV, in order, a thread a core": lambda path: _pyav_in_order(path, "AUTO"),
     "PyAV, seeking to each": _pyav_seeking,

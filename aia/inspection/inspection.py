@@ -88,6 +88,10 @@ class Prediction:
         order = np.argsort(-self.probabilities, kind="stable")
         return {self.labels[i]: float(self.probabilities[i]) for i in order}
 
+    def answer(self) -> dict[str, Any]:
+        """What JSON answers of the command line, the page's endpoints and exports say: "label", "sure" and "scores"."""
+        return {"label": self.label, "sure": self.is_confident, "scores": self.scores}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Inspection(Prediction):

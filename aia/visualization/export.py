@@ -200,9 +200,7 @@ def summary(inspection: Inspection, drawn: BlockGates | None = None) -> dict[str
     return {
         "model": inspection.model,
         "network": inspection.title,
-        "label": inspection.label,
-        "sure": inspection.is_confident,
-        "scores": inspection.scores,
+        **inspection.answer(),
         "device": inspection.device,
         "precision": inspection.precision,
         "seconds": dict(inspection.seconds),

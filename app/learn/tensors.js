@@ -150,7 +150,7 @@ const meanOf = (tensors) => ({
 });
 
 /**
- * A module by what was sent of it: what multiplies what.
+ * Makes a module from its description: which gates multiply its input, and which steer those.
  *
  * @param {SentModule} sent
  * @param {Record<string, Tensor>} gates

@@ -45,7 +45,7 @@ class Page(gradio_internals.Blocks):
         except AIAError:
             raise
         except Exception as error:  # from Gradio's checks; its message may hold paths
-            log.info("refused what was sent to %s: %s", function_name, type(error).__name__)
+            log.info("refused a request to %s: %s", function_name, type(error).__name__)
             raise AIAError(text.BAD_INPUT) from None
 
     def error_sentence(self, error: Exception) -> str:

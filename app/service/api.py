@@ -277,10 +277,4 @@ def _description(name: str) -> dict[str, Any]:
 
 def _answer(result: Result) -> dict[str, Any]:
     inspection = result.inspection
-    return {
-        "label": inspection.label,
-        "sure": inspection.is_confident,
-        "scores": inspection.scores,
-        "model": result.model,
-        "frames": inspection.clip.indices.tolist(),
-    }
+    return {**inspection.answer(), "model": result.model, "frames": inspection.clip.indices.tolist()}
