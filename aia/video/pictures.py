@@ -93,10 +93,11 @@ class Pictures:
         if transfer in hdr.TRANSFERS:
             self.notes.add(TONE_MAPPED)
             return hdr.to_srgb(frame.to_ndarray(format="rgb48le", height=height, width=width), transfer)
+        color = frame.to_ndarray(format="rgb24", height=height, width=width)
         if not any(component.is_alpha for component in frame.format.components):
-            return frame.to_ndarray(format="rgb24", height=height, width=width)
-        image = frame.to_ndarray(format="rgba", height=height, width=width)
-        color, alpha = image[..., :3], image[..., 3:]
+            return color
+        # Not "rgba": at widths of 2 or 4 more than a multiple of 8, FFmpeg writes wrong opacities into packed pixels.
+        alpha = frame.to_ndarray(format="gbrap", height=height, width=width)[..., 3:]
         lowest_alpha = alpha.min()
         if lowest_alpha == 255:
             return color

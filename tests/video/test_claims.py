@@ -271,6 +271,18 @@ def test_an_alpha_plane_is_told_of_where_it_can_be_seen(tmp_path, name):
     assert read(write_video(tmp_path / name, 8, store=half_clear, **PLANES[name])).warnings == (pictures.TRANSPARENT,)
 
 
+@pytest.mark.parametrize("width", [322, 324, 326, 328])
+def test_opacity_is_read_right_at_every_width(tmp_path, width):
+    size, planes = (width, 242), PLANES["yuv.mkv"]
+    path = write_video(tmp_path / "opaque.mkv", 8, store=opaque, size=size, **planes)
+    assert [reader.read_clip(path, max_side=side).warnings for side in (width, 100, 20, 12)] == [()] * 4
+    clear = read(write_video(tmp_path / "clear.mkv", 8, store=half_clear, size=size, **planes)).frames
+    shown = read(path).frames
+    below = shown[:, 130:].astype(float) * 60 / 255 + (255 - 60)
+    assert np.abs(clear[:, :110].astype(int) - shown[:, :110]).max() <= 1
+    assert np.abs(clear[:, 130:] - below).max() <= 3, "60 of 255 of the picture on white"
+
+
 # ---------------------------------------------------------------- how long it lasts
 
 LASTING = {
