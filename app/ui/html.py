@@ -78,8 +78,7 @@ def result(inspection: Inspection, *, run: bool = True) -> str:
     details = f'<p class="quiet small">{escape(text.run_details(inspection))}</p>' if run else ""
     return (
         f'<section class="result{_class(inspection)}" aria-label="Result">'
-        f'<div class="answer"><h2 id="label">{escape(title)}</h2><b class="number">{text.percent(best)}</b></div>'
-        f'{_track(best)}<p class="quiet">{escape(sentence)}</p>'
+        f'<div class="answer"><h2 id="label">{escape(title)}</h2>{_track(best)}</div><p class="quiet">{escape(sentence)}</p>'
         f"<details><summary>{escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
         f"{_held(inspection)}{warnings}</section>"
     )

@@ -47,9 +47,7 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
-    with Page(
-        title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)
-    ) as page:
+    with Page(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)) as page:
         parts = _layout(names, allow_custom)
         api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
         events.bind(page, parts, names, allow_custom)
@@ -84,9 +82,7 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
         parts["known"] = gr.HTML(html.about_clips(models.labels(first) if first else ()), elem_id="known")
         parts["examples"] = _examples(video, text.EXAMPLES)
     with gr.Column(elem_id="desk"):  # style.css places the parts of the tabs and of the viewer in its grid
-        parts["problem"] = gr.HTML(
-            visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem"
-        )
+        parts["problem"] = gr.HTML(visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem")
         parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):
             gr.Tab(text.TABS["look"], elem_id="tab-look")

@@ -112,7 +112,7 @@ function drawFilm(viewer, limits, table) {
     drawFrame(button.querySelector("canvas"), answer, frame, map, table, limits, viewer.state);
     button.querySelector("i").style.height = map ? `${(100 * height).toFixed(1)}%` : 0;
     button.querySelector(".mean").hidden = !map;
-    button.querySelector("small").textContent = `${time} s${map ? ` · ${mean.toFixed(2)}` : ""}`;
+    button.querySelector("small").textContent = `${time} s`;
     button.setAttribute("aria-label", `Frame ${frame + 1}, ${time} s${map ? `, mean ${decimals(mean)}` : ""}`);
   }
 }
