@@ -13,6 +13,7 @@ from aia.video.source import FORMAT_NAMES
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
+    from aia.inspection.inspection import Prediction
     from app.result import Result
 
 
@@ -31,9 +32,10 @@ INTRO = (
     "label, and where, when and in which channels the gates opened."
 )
 UPLOAD = "Your clip"
-EXAMPLES = "Or try an example (drawn by this project)"
-MODEL, ANY_MODEL = "Model", "Model, or a folder or user/repo of your own"
-RUN = "Show the gates"
+EXAMPLES = "Examples"
+ABOUT, ABOUT_CLIPS, MORE = "What is this?", "Clips: labels, formats, privacy", "More about this"
+MODEL, ANY_MODEL = "Model", "Model, or the name of your own: a folder or user/repo"
+RUN = "Run again"
 PRIVACY = (
     "Your clip is read on this server, shown to nobody else and deleted about {time} later. "
     "It may have up to {seconds} s and {megabytes} MB."
@@ -89,8 +91,8 @@ CLIP_GONE = (
     f"Your clip is no longer on the server: it is kept for {KEPT_FOR} at most. Upload it again, or choose an example."
 )
 RESULT_GONE = (
-    f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. Press “Show the gates”, "
-    "upload your clip again or choose an example."
+    f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. "
+    "Upload your clip again, or choose an example."
 )
 TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Export"}
 WHAT_IF = "Switch gates and see the prediction move. Side B of the viewer then shows the clip with the switched gates."
@@ -180,6 +182,17 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
         "block": "Colours stretched to this gate in this block: small differences look large.",
     },
     "unseen": "The network did not see this part of the picture.",
+    "try": "Try",
+    "tries": {
+        "gates-off": "Gates off",
+        "backwards": "Backwards",
+        "without-gates": "Without gates",
+    },
+    "tries_help": {
+        "gates-off": "The same clip with every gate held at its mean",
+        "backwards": "The clip played backwards",
+        "without-gates": "The same network, trained without gates",
+    },
     "copy": "Copy link",
     "copied": "Copied",
     "copied_without": "Copied, without your clip",
@@ -190,6 +203,7 @@ RECORD_SECONDS = 3
 CLIP_BOX = {  # sentences of the clip box's own script
     "drop": "Upload a video, drop one here, or record a gesture with your camera.",
     "formats": f"{FORMAT_NAMES}.",
+    "drop_here": "or drop a video here",
     "choose": "Upload",
     "camera": "Camera",
     "clear": "Clear the clip",
@@ -245,37 +259,23 @@ def headline(inspection: Inspection) -> tuple[str, str]:
             f"The most probable of its {len(inspection.labels)} labels. This model has no measured threshold, so it never says "
             "that it does not know."
         )
-    return inspection.label, f"{best} confident (threshold {limit})"
+    return inspection.label, f"{best} confident (below {limit} it says that it does not know)"
+
+
+def runner_up(inspection: Inspection) -> str:
+    """The second label; in its place stand all when they are asked for."""
+    names = list(inspection.scores.items())
+    return f"next: {names[1][0]}, {percent(names[1][1])}" if len(names) > 1 else "all labels"
+
+
+def with_gates_held(inspection: Inspection, held: Prediction) -> str:
+    """The answers with the gates and with all gates at their mean."""
+    return f"With its gates: {side_says(inspection)}. With its gates held at their mean: {side_says(held)}."
 
 
 def percent(p: float) -> str:
     """A probability in words."""
     return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
-
-
-def first_block(inspection: Inspection) -> str:
-    """One or two sentences on the gate of the block that the page shows first."""
-    if not inspection.blocks:
-        return NO_GATES
-    block = inspection.block(inspection.first_block)
-    highlights = block.highlights
-    if highlights.flat:
-        return (
-            f"At {block.name} the gate is flat: {highlights.mean:.2f} at every place and time. This block's attention does not "
-            "choose here; try another block."
-        )
-    times = inspection.clip.times
-    place = _place(*highlights.peak_place)
-    where = (
-        f"At {block.name} the gate is widest open ({highlights.high:.2f}) {place} at {times[highlights.peak_frame]:.2f} s; "
-        f"elsewhere it goes down to {highlights.low:.2f}."
-    )
-    if highlights.steady:
-        return f"{where} Averaged over the picture it hardly changes from frame to frame."
-    return (
-        f"{where} Over time it is most open at {times[highlights.open_frame]:.2f} s and most shut at "
-        f"{times[highlights.closed_frame]:.2f} s."
-    )
 
 
 def where_choices(inspection: Inspection) -> list[tuple[str, str]]:
@@ -370,10 +370,3 @@ def run_details(inspection: Inspection) -> str:
 def device_words(device: str) -> str:
     """A torch device in words."""
     return {"cpu": "the CPU", "mps": "the Apple GPU"}.get(device.split(":")[0], "the GPU")
-
-
-def _place(x: float, y: float) -> str:
-    """A place in the picture in words."""
-    row = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
-    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
-    return f"at the {' '.join(filter(None, (row, column)))}" if row or column else "in the middle"

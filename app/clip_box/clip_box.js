@@ -97,15 +97,17 @@ class ClipBox {
       return this.show("empty");
     }
     const video = document.createElement("video");
-    Object.assign(video, { src: address, controls: true, muted: true, loop: true, playsInline: true, ariaLabel: name });
+    Object.assign(video, { src: address, muted: true, playsInline: true, ariaLabel: name });
     const unplayable = () => {
       const sentence = document.createElement("p");
       sentence.textContent = this.words.unplayable.replace("{name}", name);
-      video.replaceWith(sentence);
+      this.part("clip").replaceChildren(sentence);
     };
     video.addEventListener("error", unplayable);
     video.addEventListener("loadedmetadata", () => video.videoWidth || unplayable()); // it has only sound
-    this.part("clip").replaceChildren(video);
+    const caption = document.createElement("span");
+    caption.textContent = name;
+    this.part("clip").replaceChildren(video, caption);
     this.show("clip");
   }
 

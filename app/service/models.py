@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Semaphore, Thread
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aia
 from aia import limits
@@ -100,6 +100,19 @@ def title(name: str) -> str:
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:
     """Entries of a menu of models: title and name."""
     return [(title(name), name) for name in names]
+
+
+def without_gates(name: str) -> str:
+    """The offered model that differs from a model only by having no AIA; "" if there is none."""
+    model = config(name)
+    if model is None or model.attention == "none":
+        return ""
+
+    def trunk(of: aia.AIAConfig) -> tuple[Any, ...]:
+        return of.arch, of.temporal, of.num_segments, of.labels
+
+    others = ((other, config(other)) for other in offered())
+    return next((other for other, of in others if of and of.attention == "none" and trunk(of) == trunk(model)), "")
 
 
 def get(name: str) -> LoadedModel:

@@ -213,6 +213,7 @@ def answer(result: Result, *, channels: bool = True) -> tuple[dict, bytes]:
     captions = {
         "title": text.side_title(result),
         "says": text.side_says(result.inspection),
+        "plain": bool(models.without_gates(result.model)),
         "link": {"model": result.model, "example": example_of(result.video)},
     }
     return packed | captions, gates

@@ -20,9 +20,11 @@ Parts = dict[str, Any]  # name of a component -> the component
 
 # Functions of page.js. The last input becomes what only the browser knows: the view, or whether it shows a result.
 SCROLL_TO_RESULT = "() => scrollToResult()"
+SHOW_SIDE_B = "() => showSideB()"
 AFTER_RESULT = "() => afterResult()"
 WITH_VIEW = "(...inputs) => withView(...inputs)"
 WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
+WITH_BLOCK_SHOWN = "(...inputs) => withBlockShown(...inputs)"
 
 
 def bind(page: gr.Blocks, parts: Parts, names: list[str], allow_custom: bool) -> None:
@@ -90,12 +92,12 @@ def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
     def run_first_example(request: gr.Request):
         return _update(parts, handlers.run_first_example(dict(request.query_params), names))
 
-    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); }")
+    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); openTabs(); }")
     if names:
-        first = _select(parts, "problem", "model", "viewer", "summary", "sentence")
+        first = _select(parts, "problem", "model", "viewer", "summary")
         # One after the other: otherwise the prepared answer could replace the computed result.
         prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **PRIVATE)
-        result = _select(parts, *handlers.RESULT, "header")
+        result = _select(parts, *handlers.RESULT)
         computed = prepared.then(run_first_example, None, result, show_progress="hidden", **HEAVY)
         computed.then(None, js=AFTER_RESULT)
 
@@ -112,25 +114,42 @@ def _bind_side_b(parts: Parts, names: list[str]) -> None:
     def remove_other():
         return _update(parts, handlers.remove_other())
 
-    side_b = ("other", "viewer", "what_if", "compared")
-    parts["switch"].click(
+    def try_out(shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
+        name = gradio_internals.event_values(event).get("try")
+        if name not in text.VIEWER["tries"]:
+            return _nothing(parts)
+        return _update(parts, handlers.try_out(shown, name, [*names, *own], _step(progress)))
+
+    side_b = ("other", "viewer", "what_if", "compared", "side")
+    switched = gr.on(
+        # another switch counts at once
+        [parts["switch"].click, parts["mode"].input, parts["where"].input, parts["units"].input],
         what_if,
         _select(parts, "shown", "mode", "where", "units"),
         _select(parts, "problem", *side_b),
         show_progress_on=[parts["what_if"]],
         **HEAVY,
     )
-    parts["compare"].click(
+    compared = parts["compare"].click(
         compare,
         _select(parts, "shown", "other_model", "which", "other_video", "own"),
         _select(parts, "problem", *side_b, "other_video"),
         show_progress_on=[parts["compared"]],
         **HEAVY,
     )
+    tried = parts["viewer"].select(
+        try_out,
+        _select(parts, "shown", "own"),
+        _select(parts, "problem", *side_b, "other_video"),
+        show_progress="hidden",  # the button itself shows it
+        **HEAVY,
+    )
+    for done in (switched, compared, tried):
+        done.then(None, js=SHOW_SIDE_B)
     parts["which"].change(
         lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **PRIVATE
     )
-    parts["viewer"].clear(remove_other, None, _select(parts, *side_b, "file", "python", "side"), **PRIVATE)
+    parts["viewer"].clear(remove_other, None, _select(parts, *side_b, "file", "python"), **PRIVATE)
 
 
 def _bind_tabs(parts: Parts) -> None:
@@ -148,8 +167,11 @@ def _bind_tabs(parts: Parts) -> None:
         chosen = gradio_internals.event_values(event)
         return _update(parts, handlers.lesson(shown, chosen.get("block", ""), chosen.get("unit", "")))
 
-    def first_lesson(shown, has_result):
-        return _update(parts, handlers.lesson(shown, "", "")) if shown or has_result else _nothing(parts)
+    def first_lesson(shown, looks):
+        looks = looks if isinstance(looks, dict) else {}
+        if not shown and not looks.get("shows"):
+            return _nothing(parts)
+        return _update(parts, handlers.first_lesson(shown, looks.get("block"), looks.get("gate")))
 
     when_opened: dict[str, Any] = {"js": WITH_RESULT_SHOWN, **HEAVY}
     ranked: dict[str, Any] = {"outputs": _select(parts, "problem", "ranking"), "show_progress_on": [parts["ranking"]]}
@@ -158,7 +180,7 @@ def _bind_tabs(parts: Parts) -> None:
     gr.on(opened, rank_blocks_once, _select(parts, "shown", "mode", "ranking", "view"), **ranked, **when_opened)
     outputs = _select(parts, "problem", "lesson")
     opened = [parts["learn_tab"].select, parts["relearn"].click]
-    gr.on(opened, first_lesson, _select(parts, "shown", "view"), outputs, **when_opened)
+    gr.on(opened, first_lesson, _select(parts, "shown", "view"), outputs, js=WITH_BLOCK_SHOWN, **HEAVY)
     parts["lesson"].select(lesson, parts["shown"], outputs, show_progress="hidden", **HEAVY)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from aia import console, files, limits
 from aia.hub import DEFAULT_MODEL
 from aia.locations import ASSETS
-from app import text, viewer
+from app import viewer
 from app.result import Result
 from app.service import requests
 from app.ui import html
@@ -44,7 +44,6 @@ def prepare(example: str) -> dict[str, Any]:
     return {
         "viewer": requests.answer(result, channels=False)[0] | {"prepared": True},
         "summary": html.result(result.inspection, run=False),
-        "sentence": html.words(text.first_block(result.inspection)),
     }
 
 

@@ -25,8 +25,8 @@ FIRST_EXAMPLE = next(iter(requests.EXAMPLES))
 Updates = dict[str, Any]  # name of a component -> its new value
 # Components that a new result changes. Those of the previous result are emptied.
 RESULT = (
-    *("problem", "shown", "other", "summary", "sentence", "viewer", "known", "where", "other_model"),
-    *("what_if", "ranking", "compared", "lesson", "file", "python"),
+    *("problem", "shown", "other", "summary", "viewer", "known", "where", "other_model"),
+    *("what_if", "ranking", "compared", "lesson", "file", "python", "side"),
 )
 NO_PROBLEM = gr.update(value="", visible=False)
 
@@ -92,7 +92,7 @@ def choose(model: str, offered: Sequence[str], own: list[str], refusal: str) -> 
     if model not in (*offered, *own):
         own.append(model)
     choices = models.choices([*offered, *own])
-    return {"known": html.muted(text.knows(labels)), "other_model": gr.update(choices=choices), "own": own}
+    return {"known": html.about_clips(labels), "other_model": gr.update(choices=choices), "own": own}
 
 
 def load_link(query: dict[str, str], offered: Sequence[str]) -> Updates:
@@ -110,7 +110,7 @@ def run_first_example(query: dict[str, str], offered: Sequence[str]) -> Updates:
     example, model, _ = _parse_link(query, offered)
     try:
         result = examples.of_example(example, model)
-        return _result(result) | {"header": html.header(text.device_words(result.inspection.device))}
+        return _result(result)
     except Exception as error:
         return _problem(errors.sentence(error))
 
@@ -136,9 +136,8 @@ def _result(result: Result) -> Updates:
         "shown": result,
         "other": None,
         "summary": html.result(inspection),
-        "sentence": html.words(text.first_block(inspection)),
         "viewer": gr.update(value=viewer.value(*requests.answer(result)), other=""),
-        "known": html.muted(text.knows(inspection.labels)),
+        "known": html.about_clips(inspection.labels),
         "where": gr.update(choices=text.where_choices(inspection), value="*"),
         "other_model": result.model,
         "what_if": "",
@@ -147,6 +146,7 @@ def _result(result: Result) -> Updates:
         "lesson": "",
         "file": gr.update(value=None, visible=False),
         "python": gr.update(value="", visible=False),
+        "side": gr.update(value="A", visible=False),
     }
 
 
@@ -169,18 +169,50 @@ def what_if(shown: Result | None, mode: str, where: str, units: Sequence[str], s
     other = requests.inspect_video(
         before.video, before.model, [before.model], backwards=before.backwards, switches=switches, step=step
     )
-    return {
-        "other": other,
-        "viewer": gr.update(other=viewer.value(*requests.answer(other))),
-        "what_if": html.change(before.inspection, other.inspection, text.side_title(other)),
+    title = text.side_title(other)
+    return _side_b(other, text.what_changed(before.inspection, other.inspection, title)) | {
+        "what_if": html.change(before.inspection, other.inspection, title),
         "compared": "",
     }
 
 
+def _side_b(other: Result, verdict: str) -> Updates:
+    """Side B of the viewer, with a sentence on what it says beside side A."""
+    answer, channels = requests.answer(other)
+    return {
+        "other": other,
+        "viewer": gr.update(other=viewer.value(answer | {"verdict": verdict}, channels)),
+        "side": gr.update(visible=True),
+    }
+
+
+def try_out(shown: Result | None, name: str, offered: Sequence[str], step: requests.Step) -> Updates:
+    """One of the viewer's experiments, as side B.
+
+    Args:
+        shown: The result of the page.
+        name: A name of `text.VIEWER["tries"]`.
+        offered: The names of models that this visitor may use.
+        step: Told of every step.
+    """
+    if name == "gates-off":
+        return what_if(shown, "mean", "*", list("CTHW"), step)
+    if name == "backwards" or shown is None:
+        return compare(shown, shown.model if shown else "", text.BACKWARDS, None, offered, step)
+    return compare(shown, models.without_gates(shown.model), text.SAME, None, offered, step)
+
+
 def remove_other() -> Updates:
     """Removes side B."""
-    exported = {"file": gr.update(value=None, visible=False), "python": gr.update(value="", visible=False), "side": "A"}
-    return {"other": None, "viewer": gr.update(other=""), "what_if": "", "compared": "", **exported}
+    return {
+        "other": None,
+        "viewer": gr.update(other=""),
+        "what_if": "",
+        "compared": "",
+        "file": gr.update(value=None, visible=False),
+        "python": gr.update(value="", visible=False),
+        "side": gr.update(value="A", visible=False),
+    }
 
 
 @_or_problem
@@ -206,9 +238,7 @@ def compare(
         other = requests.inspect_video(clip, model, offered, backwards=backwards, step=step)
     except requests.Gone as error:
         return _problem(errors.sentence(error)) | ({"other_video": None} if another else {})
-    return {
-        "other": other,
-        "viewer": gr.update(other=viewer.value(*requests.answer(other))),
+    return _side_b(other, text.compared(result, other)) | {
         "compared": html.comparison(result, other),
         "what_if": "",
     }
@@ -223,6 +253,12 @@ def lesson(shown: Result | None, block: str, unit: str) -> Updates:
     block = block or result.inspection.first_block
     stages = requests.trace_block(result.video, result.model, [result.model], block, unit, backwards=result.backwards)
     return {"lesson": stages}
+
+
+def first_lesson(shown: Result | None, block: Any, gate: Any) -> Updates:
+    """The lesson on the block and the gate that the viewer shows, if the result has them: it may show the result before."""
+    found = next((one for one in shown.inspection.blocks if one.name == block), None) if shown else None
+    return lesson(shown, found.name if found else "", next((unit for unit in found.gates if unit == gate), "") if found else "")
 
 
 @_or_problem

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from aia import limits
 from app import text
 
 if TYPE_CHECKING:
@@ -15,13 +17,40 @@ if TYPE_CHECKING:
 TOP = 5  # labels shown
 
 
-def header(device: str = "") -> str:
-    """Title and tagline, and the device that the networks run on once it is known."""
-    chip = f'<span class="chip">Runs on {escape(device)}</span>' if device else ""
+def header() -> str:
+    """Title and tagline on one line; an info mark tells more."""
     return (
-        f'<header class="aia-head"><h1>{text.TITLE}</h1>{chip}'
-        f'<p class="tagline">{text.TAGLINE}</p><p class="intro">{text.INTRO}</p></header>'
+        f'<header class="aia-head"><h1>{text.TITLE}</h1><p class="tagline">{text.TAGLINE}</p>'
+        f"{info('about-page', text.ABOUT, text.INTRO)}</header>"
     )
+
+
+def info(name: str, label: str, *paragraphs: str) -> str:
+    """A mark that opens an explanation. The browser closes it again by Escape and by a press elsewhere.
+
+    Args:
+        name: The explanation's id on the page.
+        label: What it explains.
+        *paragraphs: The explanation.
+    """
+    words = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
+    return (
+        f'<button type="button" class="info" popovertarget="{name}" aria-label="{escape(label)}" title="{escape(label)}">'
+        f'<i aria-hidden="true">i</i></button><div popover id="{name}" class="panel">{words}</div>'
+    )
+
+
+def intro(sentence: str, name: str, *paragraphs: str) -> str:
+    """A sentence in a muted color with an info mark behind it."""
+    return f'<div class="intro"><p class="quiet">{escape(sentence)}</p>{info(name, text.MORE, *paragraphs)}</div>'
+
+
+def about_clips(labels: Sequence[str]) -> str:
+    """An info mark: the labels that a model knows, the formats of clips, and how long a clip is kept."""
+    megabytes = limits.MAX_UPLOAD_BYTES >> 20
+    privacy = text.PRIVACY.format(time=text.KEPT_FOR, seconds=limits.MAX_SECONDS, megabytes=megabytes)
+    formats = f"{text.CLIP_BOX['drop']} {text.CLIP_BOX['formats']}"
+    return info("about-clips", text.ABOUT_CLIPS, text.knows(labels), formats, privacy)
 
 
 def error(sentence: str) -> str:
@@ -32,25 +61,38 @@ def error(sentence: str) -> str:
     )
 
 
-def words(sentence: str) -> str:
-    """A sentence about a result."""
-    return f'<p class="words">{escape(sentence)}</p>'
-
-
 def muted(sentence: str) -> str:
     """A sentence in a muted color."""
     return f'<p class="quiet">{escape(sentence)}</p>'
 
 
 def result(inspection: Inspection, *, run: bool = True) -> str:
-    """The answer, the five most probable labels as bars, warnings, and (`run`) device and duration of the run."""
+    """The answer with its bar, the next label, the answer without the gates, and warnings.
+
+    The five most probable labels and (`run`) the details of the run are one click away.
+    """
     notes = [*inspection.clip.warnings, *([text.BLIND] if inspection.config.blind_to_order else [])]
     warnings = "".join(f'<p class="note" role="status">{escape(note)}</p>' for note in notes)
     title, sentence = text.headline(inspection)
+    best = float(inspection.probabilities.max())
     details = f'<p class="quiet small">{escape(text.run_details(inspection))}</p>' if run else ""
     return (
-        f'<section class="result{_class(inspection)}" aria-label="Result"><h2 id="label">{escape(title)}</h2>'
-        f'<p class="quiet">{escape(sentence)}</p>{_scores(inspection)}{warnings}{details}</section>'
+        f'<section class="result{_class(inspection)}" aria-label="Result">'
+        f'<div class="answer"><h2 id="label">{escape(title)}</h2><b class="number">{text.percent(best)}</b></div>'
+        f'{_track(best)}<p class="quiet">{escape(sentence)}</p>'
+        f"<details><summary>{escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
+        f"{_held(inspection)}{warnings}</section>"
+    )
+
+
+def _held(inspection: Inspection) -> str:
+    """The answer with all gates at their mean, if it was computed, and a button that opens What if."""
+    held = getattr(inspection, "held", None)
+    if held is None:
+        return ""
+    return (
+        f'<p class="held"><span>{escape(text.with_gates_held(inspection, held))}</span>'
+        f'<button type="button" data-open-tab="tab-what-if">{text.TABS["what-if"]}</button></p>'
     )
 
 
@@ -67,11 +109,15 @@ def _class(inspection: Inspection) -> str:
 
 def _scores(inspection: Inspection) -> str:
     rows = "".join(
-        f'<li><span class="name">{escape(label)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span></span>'
-        f'<span class="number">{text.percent(p)}</span></li>'
+        f'<li><span class="name">{escape(label)}</span>{_track(p)}<span class="number">{text.percent(p)}</span></li>'
         for label, p in list(inspection.scores.items())[:TOP]
     )
     return f'<ol class="scores">{rows}</ol>'
+
+
+def _track(p: float) -> str:
+    """A bar as long as a probability."""
+    return f'<span class="track" aria-hidden="true"><span style="width:{100 * p:.1f}%"></span></span>'
 
 
 def change(before: Inspection, after: Inspection, title: str) -> str:

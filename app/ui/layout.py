@@ -47,7 +47,9 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
-    with Page(title=text.TITLE, analytics_enabled=False, delete_cache=(min(600, age), age)) as page:
+    with Page(
+        title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)
+    ) as page:
         parts = _layout(names, allow_custom)
         api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
         events.bind(page, parts, names, allow_custom)
@@ -61,49 +63,46 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     first = names[0] if names else None
     ready = examples.first_paint(handlers.FIRST_EXAMPLE, first)
     parts: dict[str, Any] = {
-        "header": gr.HTML(html.header()),
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "other": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "own": gr.State([], time_to_live=limits.DELETE_AFTER_SECONDS),  # models that this visitor has added
         "view": gr.JSON(visible=False),
     }
-    with gr.Row():
-        with gr.Column(scale=4, min_width=320, elem_classes="controls"):
-            parts |= _controls(names, first, allow_custom)
-        with gr.Column(scale=9, min_width=320):
-            parts["problem"] = gr.HTML(
-                visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem"
-            )
-            parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
-            with gr.Tabs():
-                with gr.Tab(text.TABS["look"], elem_id="tab-look"):
-                    parts["sentence"] = gr.HTML(ready.get("sentence", ""), elem_id="sentence")
-                with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:
-                    parts |= _what_if()
-                    parts["rerank"] = gr.Button("again", elem_id="rerank", elem_classes="unseen")
-                with gr.Tab(text.TABS["compare"], elem_id="tab-compare"):
-                    parts |= _compare(names, first)
-                with gr.Tab(text.TABS["learn"], elem_id="tab-learn") as parts["learn_tab"]:
-                    parts["lesson"] = learn.component()
-                    parts["relearn"] = gr.Button("again", elem_id="relearn", elem_classes="unseen")
-                with gr.Tab(text.TABS["take"], elem_id="tab-take"):
-                    parts |= _export()
-            parts["viewer"] = viewer.component(ready.get("viewer"), elem_id="viewer")
-            gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
+    with gr.Row(elem_id="bar"):
+        gr.HTML(html.header(), elem_id="head")
+        parts["model"] = gr.Dropdown(
+            models.choices(names),
+            value=first,
+            label=text.ANY_MODEL if allow_custom else text.MODEL,
+            container=False,
+            elem_id="model",
+            allow_custom_value=allow_custom,
+        )
+    with gr.Row(elem_id="clips"):
+        parts["video"] = video = ClipBox(label=text.UPLOAD, elem_id="clip")
+        parts["run"] = gr.Button(text.RUN, elem_id="run")
+        parts["known"] = gr.HTML(html.about_clips(models.labels(first) if first else ()), elem_id="known")
+        parts["examples"] = _examples(video, text.EXAMPLES)
+    with gr.Column(elem_id="desk"):  # style.css places the parts of the tabs and of the viewer in its grid
+        parts["problem"] = gr.HTML(
+            visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem"
+        )
+        parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
+        with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):
+            gr.Tab(text.TABS["look"], elem_id="tab-look")
+            with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:
+                parts |= _what_if()
+                parts["rerank"] = gr.Button("again", elem_id="rerank", elem_classes="unseen")
+            with gr.Tab(text.TABS["compare"], elem_id="tab-compare"):
+                parts |= _compare(names, first)
+            with gr.Tab(text.TABS["learn"], elem_id="tab-learn") as parts["learn_tab"]:
+                parts["lesson"] = learn.component()
+                parts["relearn"] = gr.Button("again", elem_id="relearn", elem_classes="unseen")
+            with gr.Tab(text.TABS["take"], elem_id="tab-take"):
+                parts |= _export()
+        parts["viewer"] = viewer.component(ready.get("viewer"), elem_id="viewer")
+    gr.HTML(f'<p class="limits">{text.LIMITS}</p>')
     return parts
-
-
-def _controls(names: list[str], first: str | None, allow_custom: bool) -> dict[str, Any]:
-    video = ClipBox(label=text.UPLOAD, elem_id="clip")
-    examples = _examples(video, text.EXAMPLES)
-    label = text.ANY_MODEL if allow_custom else text.MODEL
-    model = gr.Dropdown(
-        models.choices(names), value=first, label=label, elem_id="model", allow_custom_value=allow_custom
-    )
-    known = gr.HTML(html.muted(text.knows(models.labels(first) if first else ())))
-    run = gr.Button(text.RUN, variant="primary", elem_id="run")
-    gr.HTML(html.muted(_privacy_words()))
-    return {"video": video, "examples": examples, "model": model, "known": known, "run": run}
 
 
 def _examples(video: ClipBox, label: str) -> Any:
@@ -115,15 +114,14 @@ def _examples(video: ClipBox, label: str) -> Any:
 
 
 def _what_if() -> dict[str, Any]:
-    gr.HTML(html.muted(text.WHAT_IF))
+    gr.HTML(html.intro(text.WHAT_IF, "what-if-help", text.MODES_HELP))
     with gr.Row():
-        units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=220)
-        where = gr.Dropdown([(text.ALL_BLOCKS, "*")], value="*", label=text.WHERE, elem_id="where", min_width=220)
+        units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=200)
+        where = gr.Dropdown([(text.ALL_BLOCKS, "*")], value="*", label=text.WHERE, elem_id="where", min_width=200)
     mode = gr.Radio(list(text.MODES), value="mean", label=text.MODE, elem_id="mode")
-    gr.HTML(html.muted(text.MODES_HELP))
     with gr.Row():
-        switch = gr.Button(text.SWITCH, variant="primary", elem_id="switch")
-        rank = gr.Button(text.RANK, elem_id="rank")
+        switch = gr.Button(text.SWITCH, variant="primary", elem_id="switch", min_width=140)
+        rank = gr.Button(text.RANK, elem_id="rank", min_width=140)
     changed, ranking = gr.HTML(elem_id="what-if"), gr.HTML(elem_id="ranking")
     controls = {"units": units, "where": where, "mode": mode, "switch": switch, "rank": rank}
     return {**controls, "what_if": changed, "ranking": ranking}
@@ -152,10 +150,9 @@ def _compare(names: list[str], first: str | None) -> dict[str, Any]:
 
 def _export() -> dict[str, Any]:
     gr.HTML(html.muted(text.TAKE))
-    with gr.Row():
-        formats = [(f"{name}: {format.description}", name) for name, format in export.FORMATS.items()]
-        format = gr.Dropdown(formats, value=next(iter(export.FORMATS)), label=text.FORMAT, elem_id="format", scale=3)
-        side = gr.Radio(["A", "B"], value="A", label=text.OF_SIDE, elem_id="side", scale=1)
+    formats = [(f"{name}: {format.description}", name) for name, format in export.FORMATS.items()]
+    format = gr.Dropdown(formats, value=next(iter(export.FORMATS)), label=text.FORMAT, elem_id="format")
+    side = gr.Radio(["A", "B"], value="A", label=text.OF_SIDE, elem_id="side", visible=False)
     make = gr.Button(text.MAKE, variant="primary", elem_id="make")
     file = gr.File(label=text.FORMAT, visible=False, interactive=False, elem_id="file", height=80)
     show_python = gr.Button(text.PYTHON, elem_id="python-button")
@@ -190,8 +187,3 @@ def _root_path() -> str:
     """GRADIO_ROOT_PATH, a path or a whole address. A path gets a slash at its start and none at its end, as Gradio needs it."""
     root = os.environ.get("GRADIO_ROOT_PATH", "").strip("/")
     return root if not root or root.startswith(("http://", "https://")) else f"/{root}"
-
-
-def _privacy_words() -> str:
-    megabytes = limits.MAX_UPLOAD_BYTES >> 20
-    return text.PRIVACY.format(time=text.KEPT_FOR, seconds=limits.MAX_SECONDS, megabytes=megabytes)

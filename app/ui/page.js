@@ -22,11 +22,30 @@ function click(selector) {
   if (button instanceof HTMLElement) button.click();
 }
 
+/** A button in a result may open a tab. */
+function openTabs() {
+  document.addEventListener("click", ({ target }) => {
+    /** @type {HTMLElement | null} */
+    const button = target instanceof Element ? target.closest("[data-open-tab]") : null;
+    if (button) click(`#${button.dataset.openTab}-button`);
+  });
+}
+
+/** A new side B is brought into view. */
+function showSideB() {
+  viewerOfPage()?.endTry();
+  const stage = document.querySelector(".viewer .stage");
+  if (!stage || document.querySelector("#problem .problem")) return;
+  const { top, bottom } = stage.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) stage.scrollIntoView({ behavior: scrolling(), block: "nearest" });
+}
+
+const scrolling = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
+
 /** On a narrow screen the result is out of sight when a visitor asks for it. */
 function scrollToResult() {
   const result = document.querySelector("#problem .problem") ?? document.querySelector("#summary");
-  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-  if (innerWidth < 720) result?.scrollIntoView({ behavior });
+  if (innerWidth < 720) result?.scrollIntoView({ behavior: scrolling() });
 }
 
 function afterResult() {
@@ -46,6 +65,13 @@ const withView = (/** @type {any[]} */ ...inputs) => [...inputs.slice(0, -1), vi
 function withResultShown(/** @type {any[]} */ ...inputs) {
   const shows = viewerOfPage()?.answers.some((/** @type {any} */ answer) => !answer.prepared);
   return [...inputs.slice(0, -1), Boolean(shows) && !document.querySelector("#problem .problem")];
+}
+
+/** The inputs of an event, the last one replaced by the block and the gate that the viewer shows. */
+function withBlockShown(/** @type {any[]} */ ...inputs) {
+  const [shows] = withResultShown(...inputs).slice(-1);
+  const { block, gate } = viewerOfPage()?.state ?? {};
+  return [...inputs.slice(0, -1), { shows, block, gate: gate === "combined" ? "" : gate }];
 }
 
 function viewerOfPage() {

@@ -31,7 +31,7 @@ def component(content: dict[str, Any] | None = None, **options) -> gr.HTML:
         css_template=browser.style("viewer/viewer.css"),
         head=browser.head("viewer"),
         # Short, since Gradio searches it some forty times for every event that changes the component.
-        js_on_load='startViewer(element, props, watch, () => trigger("clear"));',
+        js_on_load="startViewer(element, props, watch, trigger);",
         apply_default_css=False,  # Gradio's own is for running text
         other="",
         colours=tables,

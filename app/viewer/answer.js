@@ -21,6 +21,8 @@
  * @property {string} network
  * @property {string} [title]
  * @property {string} [says]
+ * @property {string} [verdict] Of side B: what it says beside side A.
+ * @property {boolean} [plain] Whether there is the same network without gates.
  * @property {string} attention
  * @property {Record<string, string>} units The axis that each unit pools: along it the unit's gate has one value.
  * @property {string[][]} multipliers For each module, the units whose mean gate multiplies the feature.

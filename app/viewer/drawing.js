@@ -53,7 +53,8 @@ function syncInputs(viewer) {
     else node.value = value;
   }
   const times = answers.map((answer) => `${answer.times[viewer.frameOf(answer)].toFixed(2)} s`);
-  viewer.part("time").textContent = [...new Set(times)].join(" | ");
+  const differ = new Set(times).size > 1;
+  viewer.part("time").textContent = differ ? times.map((time, side) => `${"AB"[side]} ${time}`).join(" · ") : times[0];
   viewer.input("frame").setAttribute("aria-valuetext", `frame ${state.frame + 1}, ${times[0]}`);
   const play = viewer.button("play");
   play.classList.toggle("playing", state.playing);
@@ -120,8 +121,22 @@ function drawFilm(viewer, limits, table) {
 function markFrame(viewer) {
   for (const button of /** @type {NodeListOf<any>} */ (viewer.root.querySelectorAll(".film button"))) {
     const { frame, side } = button.dataset;
-    button.setAttribute("aria-current", Number(frame) === viewer.frameOf(viewer.answers[side]));
+    const isCurrent = Number(frame) === viewer.frameOf(viewer.answers[side]);
+    button.setAttribute("aria-current", isCurrent);
+    if (isCurrent) keepInSight(button, button.parentElement);
   }
+}
+
+/**
+ * Scrolls a row, and nothing but the row, until it shows one of its elements.
+ *
+ * @param {HTMLElement} element
+ * @param {HTMLElement} row
+ */
+function keepInSight(element, row) {
+  const [inner, outer] = [element.getBoundingClientRect(), row.getBoundingClientRect()];
+  if (inner.left < outer.left) row.scrollLeft -= outer.left - inner.left;
+  if (inner.right > outer.right) row.scrollLeft += inner.right - outer.right;
 }
 
 /** @param {Viewer} viewer */
@@ -131,10 +146,11 @@ function markBlock(viewer) {
     const isChosen = rung.dataset.block === viewer.state.block;
     rung.setAttribute("aria-checked", isChosen);
     rung.tabIndex = isChosen ? 0 : -1;
+    if (isChosen) keepInSight(rung, rung.parentElement);
   }
   const [, channels, rows, columns] = block.shape;
-  const place = `${lead.blocks.indexOf(block) + 1} of ${lead.blocks.length}`;
-  viewer.part("blocks-note").textContent = `${block.name}: ${place}, ${rows}×${columns} cells, ${channels} channels`;
+  const place = `${lead.blocks.indexOf(block) + 1} of ${lead.blocks.length} (${block.name})`;
+  viewer.part("blocks-note").textContent = `block ${place}, ${rows}×${columns} cells, ${channels} channels`;
 }
 
 /** @param {Viewer} viewer */
@@ -144,21 +160,34 @@ function drawGates(viewer) {
   const buttons = gatesOf(viewer.block).map((gate) => {
     const isChosen = gate === viewer.state.gate;
     const role = { role: "radio", "aria-checked": String(isChosen), tabindex: isChosen ? 0 : -1 };
-    return make("button", { type: "button", ...role, "data-gate": gate }, viewer.words.gates[gate] ?? gate);
+    const attributes = { type: "button", ...role, "data-gate": gate, title: gateSentence(viewer, gate) };
+    return make("button", attributes, viewer.words.gates[gate] ?? gate);
   });
   parent.replaceChildren(...buttons);
   if (hadFocus) buttons.find((button) => button.tabIndex === 0).focus();
+}
+
+/**
+ * What a gate is.
+ *
+ * @param {Viewer} viewer
+ * @param {string} gate
+ * @returns {string}
+ */
+function gateSentence({ words, lead }, gate) {
+  return (gate === "combined" ? words.combined[lead.attention] : words.units[lead.units[gate]]) ?? words.combined.any;
 }
 
 /** @param {Viewer} viewer */
 function drawWords(viewer) {
   const { words, lead } = viewer;
   const { gate, channel, block } = viewer.view;
-  const sentence = gate === "combined" ? words.combined[lead.attention] : words.units[lead.units[gate]];
   const missing = missingChannels(viewer, blockOf(lead, block), gate);
   const channelNote = channel === null ? "" : words.channel.replace("{channel}", String(channel));
   const note = missing === words.coming && channel === null ? "" : missing || channelNote; // they come before a visitor asks
-  viewer.part("can").textContent = `${sentence ?? words.combined.any} ${note}`;
+  viewer.part("can").replaceChildren(...gatesOf(viewer.block).map((name) => make("p", {}, gateSentence(viewer, name))));
+  viewer.part("shown").textContent = note;
+  viewer.part("shown").hidden = !note;
 }
 
 /**

@@ -7,11 +7,17 @@ function listen(viewer) {
   root.addEventListener("input", ({ target }) => edit(viewer, target));
   root.addEventListener("click", ({ target }) => clickButton(viewer, /** @type {Element} */ (target).closest("button")));
   root.addEventListener("pointermove", (event) => point(viewer, event));
-  root.addEventListener("pointerdown", (event) => point(viewer, event));
+  root.addEventListener("pointerdown", (event) => {
+    if (/** @type {Element} */ (event.target).matches("canvas.frame")) viewer.set({ playing: false });
+    point(viewer, event);
+  });
   root.addEventListener("pointerout", ({ target }) => leave(viewer, /** @type {Element} */ (target)));
   viewer.part("bars").addEventListener("click", (/** @type {PointerEvent} */ event) => pin(viewer, channelUnder(viewer, event)));
   viewer.part("bars").addEventListener("focusout", () => preview(viewer, null));
-  viewer.part("table").addEventListener("toggle", () => viewer.set({}));
+  viewer.part("table").addEventListener("toggle", () => viewer.set(viewer.part("table").open ? { playing: false } : {}));
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!(target instanceof Node) || !viewer.part("look").contains(target)) viewer.part("look").open = false;
+  });
   document.addEventListener("click", ({ target }) => {
     /** @type {HTMLElement | null} */
     const button = target instanceof Element ? target.closest("[data-show-block]") : null; // in the page's tables
@@ -22,7 +28,7 @@ function listen(viewer) {
     const inside = root.contains(document.activeElement);
     // Without any focus the page keeps the keys that it scrolls by.
     const unfocused = document.activeElement === document.body && ![" ", "ArrowUp", "ArrowDown"].includes(event.key);
-    if (root.offsetParent !== null && (inside || unfocused)) pressKey(viewer, event);
+    if (viewer.part("stage").offsetParent !== null && (inside || unfocused)) pressKey(viewer, event);
   };
   document.addEventListener("keydown", onKey);
   const repaint = () => {
@@ -59,6 +65,7 @@ function clickButton(viewer, button) {
   } else if (block !== undefined) viewer.set({ block });
   else if (gate !== undefined) viewer.set({ gate });
   else if (channel !== undefined) pin(viewer, Number(channel));
+  else if (button.dataset.try !== undefined) startTry(viewer, button);
   else act(viewer, button.dataset.do);
 }
 
@@ -73,8 +80,33 @@ function act(viewer, name) {
   else if (name === "unpin") unpin(viewer);
   else if (name === "help") viewer.part("help").showModal();
   else if (name === "close") viewer.part("help").close();
-  else if (name === "link") copyLink(viewer);
+  else if (name === "link") {
+    viewer.set({ playing: false }); // the link holds one frame
+    copyLink(viewer);
+  }
   else if (name === "drop") viewer.dropSecond();
+}
+
+/**
+ * Asks the page for an experiment. `Viewer.endTry` follows.
+ *
+ * @param {Viewer} viewer
+ * @param {HTMLButtonElement} button
+ */
+function startTry(viewer, button) {
+  if (button.ariaBusy === "true") return;
+  button.ariaBusy = "true";
+  viewer.tryOut(button.dataset.try ?? "");
+}
+
+/**
+ * Plays a new clip, unless the visitor has stopped the film, a link asks for one frame, or the system wants no motion.
+ *
+ * @param {Viewer} viewer
+ */
+function playByItself(viewer) {
+  if (viewer.stopped || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  if (viewer.answers.length && viewer.frames > 1) viewer.set({ playing: true });
 }
 
 /**
@@ -158,7 +190,7 @@ function pressKey(viewer, event) {
     g: () => cycle(viewer, "gate", gates),
     s: () => cycle(viewer, "scale", SCALES),
     c: () => viewer.set({ cells: !viewer.state.cells }),
-    Escape: () => unpin(viewer),
+    Escape: () => (viewer.part("look").open ? (viewer.part("look").open = false) : unpin(viewer)),
     "?": () => act(viewer, "help"),
   };
   if (!actions[key]) return;

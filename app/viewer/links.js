@@ -17,7 +17,7 @@ function addressOf(state, context) {
   for (const [name, value] of Object.entries(context ?? {})) if (value) query.set(name, value);
   for (const name of LINKED) {
     const value = state[name];
-    if (name === "frame" || (value !== START[name] && value !== "")) query.set(name, String(value));
+    if (name === "frame" ? !state.playing : value !== START[name] && value !== "") query.set(name, String(value));
   }
   return `${location.pathname}?${query}`.replace(/\?$/, "") + location.hash;
 }

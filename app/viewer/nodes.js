@@ -10,8 +10,25 @@ function build(viewer) {
   viewer.part("film").replaceChildren(...answers.map((answer, side) => filmRow(viewer, answer, side)));
   viewer.part("ladder").replaceChildren(...lead.blocks.map((block) => rung(lead, block)));
   viewer.part("bars").replaceChildren(...answers.flatMap(({ blocks }, side) => (blocks.length ? [barsOf(viewer, side)] : [])));
-  for (const node of root.querySelectorAll(".tools, .legend, .beside")) node.toggleAttribute("hidden", !hasGates);
-  for (const name of ["channels", "table", "can"]) viewer.part(name).hidden = !hasGates;
+  for (const node of root.querySelectorAll(".tools, .legend, .blocks")) node.toggleAttribute("hidden", !hasGates);
+  for (const name of ["channels", "table"]) viewer.part(name).hidden = !hasGates;
+  viewer.part("tries").replaceChildren(make("h3", {}, viewer.words.try), ...tries(viewer));
+  viewer.part("verdict").textContent = answers[1]?.verdict ?? "";
+  viewer.part("verdict").hidden = !answers[1]?.verdict;
+}
+
+/**
+ * The buttons of the experiments that the model of side A allows.
+ *
+ * @param {Viewer} viewer
+ */
+function tries({ answers, words }) {
+  const [answer] = answers;
+  /** @type {Record<string, boolean>} */
+  const isPossible = { "gates-off": answer.blocks.length > 0, "without-gates": Boolean(answer.plain) };
+  return Object.entries(words.tries)
+    .filter(([name]) => isPossible[name] ?? true)
+    .map(([name, label]) => make("button", { type: "button", "data-try": name, title: words.tries_help[name] }, label));
 }
 
 /**

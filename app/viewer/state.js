@@ -74,6 +74,9 @@ class Viewer {
     this.updateReadout = null; // while the pointer is on a frame
     /** @type {() => void} */
     this.dropSecond = () => {};
+    /** @type {(name: string) => void} */
+    this.tryOut = () => {};
+    this.stopped = this.fromLink?.frame !== undefined; // whether a visitor wants a still frame
     /** @type {number | undefined} */
     this.linkTimer = undefined;
     this.playRequest = this.previewRequest = 0;
@@ -135,6 +138,11 @@ class Viewer {
   mapOn(answer) {
     const { block, gate, channel } = this.view;
     return answer.blocks.length ? mapOf(answer, block, gate, channel) : null;
+  }
+
+  /** An experiment has ended, with or without a side B. */
+  endTry() {
+    for (const button of this.part("tries").querySelectorAll("[data-try]")) button.ariaBusy = null;
   }
 
   /** @param {Answer[]} answers */
@@ -201,11 +209,13 @@ class Viewer {
     if (!Object.hasOwn(this.tables, this.state.colours)) this.state.colours = START.colours;
     if (block !== before.block || gate !== before.gate) this.previewed = null;
     if (playing !== before.playing || speed !== before.speed) this.play();
+    if (playing !== before.playing) this.stopped = !playing;
     this.keepFocus(() => render(this));
+    if (playing && Object.keys(changes).join() === "frame") return; // the address of a film has no frame
     clearTimeout(this.linkTimer);
     if (this.answers[0].prepared) return; // Gradio still reads the address that the visitor came by
     const address = () => history.replaceState(history.state, "", addressOf(this.state, this.answers[0]?.link));
-    this.linkTimer = setTimeout(address, playing ? 2000 : 150);
+    this.linkTimer = setTimeout(address, 150);
   }
 
   /** Moves from frame to frame while the state says so. */
@@ -215,7 +225,7 @@ class Viewer {
     let due = performance.now() + this.frameTime();
     const tick = (/** @type {number} */ now) => {
       if (!this.state.playing || !this.root.isConnected) return;
-      if (now >= due) {
+      if (now >= due && this.part("stage").offsetParent) {
         this.set({ frame: (this.state.frame + 1) % this.frames });
         due = now + this.frameTime();
       }

@@ -17,9 +17,9 @@
  * @param {HTMLElement} element
  * @param {ViewerProps} props
  * @param {(names: string[], call: () => void) => void} watch
- * @param {() => void} dropped Called when a visitor removes side B.
+ * @param {(event: string, data?: object) => void} trigger "clear" when a visitor removes side B, "select" for an experiment.
  */
-function startViewer(element, props, watch, dropped) {
+function startViewer(element, props, watch, trigger) {
   const viewer = new Viewer(/** @type {HTMLElement} */ (element.querySelector(".viewer")), props.colours, props.words);
   listen(viewer);
   Object.assign(viewer.root, { viewer }); // the page reads its state for exports; tests read it too
@@ -37,13 +37,15 @@ function startViewer(element, props, watch, dropped) {
     if (turn !== latest) return; // a later answer was opened sooner
     const answers = both.flatMap((answer) => answer ?? []);
     viewer.show(answers);
+    playByItself(viewer);
     for (const answer of answers) answer.loading?.then(() => viewer.onChannels(answer));
   };
   viewer.dropSecond = () => {
     viewer.show(viewer.answers.slice(0, 1));
     viewer.button("play").focus();
-    dropped(); // the page forgets side B too
+    trigger("clear"); // the page forgets side B too
   };
+  viewer.tryOut = (name) => trigger("select", { try: name });
   watch(["value", "other"], refresh);
   refresh();
 }
