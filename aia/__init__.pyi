@@ -7,6 +7,7 @@ from .hub.loading import load
 from .hub.pretrained import AIANet
 from .inspection.ablation import rank_blocks
 from .inspection.inspection import Inspection, inspect
+from .inspection.reference import compute_reference
 from .modeling.config import AIAConfig
 from .modeling.recording import Switch
 from .video.clip import Clip
@@ -23,6 +24,7 @@ __all__ = [
     "Switch",
     "View",
     "available_models",
+    "compute_reference",
     "evaluation",
     "hub",
     "inspect",

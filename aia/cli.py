@@ -46,7 +46,16 @@ def _main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m aia", description="Attention in Attention for video classifiers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_classify, _add_inspect, _add_convert, _add_train, _add_push, _add_evaluate, _add_localize):
+    for add in (
+        _add_classify,
+        _add_inspect,
+        _add_convert,
+        _add_train,
+        _add_reference,
+        _add_push,
+        _add_evaluate,
+        _add_localize,
+    ):
         add(commands)
     return parser
 
@@ -281,6 +290,37 @@ def _push(options: argparse.Namespace) -> int:
     from aia.hub.push import push
 
     print(push(options.folder, options.repo, private=options.private))
+    return 0
+
+
+def _add_reference(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "reference", help="measure what is typical for a model's gates, and keep it in the model's folder"
+    )
+    command.add_argument("model", metavar="MODEL", help="a model folder or a shipped model")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR", help="as of train, or a folder of videos")
+    command.add_argument("--clips", type=int, default=200, metavar="N", help="use at most so many training clips (200)")
+    command.set_defaults(run=_reference)
+
+
+def _reference(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from aia.hub.files import available_models, find_model
+    from aia.hub.reference import write_reference
+    from aia.inspection.reference import compute_reference
+    from aia.training.data import reference_clips
+
+    if options.clips < 2:
+        raise AIAError(f"A reference needs two clips or more, not {options.clips}.")
+    videos, kind = reference_clips(options.data, options.clips)
+    folder = find_model(options.model)[1].parent
+    if not (os.path.isdir(options.model) or options.model in available_models()):  # noqa: PTH112  any text is allowed
+        raise AIAError(f"{options.model} lies in the Hub's cache, which is not changed; save it into a folder first.")
+    model = _model(options.model)
+    reference = compute_reference(model, tqdm(videos, desc="clips", unit="clip"), kind=kind)
+    path = write_reference(folder, reference)
+    print(f"{path}: {reference.num_clips} {reference.kind}, {len(reference.blocks)} blocks")
     return 0
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from aia.hub.files import REFERENCE
 from aia.modeling.config import AIAConfig
+from aia.modeling.reference import Reference
 
 BIBTEX = """@article{hao2022aia,
   title   = {Attention in Attention: Modeling Context Correlation for Efficient Video Classification},
@@ -39,6 +41,7 @@ def model_card(
     limits: str = "",
     citations: Sequence[str] = (),
     evaluation: Sequence[EvalResult] = (),
+    reference: Reference | None = None,
 ) -> ModelCard:
     """Builds the card of a model.
 
@@ -52,6 +55,7 @@ def model_card(
         limits: Markdown: further limitations.
         citations: BibTeX entries in addition to the paper's.
         evaluation: Measurements for the Hub's `model-index`.
+        reference: What is typical for the model's gates.
 
     Returns:
         The card; `str(card)` is its Markdown after the metadata.
@@ -78,6 +82,7 @@ def model_card(
         ),
         f"Labels ({config.num_classes})": labels,
         "When it does not know": _answering(config),
+        "What is typical for its gates": _typical(reference) if reference else "",
         "Where the weights come from": origin or "Not stated.",
         "Results": results or "None stated.",
         "Limits": (
@@ -95,6 +100,13 @@ def _verbatim(label: str) -> str:
     """A label as literal text in Markdown, between more backticks than it has in a row."""
     marks = "`" * (1 + max(map(len, re.findall("`+", label)), default=0))
     return f"{marks}{label}{marks}" if len(marks) == 1 else f"{marks} {label} {marks}"
+
+
+def _typical(reference: Reference) -> str:
+    return (
+        f"`{REFERENCE}` holds the mean of every gate over {reference.num_clips} {reference.kind}, and how much the clips "
+        "differ. `block.deviation()` and the page draw how far a clip's gates are from that mean."
+    )
 
 
 def _answering(config: AIAConfig) -> str:

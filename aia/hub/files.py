@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; models are listed without
     from torch import nn
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+REFERENCE = "reference.safetensors"  # need not be there
 _REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # the Hub's own rule
 _NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # no git name has these; in a path they could lead out of the cache
 
@@ -90,7 +92,7 @@ def read_weights(model: nn.Module, path: Path) -> None:
     floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     try:
         _check_size(path.stat().st_size, path.name)
-        _check_header(path)
+        check_header(path)
         with safe_open(path, framework="pt") as file:
             check_tensors({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, expected, path.name)  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in expected}
@@ -137,7 +139,7 @@ def _check_size(size: int, where: str) -> None:
         raise AIAError(f"{where} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB; no AIA model is.")
 
 
-def _check_header(path: Path) -> None:
+def check_header(path: Path) -> None:
     """Refuses a header that is too long, before it is parsed: the library accepts 100 MB, for 10 s and 2 GB of memory.
 
     The library checks the rest before it returns a tensor: JSON, types, shapes, and that the tensors fill the file
@@ -167,8 +169,11 @@ def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
     if cached := _cached(repo, revision):
         return AIAConfig.from_file(cached[0]), cached[1]
     config = _fetch(repo, CONFIG, revision)
-    checked = AIAConfig.from_file(config)  # before the weights are downloaded
-    return checked, _fetch(repo, WEIGHTS, config.parent.name)  # its folder is named after the commit
+    checked, commit = AIAConfig.from_file(config), config.parent.name  # before the weights are downloaded
+    weights = _fetch(repo, WEIGHTS, commit)
+    with suppress(_Missing):
+        _fetch(repo, REFERENCE, commit)
+    return checked, weights
 
 
 def _cached(repo: str, revision: str | None) -> tuple[Path, Path] | None:
@@ -191,7 +196,12 @@ def _fetch(repo: str, file: str, revision: str | None) -> Path:
     except AIAError:
         raise
     except Exception as error:  # the types depend on huggingface_hub's version (requests, httpx, httpx2, hf_xet)
-        raise AIAError(_why(error, repo, file, revision)) from None
+        is_missing = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
+        raise (_Missing if is_missing else AIAError)(_why(error, repo, file, revision)) from None
+
+
+class _Missing(AIAError):
+    """The repository lacks a file."""
 
 
 def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:

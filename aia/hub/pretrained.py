@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from aia import files
 from aia.errors import AIAError
 from aia.hub.card import model_card
-from aia.hub.files import find_model, read_weights
+from aia.hub.files import REFERENCE, find_model, read_weights
 from aia.hub.push import push
+from aia.hub.reference import read_reference, write_reference
 from aia.modeling import network
 from aia.modeling.config import AIAConfig
 
@@ -51,6 +52,9 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         config, weights = find_model(name, revision)
         model = cls(config)
         read_weights(model, weights)
+        reference = weights.with_name(REFERENCE)
+        if reference.is_file():
+            model.reference = read_reference(reference, config)
         model.name, device = name, device or best_device()
         try:
             model.to(device)
@@ -63,7 +67,9 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         return model
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> str | None:  # type: ignore[override]  # all by name
-        """Writes config.json, model.safetensors and, if there is none yet, README.md: all of them or, on an error, none.
+        """Writes config.json, model.safetensors, the reference if it has one, and README.md if there is none yet.
+
+        It writes all of them or, on an error, none.
 
         Args:
             save_directory: Created if missing.
@@ -79,6 +85,8 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
             kwargs["repo_id"] = Path(save_directory).name
         with files.writing_into(save_directory) as part:
             try:
+                if self.reference:
+                    write_reference(part, self.reference)
                 address: str | None = super().save_pretrained(part, **kwargs)
             except SafetensorError as error:  # holds the system's error as text
                 number = int((re.findall(r"os error (\d+)", str(error)) or [0])[0])
@@ -129,7 +137,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
 
     def generate_model_card(self, **kwargs: Any) -> ModelCard:  # type: ignore[override]  # all by name
         """The card that `save_pretrained` and `push_to_hub` write beside the weights."""
-        return model_card(self.config, **kwargs)
+        return model_card(self.config, **{"reference": self.reference, **kwargs})
 
 
 def best_device() -> torch.device:

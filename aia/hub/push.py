@@ -10,11 +10,12 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # the client's types do not export it
 
 from aia.errors import AIAError
-from aia.hub.files import CONFIG, WEIGHTS, find_model, read_weights
+from aia.hub.files import CONFIG, REFERENCE, WEIGHTS, find_model, read_weights
+from aia.hub.reference import read_reference
 from aia.modeling.network import AIANet
 
 CARD = "README.md"
-FILES = (CONFIG, WEIGHTS, CARD, "recipe.json", "history.jsonl", "*.png", "*.jpg", "*.svg", "*.webp")
+FILES = (CONFIG, WEIGHTS, REFERENCE, CARD, "recipe.json", "history.jsonl", "*.png", "*.jpg", "*.svg", "*.webp")
 
 
 def push(
@@ -50,6 +51,8 @@ def push(
         raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
     config, weights = find_model(str(folder))
     read_weights(AIANet(config), weights)  # only loadable folders are uploaded
+    if weights.with_name(REFERENCE).is_file():
+        read_reference(weights.with_name(REFERENCE), config)
     if not Path(folder, CARD).is_file():
         raise AIAError(f"{folder} has no {CARD}; write its card first, so that others know what the model is.")
     try:

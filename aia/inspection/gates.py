@@ -10,7 +10,10 @@ import numpy as np
 
 from aia.errors import AIAError
 from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
+from aia.modeling.reference import COMBINED, BlockReference
 
+LIMIT_SPREADS = 3.2  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
+SMALLEST_STD = 1e-4  # below it a standard deviation says nothing: half precision stores references
 FLAT_SPREAD = 0.02  # a map, a profile or the channels' means are flat if they span less than this (of 0 to 1)
 
 
@@ -80,6 +83,7 @@ class BlockGates:
             composite the first module's units are called "1.C", ... and the second's "2.C", ...
         input: The module's input, `[T, C, H, W]`; only if features were asked for.
         output: The module's output, `[T, C, H, W]`; only if features were asked for.
+        reference: What is typical for these gates; None if the network has no reference, or one of another shape.
     """
 
     name: str
@@ -87,6 +91,7 @@ class BlockGates:
     gates: Mapping[str, np.ndarray]
     input: np.ndarray | None = None
     output: np.ndarray | None = None
+    reference: BlockReference | None = None
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape))
@@ -182,16 +187,134 @@ class BlockGates:
             weakest=tuple(order[::-1][:5].tolist()),
         )
 
+    def has_deviation(self, gate: str = COMBINED, channel: int | None = None) -> bool:
+        """Whether it is known what is typical for this gate, of one channel or as the mean over channels.
+
+        The combined gate of one channel in a cascade has no reference: the mean of a product over clips would need as much
+        memory as the feature.
+        """
+        if self.reference is None:
+            return False
+        cascade = ATTENTION_SETTINGS[self.attention].combination == "cascade"
+        own = channel is not None and len(self.reference.channel_spread.get(gate, ())) > 1
+        return not (gate == COMBINED and cascade and own)
+
+    def deviation(self, gate: str = COMBINED, channel: int | None = None) -> np.ndarray:
+        """How much more open a gate is than usual, in every frame: `gate_map` less its mean over the reference clips.
+
+        Args:
+            gate: As of `gate_map`.
+            channel: As of `gate_map`.
+
+        Returns:
+            float32 `[T, h, w]` in (-1, 1), negative where the gate is less open than usual.
+
+        Raises:
+            AIAError: The block has no such gate or channel, or nothing is known about what is typical for it.
+        """
+        values = self.gate_map(gate, channel)
+        difference: np.ndarray = values - self.typical(gate, channel)
+        return difference
+
+    def typical(self, gate: str = COMBINED, channel: int | None = None) -> np.ndarray:
+        """The mean of a gate's map over the reference clips, `[T, h, w]`.
+
+        Raises:
+            AIAError: The block has no such gate or channel, or nothing is known about what is typical for it.
+        """
+        reference = self._known(gate, channel)
+        if channel is None or len(reference.channel_spread[gate]) == 1:
+            return reference.map_mean[gate]
+        return BlockGates(self.name, self.attention, reference.gates).gate_map(gate, channel)
+
+    def deviation_limit(self, gate: str = COMBINED, channel: int | None = None) -> float:
+        """The deviation of the last color: `LIMIT_SPREADS` standard deviations of the reference clips' own differences.
+
+        It is the same for all clips and frames, so that a color always means the same.
+
+        Raises:
+            AIAError: As of `deviation`.
+        """
+        reference = self._known(gate, channel)
+        spread = reference.channel_spread[gate]
+        if channel is None or len(spread) == 1:
+            own = np.sqrt(np.square(reference.map_std[gate], dtype=np.float64).mean())
+        else:
+            own = spread[channel]
+        return LIMIT_SPREADS * max(float(own), SMALLEST_STD)
+
+    @property
+    def channel_deviation(self) -> np.ndarray:
+        """`channel_mean` less its mean over the reference clips, `[C]`.
+
+        Raises:
+            AIAError: The block has no reference.
+        """
+        difference: np.ndarray = self.channel_mean - self._known().channel_mean
+        return difference
+
+    @property
+    def channel_zscore(self) -> np.ndarray:
+        """How unusual each channel is: `channel_deviation` in standard deviations over the reference clips, `[C]`.
+
+        Raises:
+            AIAError: The block has no reference.
+        """
+        return _zscore(self.channel_deviation, self._known().channel_std)
+
+    @property
+    def profile_deviation(self) -> np.ndarray:
+        """`temporal_profile` less its mean over the reference clips, `[T]`.
+
+        Raises:
+            AIAError: The block has no reference.
+        """
+        difference: np.ndarray = self.temporal_profile - self._known().profile_mean
+        return difference
+
+    @property
+    def profile_zscore(self) -> np.ndarray:
+        """How unusual each frame is: `profile_deviation` in standard deviations over the reference clips, `[T]`.
+
+        Raises:
+            AIAError: The block has no reference.
+        """
+        return _zscore(self.profile_deviation, self._known().profile_std)
+
+    def _known(self, gate: str = COMBINED, channel: int | None = None) -> BlockReference:
+        self.gate_map(gate, channel)  # refuses what does not exist
+        if self.reference is None:
+            raise AIAError(
+                f"Nothing is known about what is typical for {self.name}: this network has no reference for such clips. "
+                "Make one with `python -m aia reference`."
+            )
+        if not self.has_deviation(gate, channel):
+            raise AIAError(
+                f"What is typical for one channel of a cascade's combined gate is not stored; choose one of the units "
+                f"{', '.join(self.gates)}, or all channels."
+            )
+        return self.reference
+
+    @property
+    def multiplier(self) -> np.ndarray:
+        """The gate that multiplies X in full, `[T, C, H, W]`; C is 1 if it is the same for all channels."""
+        groups, combination = self._multipliers()
+        return _combined([_mean(group) for group in groups], combination)
+
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Multiplies a feature `[T, C, H, W]` by the recorded gates, as the block did."""
-        groups, combination = self._multipliers()
-        gated: np.ndarray = x * _combined([_mean(group) for group in groups], combination)
+        gated: np.ndarray = x * self.multiplier
         return gated
 
     def _multipliers(self) -> tuple[list[list[np.ndarray]], Combination]:
         """For each module, the gates whose mean multiplies X, and how the modules are combined."""
         setting = ATTENTION_SETTINGS[self.attention]
         return [[self.gates[unit] for unit in units] for units in setting.multipliers], setting.combination
+
+
+def _zscore(difference: np.ndarray, std: np.ndarray) -> np.ndarray:
+    scores: np.ndarray = difference / np.maximum(std, SMALLEST_STD)
+    return scores
 
 
 def _of_channel(gate: np.ndarray, channel: int | None) -> np.ndarray:

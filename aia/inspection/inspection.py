@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aia.modeling.config import AIAConfig
     from aia.modeling.network import AIANet
     from aia.modeling.recording import Recording, Switch
+    from aia.modeling.reference import Reference
     from aia.video.clip import Clip
     from aia.visualization.view import View
 
@@ -106,6 +107,8 @@ class Inspection(Prediction):
         seconds: Wall time of "preprocess" and "forward" (with recording).
         switches: The changes that were made to the gates.
         precision: Precision of the features: "float32", "bfloat16" or "float16".
+        held: The network's prediction for the same clip with every gate held at its mean over the clip; only if asked for.
+        reference: What the blocks' own references were made from; None if there is none that fits the clip.
 
     Example:
         >>> import aia
@@ -126,6 +129,8 @@ class Inspection(Prediction):
     seconds: Mapping[str, float] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
     precision: str = "float32"
+    held: Prediction | None = None
+    reference: Reference | None = None
 
     @property
     def _summary(self) -> str:
@@ -168,10 +173,14 @@ class Inspection(Prediction):
     def most_dynamic_block(self) -> str:
         """The block whose map varies most, a good one to look at first; "" for a network without AIA.
 
-        The mean over time and the mean over places are subtracted first. Both are much the same for any clip, since they
-        come from the borders of the picture and of the clip.
+        What is usual is subtracted first, or where that is unknown the mean over time and the mean over places: both are
+        much the same for any clip, since they come from the borders of the picture and of the clip.
         """
-        return max(self.blocks, key=lambda block: _movement(block.spatiotemporal_map)).name if self.blocks else ""
+
+        def variation(block: BlockGates) -> float:
+            return float(block.deviation().std()) if block.has_deviation() else _movement(block.spatiotemporal_map)
+
+        return max(self.blocks, key=variation).name if self.blocks else ""
 
     @property
     def first_block(self) -> str:
@@ -235,6 +244,7 @@ def inspect(
     *,
     switches: Sequence[Switch] = (),
     features: bool = False,
+    held: bool = False,
 ) -> Inspection:
     """Classifies a clip and records the gates. Safe to call from several threads on one model.
 
@@ -244,6 +254,7 @@ def inspect(
             the model's `num_segments` says.
         switches: Changes to the gates, applied in order.
         features: Also keeps every module's input and output (some hundred MB for a ResNet).
+        held: Also predicts with every gate held at its mean over the clip (after `switches`), in the same forward pass.
 
     Raises:
         AIAError: The video cannot be read, a switch fits no gate of the model, or the logits are not finite.
@@ -266,23 +277,37 @@ def inspect(
     start = time.perf_counter()
     x = preprocess(clip.frames, model.config).to(model.device)
     ready = time.perf_counter()
-    with torch.inference_mode(), recording.recording(switches, features=features) as recorded:
-        logits = model(x)[0].float().cpu()  # waits for the device
+    variants = [(), (recording.Switch("mean"),)] if held and model.block_names else [()]
+    per_clip = variants if len(variants) > 1 else ()
+    with (
+        torch.inference_mode(),
+        recording.recording(switches, per_clip=per_clip, features=features) as recorded,
+    ):
+        logits, *others = model(x.expand(len(variants), *x.shape[1:])).float().cpu()  # waits for the device
     height, width = clip.frames.shape[1:3]
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
+    reference = model.reference
+    if reference and reference.num_segments != len(clip.frames):
+        reference = None  # another number of frames has other borders and other means
     return Inspection(
         model=model.name,
         config=model.config,
         logits=logits.numpy(),
         probabilities=probabilities(model, logits),
-        blocks=tuple(_block_gates(name, model.config.attention, recorded) for name in model.block_names),
+        blocks=tuple(_block_gates(name, model.config.attention, recorded, reference) for name in model.block_names),
         clip=clip,
         seen_box=seen_box(height, width, model.config),
         device=str(model.device),
         seconds=seconds,
         switches=tuple(switches),
         precision=model.precision,
+        held=_prediction(model, others[0]) if others else None,
+        reference=reference,
     )
+
+
+def _prediction(model: AIANet, logits: Tensor) -> Prediction:
+    return Prediction(model.name, model.config, logits.numpy(), probabilities(model, logits))
 
 
 def probabilities(model: AIANet, logits: Tensor) -> np.ndarray:
@@ -299,11 +324,13 @@ def probabilities(model: AIANet, logits: Tensor) -> np.ndarray:
     return values
 
 
-def _block_gates(name: str, attention: str, recorded: Recording) -> BlockGates:
+def _block_gates(name: str, attention: str, recorded: Recording, reference: Reference | None) -> BlockGates:
     gates = {location.unit: _array(gate) for location, gate in recorded.gates.items() if location.block == name}
     order = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
-    features = (_array(kept[name]) if name in kept else None for kept in (recorded.inputs, recorded.outputs))
-    return BlockGates(name, attention, {unit: gates[unit] for unit in order}, *features)
+    x, output = (_array(kept[name]) if name in kept else None for kept in (recorded.inputs, recorded.outputs))
+    block = BlockGates(name, attention, {unit: gates[unit] for unit in order}, x, output)
+    typical = reference.blocks.get(name) if reference else None
+    return replace(block, reference=typical) if typical and typical.shape == block.shape else block
 
 
 def _array(batch: Tensor) -> np.ndarray:

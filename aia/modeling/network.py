@@ -13,6 +13,7 @@ from aia.modeling.attention import Unit
 from aia.modeling.backbones import BACKBONES
 from aia.modeling.blocks import Attention, TemporalShift
 from aia.modeling.config import MIN_INPUT_SIZE, AIAConfig
+from aia.modeling.reference import Reference
 
 
 class AIANet(nn.Module):
@@ -26,6 +27,7 @@ class AIANet(nn.Module):
         config: As given.
         name: What it was loaded by; empty for a new network.
         precision: Of inference, see `optimize`.
+        reference: What is typical for its gates; None if nobody has measured it.
         backbone: torchvision's trunk without its classifier, its weights under torchvision's names.
         head: One linear layer per frame; the clip's logits are the mean over frames.
     """
@@ -34,6 +36,7 @@ class AIANet(nn.Module):
         super().__init__()
         self.config = config
         self.name = ""
+        self.reference: Reference | None = None
         self.precision, self._optimized = "float32", False
         backbone = BACKBONES[config.arch]
         self.backbone = backbone.build()

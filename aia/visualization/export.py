@@ -19,7 +19,10 @@ from aia.inspection.gates import BlockGates
 from aia.inspection.inspection import Inspection
 from aia.visualization import figure, render
 from aia.visualization.render import Colormap
-from aia.visualization.view import View
+from aia.visualization.view import View, limits
+
+# How far a mean gate is from what is usual, and how many standard deviations of the reference clips that is.
+UNUSUAL = ("difference", "zscore")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,29 @@ def _write_values(inspection: Inspection, view: View, path: Path) -> None:
 
 
 def _write_channels(inspection: Inspection, view: View | None, path: Path) -> None:
-    rows = ((b.name, c, f"{mean:.6f}") for b in inspection.blocks for c, mean in enumerate(b.channel_mean))
-    _write_csv(path, ("block", "channel", "mean_gate"), rows)
+    rows = (
+        (block.name, channel, f"{mean:.6f}", *unusual)
+        for block in inspection.blocks
+        for channel, (mean, unusual) in enumerate(zip(block.channel_mean, _unusual_channels(block), strict=True))
+    )
+    _write_csv(path, ("block", "channel", "mean_gate", *UNUSUAL), rows)
+
+
+def _unusual_channels(block: BlockGates) -> list[tuple[str, str]]:
+    """For each channel what `UNUSUAL` names; empty where it is unknown."""
+    if block.reference is None:
+        return [("", "")] * len(block.channel_mean)
+    return _as_text(block.channel_deviation, block.channel_zscore)
+
+
+def _unusual_frames(block: BlockGates) -> list[tuple[str, str]]:
+    if block.reference is None:
+        return [("", "")] * len(block.temporal_profile)
+    return _as_text(block.profile_deviation, block.profile_zscore)
+
+
+def _as_text(differences: np.ndarray, zscores: np.ndarray) -> list[tuple[str, str]]:
+    return [(f"{difference:.6f}", f"{zscore:.3f}") for difference, zscore in zip(differences, zscores, strict=True)]
 
 
 def _write_summary(inspection: Inspection, view: View, path: Path) -> None:
@@ -119,7 +143,8 @@ def save(
     """Writes an inspection: all of its files or, on an error, none.
 
     Without `formats` these are inspection.json, gates.npz, channels.csv, frames.csv and, of one block, overlay.png and
-    overlay.mp4 (the absolute scale 0 to 1). If the network has no gates, the last two show the plain frames.
+    overlay.mp4: the difference from what is usual, or the gate where that is unknown. If the network has no gates, the last
+    two show the plain frames.
 
     Args:
         inspection: From `aia.inspect`.
@@ -169,11 +194,11 @@ def _save_all(inspection: Inspection, folder: str | Path, name: str | None) -> l
         _write_channels(inspection, None, channels)
         _write_csv(
             frames,
-            ("block", "frame", "source_index", "seconds", "mean_gate"),
+            ("block", "frame", "source_index", "seconds", "mean_gate", *UNUSUAL),
             (
-                (b.name, t, inspection.clip.indices[t], f"{inspection.clip.times[t]:.4f}", f"{mean:.6f}")
+                (b.name, t, inspection.clip.indices[t], f"{inspection.clip.times[t]:.4f}", f"{mean:.6f}", *unusual)
                 for b in inspection.blocks
-                for t, mean in enumerate(b.temporal_profile)
+                for t, (mean, unusual) in enumerate(zip(b.temporal_profile, _unusual_frames(b), strict=True))
             ),
         )
         pictures = draw(inspection, block)
@@ -189,18 +214,21 @@ def draw(
     clip = inspection.clip
     if block is None:
         return clip.frames
-    pictures = figure.overlaid(inspection, View(block.name, opacity=opacity, colours=colormap), clip.frames)
+    view = View(block.name, opacity=opacity, colours=colormap).checked(inspection)
+    pictures = figure.overlaid(inspection, view, clip.frames)
     captions = [f"{block.name} · {time:.2f} s" for time in clip.times]
-    return render.with_legend(pictures, captions, colormap=colormap)
+    return render.with_legend(pictures, captions, colormap=view.colormap, scale=limits(inspection, view))
 
 
 def summary(inspection: Inspection, drawn: BlockGates | None = None) -> dict[str, Any]:
     """The inspection without its arrays, as JSON types; `drawn` is the block that goes with it as a picture."""
-    clip = inspection.clip
+    clip, reference = inspection.clip, inspection.reference
     return {
         "model": inspection.model,
         "network": inspection.title,
         **inspection.answer(),
+        "held": inspection.held.answer() if inspection.held else None,
+        "reference": {"clips": reference.num_clips, "kind": reference.kind} if reference else None,
         "device": inspection.device,
         "precision": inspection.precision,
         "seconds": dict(inspection.seconds),
@@ -229,11 +257,16 @@ def summary(inspection: Inspection, drawn: BlockGates | None = None) -> dict[str
 
 
 def arrays(inspection: Inspection) -> dict[str, np.ndarray]:
-    """Every array of an inspection: "logits", "times", "indices", "<block>/<unit>" and "<block>/map"."""
+    """Every array of an inspection: "logits", "times", "indices", "<block>/<unit>" and "<block>/map".
+
+    With a reference also "<block>/deviation", the map less what is usual.
+    """
     named = {"logits": inspection.logits, "times": inspection.clip.times, "indices": inspection.clip.indices}
     for block in inspection.blocks:
         named |= {f"{block.name}/{unit}": gate for unit, gate in block.gates.items()}
         named[f"{block.name}/map"] = block.spatiotemporal_map
+        if block.has_deviation():
+            named[f"{block.name}/deviation"] = block.deviation()
     return named
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import textwrap
 import threading
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SCALE_WORDS = {"absolute": "scale 0 to 1", "clip": "scale of all blocks", "block": "scale of this block"}
+SCALE_WORDS = {
+    "typical": "difference from typical",
+    "absolute": "scale 0 to 1",
+    "clip": "scale of all blocks",
+    "block": "scale of this block",
+}
 SIDE = 640  # pixels; the longer side of the picture and the film, for clips of any size
 STRIP_SIDE = 240  # pixels; the longer side of one frame in a strip or figure
 MIN_WIDTH = 360  # pixels; a narrower picture has no room for its legend
 
 
 class Value(NamedTuple):
-    """One value of a view: frame, row and column are 0-based, the index and the time are those of the source clip."""
+    """One value of a view: frame, row and column are 0-based, the index and the time are those of the source clip.
+
+    The value is the gate's, the difference how much more open than usual it is; None where that is unknown.
+    """
 
     frame: int
     source_index: int
@@ -39,6 +48,7 @@ class Value(NamedTuple):
     row: int
     column: int
     value: float
+    difference: float | None
 
 
 TABLE_HEADER = Value._fields
@@ -110,9 +120,21 @@ def table(inspection: Inspection, view: View) -> Iterator[Value]:
         AIAError: The inspection has no such view.
     """
     times, indices = inspection.clip.times.tolist(), inspection.clip.indices.tolist()
+    gates = values(inspection, dataclasses.replace(view, scale="absolute"))
+    typical = dataclasses.replace(view, scale="typical")
+    known = typical.checked(inspection).scale == "typical"
+    differences = values(inspection, typical) if known else np.full(gates.shape, np.nan)
     return (
-        Value(frame, indices[frame], round(times[frame], 4), row, column, round(float(value), 6))
-        for (frame, row, column), value in np.ndenumerate(values(inspection, view))
+        Value(
+            frame,
+            indices[frame],
+            round(times[frame], 4),
+            row,
+            column,
+            round(float(value), 6),
+            round(float(differences[frame, row, column]), 6) if known else None,
+        )
+        for (frame, row, column), value in np.ndenumerate(gates)
     )
 
 
@@ -188,7 +210,7 @@ def overlaid(inspection: Inspection, view: View, frames: np.ndarray, which: slic
         values(inspection, view)[which],
         seen_box=inspection.seen_box,
         opacity=view.opacity,
-        colormap=view.colours,
+        colormap=view.checked(inspection).colormap,
         scale=limits(inspection, view),
         smooth=not view.cells,
     )
@@ -205,7 +227,7 @@ def _with_legend(
     missing = max(0, MIN_WIDTH - pictures.shape[2])
     pictures = np.pad(pictures, ((0, 0), (0, 0), (missing // 2, missing - missing // 2), (0, 0)), constant_values=255)
     captions = [f"{block} · {gate}\n{channel}{end}" for end in ends]
-    return render.with_legend(pictures, captions, colormap=view.colours, scale=limits(inspection, view))
+    return render.with_legend(pictures, captions, colormap=view.colormap, scale=limits(inspection, view))
 
 
 class ViewWords(NamedTuple):
@@ -287,14 +309,16 @@ def prediction(inspection: Inspection) -> str:
 
 
 def _draw_line(axes: Axes, inspection: Inspection, view: View) -> None:
-    """The mean gate of each frame, on the scale of the colors. With one row of frames, each point is below its frame."""
+    """The mean of each frame, on the scale of the colors. With one row of frames, each point is below its frame."""
     means = values(inspection, view).mean(axis=(1, 2))
     numbers = np.arange(1, len(means) + 1)
+    if view.scale == "typical":
+        axes.axhline(0, color="0.7", linewidth=0.6)
     axes.plot(numbers, means, color="0.2", linewidth=1, marker="o", markersize=3)
     axes.set_xlim(0.5, len(means) + 0.5)
     axes.set_xticks(numbers[:: -(-len(means) // 16)])
     axes.set_xlabel("frame", labelpad=1)
-    axes.set_ylabel("mean gate", labelpad=2)
+    axes.set_ylabel("mean difference" if view.scale == "typical" else "mean gate", labelpad=2)
     axes.spines[["top", "right"]].set_visible(False)
     _number_scale(axes, inspection, view)
 
@@ -302,13 +326,14 @@ def _draw_line(axes: Axes, inspection: Inspection, view: View) -> None:
 def _draw_bar(axes: Axes, inspection: Inspection, view: View) -> None:
     """The colors and their values."""
     axes.imshow(
-        render.colormap_table(view.colours)[::-1, None], aspect="auto", extent=(0, 1, *_range(inspection, view))
+        render.colormap_table(view.colormap)[::-1, None], aspect="auto", extent=(0, 1, *_range(inspection, view))
     )
     axes.set_xticks([])
     axes.yaxis.set_label_position("right")
     axes.yaxis.tick_right()
     block, gate, channel, _ = words(view)
-    axes.set_ylabel(f"{gate}, {block}\n{channel}", labelpad=3)
+    difference = "\nless or more open than usual" if view.scale == "typical" else ""
+    axes.set_ylabel(f"{gate}, {block}\n{channel}{difference}", labelpad=3)
     _number_scale(axes, inspection, view)
 
 

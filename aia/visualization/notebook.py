@@ -36,7 +36,9 @@ def html(inspection: Inspection) -> str:
         _picture(film, "The frames of the clip"),
     ]
     if inspection.blocks:
-        view = View(scale="block").checked(inspection)  # the legend has the scale's numbers
+        view = View().checked(inspection)
+        if view.scale == "absolute":
+            view = dataclasses.replace(view, scale="block")  # fills the colors; the legend has the numbers
         strip = figure.strip_picture(inspection, view, step)
         parts.append(_picture(strip, f"The frames with the combined gate of {view.block}"))
     return f"<div>{'<br>'.join(parts)}</div>"

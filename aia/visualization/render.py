@@ -18,6 +18,11 @@ from aia.errors import AIAError
 
 Colormap = Literal["viridis", "cividis", "magma", "grey", "turbo"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+# Of differences, on light and on dark paper. matplotlib's RdBu_r and berlin, both safe for the color-blind, but with half
+# of their colors within the inner third of the scale: most differences are small, and a few are large.
+DIFFERENCE, DIFFERENCE_DARK = "difference", "difference-dark"
+DIFFERENCE_POWER = 2 / 3  # the color of a difference d of at most 1 is matplotlib's of d to this power
+_ROWS = (*COLORMAPS, DIFFERENCE, DIFFERENCE_DARK)
 UNSEEN_DIM = 0.35  # brightness of the part of a picture that the network does not see
 FOOTER_PX = 34  # height of the legend under a picture
 JPEG_QUALITY = 80  # of a picture for a page
@@ -38,11 +43,11 @@ def colormap_table(name: str) -> np.ndarray:
     """The colors of a map, uint8 `[256, 3]`.
 
     Raises:
-        AIAError: Not one of `COLORMAPS`.
+        AIAError: Not one of `COLORMAPS`, `DIFFERENCE` or `DIFFERENCE_DARK`.
     """
-    if name not in COLORMAPS:
+    if name not in _ROWS:
         raise AIAError(f"There is no colormap {name!r}; choose one of {', '.join(COLORMAPS)}.")
-    table: np.ndarray = np.array(Image.open(_TABLES))[list[str](COLORMAPS).index(name)]
+    table: np.ndarray = np.array(Image.open(_TABLES))[_ROWS.index(name)]
     return table
 
 
@@ -118,8 +123,15 @@ def scale_numbers(scale: tuple[float, float]) -> tuple[str, str, str]:
     low, high = scale
     if scale == (0, 1):
         return "0", "0.5", "1"
-    digits = int(np.clip(1 - np.floor(np.log10(high - low)), 2, 4)) if high > low else 2
+    if low == -high:  # a difference
+        return f"−{high:.{_digits(high)}f}", "0", f"+{high:.{_digits(high)}f}"
+    digits = _digits(high - low)
     return f"{low:.{digits}f}", f"{(low + high) / 2:.{digits}f}", f"{high:.{digits}f}"
+
+
+def _digits(span: float) -> int:
+    """How many digits distinguish the values within a span."""
+    return int(np.clip(1 - np.floor(np.log10(span)), 2, 4)) if span > 0 else 2
 
 
 def shrink(frames: np.ndarray, max_side: int) -> np.ndarray:

@@ -13,9 +13,10 @@ import numpy as np
 
 from aia.errors import AIAError
 from aia.inspection.inspection import Inspection
+from aia.visualization import render
 from aia.visualization.render import COLORMAPS, Colormap
 
-Scale = Literal["absolute", "clip", "block"]
+Scale = Literal["typical", "absolute", "clip", "block"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 _GATES = ("combined", *(f"{module}{unit}" for module in ("", "1.", "2.") for unit in "CTHW"))
 _MAX_NAME = 100  # characters of a block's name
@@ -48,14 +49,16 @@ SCHEMA: dict[str, Any] = {  # JSON Schema of the objects that `View.from_state` 
                 {"type": "string", "enum": list(SCALES)},
                 {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
             ],
-            "default": "absolute",
-            "description": "The values of the first and last color: 0 and 1, those of the clip or the block, or two numbers.",
+            "default": "typical",
+            "description": "typical draws the difference from what is usual for the model, or as absolute where that is "
+            "unknown. The others draw the gate; the values of the first and last color are 0 and 1, those of the clip or of "
+            "the block, or two numbers.",
         },
         "colours": {
             "type": "string",
             "enum": list(COLORMAPS),
             "default": "viridis",
-            "description": "The colormap.",
+            "description": "The colormap of the gate; differences have their own.",
         },
         "opacity": {
             "type": "number",
@@ -83,9 +86,11 @@ class View:
             composite of two modules "1.C", "2.T", ...
         frame: The frame in the foreground, 0-based.
         channel: One channel's own gate, 0-based; None for the mean over channels. A C gate is the same for all of them.
-        scale: The values of the first and the last color: "absolute" 0 and 1, "clip" the gate's lowest and highest over
-            all blocks, "block" those in this block, or two numbers. All frames have the same scale.
-        colours: The colormap, one of `aia.visualization.render.COLORMAPS`.
+        scale: "typical" draws how far the gate is from what is usual for the network, see `BlockGates.deviation`; a gate
+            whose usual values are unknown is drawn as by "absolute". The other scales draw the gate itself. The values of
+            their first and last color: "absolute" 0 and 1, "clip" the gate's lowest and highest over all blocks, "block"
+            those in this block, or two numbers. All frames have the same scale.
+        colours: The colormap of the gate, one of `aia.visualization.render.COLORMAPS`. A difference has a map of its own.
         opacity: Opacity of the map over the frame, 0 to 1.
         cells: Draws each value of the map as a rectangle; else values in between are interpolated.
 
@@ -103,7 +108,7 @@ class View:
     gate: str = "combined"
     frame: int = 0
     channel: int | None = None
-    scale: Scale | tuple[float, float] = "absolute"
+    scale: Scale | tuple[float, float] = "typical"
     colours: Colormap = "viridis"
     opacity: float = 0.5
     cells: bool = False
@@ -168,7 +173,7 @@ class View:
         return dataclasses.replace(self, block=block.name, gate=gate, channel=channel, frame=frame)
 
     def checked(self, inspection: Inspection) -> View:
-        """This view with its block named.
+        """This view with its block named, and with the scale that it is drawn by.
 
         Raises:
             AIAError: The inspection has no such block, gate, frame or channel.
@@ -180,17 +185,27 @@ class View:
         if not inspection.blocks:
             if (self.block, self.gate, self.channel) != ("", "combined", None):
                 raise AIAError(_NO_GATES)
-            return self
+            return self._known_scale(known=False)
         block = inspection.block(self.block or inspection.first_block)
         block.gate_map(self.gate, self.channel)
-        return dataclasses.replace(self, block=block.name)
+        known = block.has_deviation(self.gate, self.channel)
+        return dataclasses.replace(self._known_scale(known=known), block=block.name)
+
+    def _known_scale(self, *, known: bool) -> View:
+        return self if known or self.scale != "typical" else dataclasses.replace(self, scale="absolute")
+
+    @property
+    def colormap(self) -> str:
+        """The colormap that a view of `checked` is drawn with, for `aia.visualization.render.colormap_table`."""
+        return render.DIFFERENCE if self.scale == "typical" else self.colours
 
 
 def values(inspection: Inspection, view: View) -> np.ndarray:
-    """The gate of a view, in every frame.
+    """What a view draws, in every frame: a gate, or in the scale "typical" its difference from what is usual.
 
     Returns:
-        float32 `[T, h, w]`, usually in (0, 1); see `aia.inspection.gates.BlockGates.gate_map` for h and w.
+        float32 `[T, h, w]`; a gate is in (0, 1), a difference in (-1, 1). See `aia.inspection.gates.BlockGates.gate_map` for
+        h and w.
 
     Raises:
         AIAError: There is no such view of this inspection.
@@ -198,7 +213,10 @@ def values(inspection: Inspection, view: View) -> np.ndarray:
     view = view.checked(inspection)
     if not inspection.blocks:
         raise AIAError(_NO_GATES)
-    return inspection.block(view.block).gate_map(view.gate, view.channel)
+    block = inspection.block(view.block)
+    if view.scale == "typical":
+        return block.deviation(view.gate, view.channel)
+    return block.gate_map(view.gate, view.channel)
 
 
 def limits(inspection: Inspection, view: View) -> tuple[float, float]:
@@ -207,9 +225,13 @@ def limits(inspection: Inspection, view: View) -> tuple[float, float]:
     Raises:
         AIAError: There is no such view of this inspection.
     """
+    view = view.checked(inspection)
     maps = [values(inspection, view)]
     if isinstance(view.scale, tuple):
         return view.scale
+    if view.scale == "typical":
+        limit = inspection.block(view.block).deviation_limit(view.gate, view.channel)
+        return -limit, limit
     if view.scale == "absolute":
         return 0.0, 1.0
     if view.scale == "clip":
