@@ -110,7 +110,7 @@ def _examples(video: ClipBox, label: str) -> Any:
 
 
 def _what_if() -> dict[str, Any]:
-    gr.HTML(html.intro(text.WHAT_IF, "what-if-help", text.MODES_HELP))
+    gr.HTML(html.intro(text.WHAT_IF, "what-if-help", *text.MODES_HELP))
     with gr.Row():
         units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=200)
         where = gr.Dropdown([(text.ALL_BLOCKS, "*")], value="*", label=text.WHERE, elem_id="where", min_width=200)

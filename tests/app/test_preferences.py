@@ -66,16 +66,18 @@ def test_high_contrast_shows_every_state(browser, server, scheme):
     differ(".film [aria-current=true]", ".film [aria-current=false]")
     differ(".film [aria-current=false] .mean i", ".film [aria-current=false]")
     differ(".scores li:first-child .track span", "body")
+    page.locator(".viewer .menu summary").click()
     cells = page.locator(".viewer [data-state=cells]")
     before = pixels_of(page, ".viewer [data-state=cells]")
     cells.check()
     assert far(before, pixels_of(page, ".viewer [data-state=cells]"))
-    for button in ("#run", ".segmented [aria-checked=true]", "#clip [data-do=choose]"):
+    page.keyboard.press("Escape")
+    for button in ("[data-try=gates-off]", ".segmented [aria-checked=true]", "#clip [data-do=choose]"):
         legible(button)
     examine("look")
 
     page.get_by_role("tab", name=text.TABS["what-if"], exact=True).click()
-    expect(page.locator("#ranking")).to_contain_text("moves most")
+    expect(page.locator("#ranking")).to_contain_text("changes most")
     for kind in ("#units input", "#mode input"):
         on = pixels_of(page, f"{kind}:checked")
         if kind == "#units input":
