@@ -154,7 +154,13 @@ def _export() -> dict[str, Any]:
     show_python = gr.Button(text.PYTHON, elem_id="python-button")
     gr.HTML(html.muted(text.PYTHON_HELP))
     code = gr.Code(  # without a language: Gradio's colors are too pale to read
-        language=None, visible=False, interactive=False, label="Python", elem_id="python", buttons=["copy"]
+        language=None,
+        visible=False,
+        interactive=False,
+        label="Python",
+        elem_id="python",
+        wrap_lines=True,
+        buttons=["copy"],
     )
     return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
 
