@@ -16,6 +16,7 @@ from app import browser, gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard
+from app.server.references import References
 from app.service import api, models, requests
 from app.ui import events, examples, handlers, html
 from app.ui.english import English
@@ -47,9 +48,7 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
     """
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
-    with Page(
-        title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)
-    ) as page:
+    with Page(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)) as page:
         parts = _layout(names, allow_custom)
         api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
         events.bind(page, parts, names, allow_custom)
@@ -84,9 +83,7 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
         parts["known"] = gr.HTML(html.about_clips(models.labels(first) if first else ()), elem_id="known")
         parts["examples"] = _examples(video, text.EXAMPLES)
     with gr.Column(elem_id="desk"):  # style.css places the parts of the tabs and of the viewer in its grid
-        parts["problem"] = gr.HTML(
-            visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem"
-        )
+        parts["problem"] = gr.HTML(visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem")
         parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):
             gr.Tab(text.TABS["look"], elem_id="tab-look")
@@ -170,7 +167,7 @@ def launch_options() -> dict:
         "css_paths": [browser.TOKENS, STYLE],
         "head": browser.head("page"),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
+        "app_kwargs": {"middleware": [Middleware(References), Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,
