@@ -190,11 +190,28 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "bars": "mean gate, 0 shut to 1 open.",
     "bars_only": "mean gate, 0 shut to 1 open. They control the gate above, which is the same for all channels.",
     "one_channel": "this gate has one value for all channels",
+    "differences": (
+        "how far each mean gate is from usual, the most unusual first. Point at a bar to preview its channel's own map, press "
+        "to pin it."
+    ),
+    "differences_only": "how far each mean gate is from usual, the most unusual first.",
+    "ends": ("Strongest:", "Weakest:"),
+    "unusual": ("More open than usual:", "Less:"),
+    "sentences": {
+        "more": "{block} is more open than usual around {where}{when}: {value}, usually {usual}.",
+        "less": "{block} is less open than usual around {where}{when}: {value}, usually {usual}.",
+        "usual": "{block} is nowhere far from usual on this clip.",
+        "open": "{block} is most open around {where}{when}: {value}.",
+    },
+    "less": "less open than usual",
+    "more": "more open than usual",
+    "no_typical": "What is usual for this gate is not known: you see the gate itself, from 0 to 1.",
     "low": "0 shut",
     "high": "1 open",
     "flat": FLAT_SPREAD,
     "flat_note": "This gate is flat: it is nearly uniform.",
     "scales": {
+        "typical": "Usual is the mean over {clips}. The same colours for every clip.",
         "absolute": "The same colours for every clip and block.",
         "clip": "Colours stretched to this gate in all blocks of the clip: small differences look large.",
         "block": "Colours stretched to this gate in this block: small differences look large.",

@@ -24,6 +24,7 @@ from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
+from aia.modeling.reference import COMBINED, Reference
 
 Key = TypeVar("Key")
 
@@ -76,11 +77,11 @@ class Localization:
         seed: As given.
         tolerance: Of the pointing game, in pixels of the input.
         input_size: Side of the input in pixels.
-        default_block: The block for the page to show first; "" without AIA. Its map, as drawn, finds the hand more often than
-            its mean over the other clips does, by the largest margin.
+        default_block: The block for the page to show first; "" without AIA. What the page draws of it finds the hand more
+            often than the map's mean over the other clips does, by the largest margin.
         rows: The comparison.
-        blocks: Every block's maps: the gate as drawn and inverted, its mean over the other clips, the difference from that
-            mean, also inverted, and Grad-CAM.
+        blocks: Every block's maps: the difference from typical, also inverted (only for a model with a reference), the gate
+            itself and inverted, its mean over the other clips, the difference from that mean, also inverted, and Grad-CAM.
     """
 
     model: str
@@ -224,21 +225,26 @@ class _GateScores(NamedTuple):
     """The scores of every block's gate maps; a sign of -1 stands for inverted ones.
 
     Attributes:
-        drawn: As drawn.
+        typical: The difference from typical, which the page draws by default; empty for a model without a reference.
+        drawn: The gate itself.
         place: The mean over the other clips: what the position alone explains, since it has not seen the clip.
         beyond: The difference between both.
     """
 
+    typical: dict[tuple[str, int], _Scored]
     drawn: dict[tuple[str, int], _Scored]
     place: dict[tuple[str, int], _Scored]
     beyond: dict[tuple[str, int], _Scored]
 
 
-def _score_gates(scorer: _Scorer, gates: Mapping[str, Tensor]) -> _GateScores:
-    scores = _GateScores({}, {}, {})
+def _score_gates(scorer: _Scorer, gates: Mapping[str, Tensor], reference: Reference | None) -> _GateScores:
+    scores = _GateScores({}, {}, {}, {})
     for block, maps in gates.items():
         for sign in (1, -1):
             signed, title = sign * maps, block if sign > 0 else f"{block} inverted"
+            if reference:
+                usual = torch.from_numpy(reference.blocks[block].map_mean[COMBINED])
+                scores.typical[block, sign] = scorer.score(title, sign * (maps - usual))
             others = _mean_of_others(signed)
             scores.drawn[block, sign] = scorer.score(title, _above_floor(signed))
             scores.place[block, sign] = scorer.score(title, _above_floor(others))
@@ -255,11 +261,11 @@ def compare(
     versa. The intervals do not include that choice.
     """
     scorer = _Scorer(targets, seed)
-    scores = _score_gates(scorer, gates)
+    scores = _score_gates(scorer, gates, model.reference)
     grad_cams = {layer: scorer.score(layer, maps) for layer, maps in cams.items()}
-    gains = {
-        block: (scores.drawn[block, 1].values - scores.place[block, 1].values)[:, 1].mean().item() for block in gates
-    }
+    shown = scores.typical or scores.drawn
+    gains = {block: (shown[block, 1].values - scores.place[block, 1].values)[:, 1].mean().item() for block in gates}
+    default = max(gains, key=gains.__getitem__, default="")
     return Localization(
         model=model.name,
         title=model.config.title,
@@ -268,13 +274,15 @@ def compare(
         seed=seed,
         tolerance=TOLERANCE * model.config.input_size,
         input_size=model.config.input_size,
-        default_block=max(gains, key=gains.__getitem__, default=""),
-        rows=tuple(_comparison(scorer, scores, grad_cams, model.config)),
+        default_block=default,
+        rows=tuple(_comparison(scorer, scores, grad_cams, model.config, default)),
         blocks=tuple(
             scorer.row(name, scored._replace(block=block))
             for block in gates
             for name, scored in (
-                ("as drawn", scores.drawn[block, 1]),
+                *((("from typical", scores.typical[block, 1]),) if scores.typical else ()),
+                *((("from typical, inverted", scores.typical[block, -1]),) if scores.typical else ()),
+                ("gate", scores.drawn[block, 1]),
                 ("inverted", scores.drawn[block, -1]),
                 ("its mean over the other clips", scores.place[block, 1]),
                 ("beyond that mean", scores.beyond[block, 1]),
@@ -286,18 +294,23 @@ def compare(
 
 
 def _comparison(
-    scorer: _Scorer, scores: _GateScores, grad_cams: Mapping[str, _Scored], config: AIAConfig
+    scorer: _Scorer, scores: _GateScores, grad_cams: Mapping[str, _Scored], config: AIAConfig, default: str
 ) -> Iterator[Row]:
     """The best gates beside Grad-CAM and maps without any knowledge of the clip."""
     last = list(grad_cams)[-1]
     sizes = [grad_cams[last].size]
+    if scores.typical:
+        yield scorer.row("difference from typical, as the page opens", scores.typical[default, 1])
+        yield scorer.row(
+            "difference from typical, best block", *(scores.typical[key] for key in scorer.best(scores.typical))
+        )
     if scores.drawn:
         best = scorer.best(scores.drawn)
         sizes = [scores.drawn[key].size for key in best]
-        yield scorer.row("gate, as drawn", *(scores.drawn[key] for key in best))
+        yield scorer.row("gate itself", *(scores.drawn[key] for key in best))
         yield scorer.row("its mean over the other clips", *(scores.place[key] for key in best))
         yield scorer.row("gate beyond that mean", *(scores.beyond[key] for key in scorer.best(scores.beyond)))
-        yield scorer.row("Grad-CAM, same block as the first row", *(grad_cams[block] for block, _ in best))
+        yield scorer.row("Grad-CAM, same block as the gate itself", *(grad_cams[block] for block, _ in best))
         yield scorer.row("Grad-CAM, best block", *(grad_cams[block] for block in scorer.best(grad_cams)))
     noise = torch.Generator().manual_seed(scorer.seed)
     count, segments, side = len(scorer.targets), config.num_segments, config.input_size

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aia.hub import DEFAULT_MODEL
 from aia.hub.files import (
     CONFIG,
+    REFERENCE,
     WEIGHTS,
     available_models,
     check_tensors,
@@ -26,6 +27,7 @@ __all__ = [
     "CHECKPOINTS",
     "CONFIG",
     "DEFAULT_MODEL",
+    "REFERENCE",
     "WEIGHTS",
     "available_models",
     "best_device",

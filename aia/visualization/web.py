@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from aia import limits
+from aia.inspection.gates import LIMIT_SPREADS, SMALLEST_STD, BlockGates
 from aia.inspection.inspection import Inspection
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
+from aia.modeling.reference import COMBINED, Reference
 from aia.visualization import render
 from aia.visualization.arrays import ArrayPacker
 
@@ -40,7 +42,7 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
     """
     means, gates = ArrayPacker(LEVELS), ArrayPacker(CHANNEL_LEVELS)
     small = render.shrink(seen.clip.frames, FRAME_SIDE)
-    sent = _sent_blocks(seen) if channels else set()
+    sent = _sent_blocks(seen.blocks) if channels else set()
     setting = ATTENTION_SETTINGS[seen.config.attention]
     answer = {
         "network": seen.title,
@@ -65,13 +67,66 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
                 "gates": {u: gates.add(_channels_last(g)) for u, g in _own(block.gates)}
                 if block.name in sent
                 else None,
-                "channel_mean": _text(block.channel_mean.astype("<f4").tobytes()),
+                "channel_mean": _floats(block.channel_mean),
             }
             for block in seen.blocks
         ],
         "data": _text(means.packed()),
     }
     return answer, gates.packed() if gates.length else b""
+
+
+def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any], bytes]:
+    """Packs what is typical for a network's gates, in the form of `pack`, so that a browser can subtract it from any answer.
+
+    Args:
+        reference: What to pack.
+        attention: The network's setting, such as "cinst".
+
+    Returns:
+        JSON types, and bytes as of `pack`. The "maps" of a block also hold "combined". "spreads" says how many standard
+        deviations a limit stands for. "limits" are `deviation_limit` of each
+        gate, "channel_limits" those of its channels `[1, 1, 1, C]`, among the bytes; "channel_mean" and "channel_std" are the
+        means and standard deviations over the reference clips, float32 `[C]` in base64.
+    """
+    means, gates = ArrayPacker(LEVELS), ArrayPacker(LEVELS)
+    setting = ATTENTION_SETTINGS[attention]
+    blocks = [BlockGates(name, attention, b.gates, reference=b) for name, b in reference.blocks.items()]
+    sent = _sent_blocks(blocks)
+    packed = {
+        "units": {unit: unit[-1] for unit in chain.from_iterable(setting.units)},
+        "multipliers": setting.multipliers,
+        "combine": setting.combine,
+        "spreads": LIMIT_SPREADS,
+        "blocks": [
+            {
+                "name": block.name,
+                "shape": list(block.shape),
+                "maps": {
+                    COMBINED: means.add(known.map_mean[COMBINED][..., None]),
+                    **{u: means.add(_channels_last(g.mean(axis=1, keepdims=True))) for u, g in block.gates.items()},
+                },
+                "gates": {u: gates.add(_channels_last(g)) for u, g in _own(block.gates)}
+                if block.name in sent
+                else None,
+                "limits": {gate: block.deviation_limit(gate) for gate in known.map_mean},
+                "channel_limits": {
+                    gate: gates.add(LIMIT_SPREADS * np.maximum(spread, SMALLEST_STD)[None, None, None])
+                    for gate, spread in known.channel_spread.items()
+                },
+                "channel_mean": _floats(known.channel_mean),
+                "channel_std": _floats(known.channel_std),
+            }
+            for block in blocks
+            for known in [reference.blocks[block.name]]
+        ],
+        "data": _text(means.packed()),
+    }
+    return packed, gates.packed() if gates.length else b""
+
+
+def _floats(values: np.ndarray) -> str:
+    return _text(values.astype("<f4").tobytes())
 
 
 def _channels_last(values: np.ndarray) -> np.ndarray:
@@ -85,9 +140,9 @@ def _own(gates: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
     return [(unit, gate) for unit, gate in gates.items() if not unit.endswith("C")]
 
 
-def _sent_blocks(seen: Inspection) -> set[str]:
+def _sent_blocks(blocks: Iterable[BlockGates]) -> set[str]:
     """The blocks whose channels' own gates fit, the small ones first."""
-    sizes = sorted((sum(gate.size for _, gate in _own(block.gates)), block.name) for block in seen.blocks)
+    sizes = sorted((sum(gate.size for _, gate in _own(block.gates)), block.name) for block in blocks)
     totals = np.cumsum([size for size, _ in sizes])
     return {name for (_, name), total in zip(sizes, totals, strict=True) if total <= limits.MAX_CHANNEL_BYTES}
 

@@ -15,8 +15,10 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "viewer": (
         "browser/arrays.js",
         "browser/elements.js",
+        "browser/server_root.js",
         "viewer/answer.js",
         "viewer/maps.js",
+        "viewer/typical.js",
         "viewer/pixels.js",
         "viewer/links.js",
         "viewer/state.js",

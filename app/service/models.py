@@ -20,7 +20,7 @@ from aia.hub import DEFAULT_MODEL, loading
 from aia.locations import ASSETS
 from aia.video import worker
 from app import text
-from app.service import disconnect
+from app.service import disconnect, references
 
 WARM_UP_CLIP = ASSETS / "examples" / "swipe-left.mp4"
 log = logging.getLogger(__name__)
@@ -182,7 +182,9 @@ def warm(name: str) -> None:
 
 @lru_cache(maxsize=limits.MODELS_IN_MEMORY)
 def _load(name: str) -> aia.AIANet:
-    return aia.load(name, precision=os.environ.get("AIA_PRECISION", "auto"))
+    network = aia.load(name, precision=os.environ.get("AIA_PRECISION", "auto"))
+    references.make_in_background(network)
+    return network
 
 
 def config(name: str) -> aia.AIAConfig | None:

@@ -14,7 +14,7 @@ from aia.video import worker
 from aia.visualization import render, web
 from app import learn, text
 from app.result import Result
-from app.service import disconnect, models
+from app.service import disconnect, models, references
 
 if TYPE_CHECKING:
     from aia.inspection.ablation import Ranking, RankingMode
@@ -150,7 +150,7 @@ def _read(video: str, model: LoadedModel, backwards: bool) -> aia.Clip:
 
 @on_gpu
 def _inspect(model: LoadedModel, clip: aia.Clip, switches: tuple[aia.Switch, ...]) -> aia.Inspection:
-    return model.run(lambda network: aia.inspect(network, clip, switches=switches))
+    return model.run(lambda network: aia.inspect(network, clip, switches=switches, held=not switches))
 
 
 @on_gpu
@@ -215,5 +215,6 @@ def answer(result: Result, *, channels: bool = True) -> tuple[dict, bytes]:
         "says": text.side_says(result.inspection),
         "plain": bool(models.without_gates(result.model)),
         "link": {"model": result.model, "example": example_of(result.video)},
+        "reference": references.link(result.inspection),
     }
     return packed | captions, gates

@@ -16,6 +16,7 @@ from app import browser, gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard
+from app.server.references import References
 from app.service import api, models, requests
 from app.ui import events, examples, handlers, html
 from app.ui.english import English
@@ -172,7 +173,7 @@ def launch_options() -> dict:
         "css_paths": [browser.TOKENS, STYLE],
         "head": browser.head("page"),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(English)]},
+        "app_kwargs": {"middleware": [Middleware(References), Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,

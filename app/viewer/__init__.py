@@ -24,7 +24,10 @@ def component(content: dict[str, Any] | None = None, **options) -> gr.HTML:
     Returns:
         A component with two properties that events may set: `value`, and `other` for a second side ("" for none).
     """
-    tables = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in render.COLORMAPS}
+    tables = {
+        name: base64.b64encode(render.colormap_table(name).tobytes()).decode()
+        for name in (*render.COLORMAPS, render.DIFFERENCE, render.DIFFERENCE_DARK)
+    }
     return gr.HTML(
         content,
         html_template=browser.read("viewer/viewer.html"),

@@ -15,6 +15,8 @@
  * @property {Uint8Array | null} channelBytes Levels of the channels' own gates, once they have arrived.
  * @property {Promise<void> | null} loading Until the channels' gates have arrived, or are lost.
  * @property {boolean} lost
+ * @property {Typical | null} typical What is usual for the model, once it has arrived.
+ * @property {Promise<void> | null} typicalLoading Until it has arrived, or is lost.
  * @property {Map<string, GateMap>} cache
  *
  * @typedef {object} SentFields
@@ -36,6 +38,7 @@
  * @property {string} data
  * @property {boolean} [prepared] Drawn until the real answer is computed.
  * @property {Record<string, string>} [link]
+ * @property {ReferenceLink | null} [reference] Where to load what is usual for the model.
  *
  * @typedef {SentFields & OpenedAnswer} Answer
  * @typedef {{ answer: string, channels: { url: string } | null }} SentAnswer
@@ -58,11 +61,19 @@ async function openAnswer(value) {
   /** @type {Answer} */
   const answer = Object.assign(JSON.parse(value.answer), { cache: new Map(), channelBytes: null, lost: false, loading: null });
   if (value.channels) answer.loading = load(answer, value.channels.url);
+  answer.typical = null;
+  answer.typicalLoading = answer.reference ? loadTypicalOf(answer) : null;
   answer.pictures = answer.frames.map((source) => Object.assign(new Image(), { src: source }));
   for (const block of answer.blocks) block.channel_mean = Array.from(new Float32Array(bytesOf(String(block.channel_mean)).buffer));
   answer.bytes = sumDifferences(await inflate(new Response(bytesOf(answer.data))), arraysOf(answer, "maps"));
   await Promise.all(answer.pictures.map((picture) => picture.decode()));
   return answer;
+}
+
+/** @param {Answer} answer */
+async function loadTypicalOf(answer) {
+  answer.typical = await typicalOf(answer.reference);
+  answer.typicalLoading = null;
 }
 
 /**
@@ -71,7 +82,10 @@ async function openAnswer(value) {
  */
 async function load(answer, url) {
   try {
-    answer.channelBytes = sumDifferences(await inflate(await fetch(url)), arraysOf(answer, "gates"));
+    const bytes = await inflate(await fetch(url));
+    await answer.typicalLoading;
+    await loadTypicalChannels(answer);
+    answer.channelBytes = sumDifferences(bytes, arraysOf(answer, "gates"));
   } catch {
     answer.lost = true; // the means are drawn without them
   }

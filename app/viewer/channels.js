@@ -2,15 +2,43 @@
 // The channels of a gate: bars of their means, and the buttons of the strongest and the weakest.
 
 /**
+ * @typedef {object} ChannelBars
+ * @property {number[]} values What a bar shows of each channel: its mean gate, or how far that is from what is usual.
+ * @property {number[]} ranks What the bars are sorted by.
+ * @property {number[]} limits The values at the bottom and the top.
+ * @property {Uint8Array} table
+ * @property {boolean} isDifference
+ */
+
+/**
+ * The bars of an answer's channels.
+ *
+ * @param {Viewer} viewer
+ * @param {Answer} answer
+ * @returns {ChannelBars}
+ */
+function channelBars(viewer, answer) {
+  const { block, gate, scale, colours } = viewer.state;
+  const gated = viewer.answers.filter(({ blocks }) => blocks.length);
+  const isDifference = scale === "typical" && gated.every((side) => channelDifferences(side, block, gate));
+  const found = isDifference ? channelDifferences(answer, block, gate) : null;
+  if (found) {
+    const table = viewer.tables[isDark() ? DIFFERENCE_DARK : DIFFERENCE];
+    return { values: found.values, ranks: found.unusual, limits: [-found.limit, found.limit], table, isDifference };
+  }
+  const values = channelMeans(answer, block, gate);
+  return { values, ranks: values, limits: [0, 1], table: viewer.tables[colours], isDifference: false };
+}
+
+/**
  * Channels in the order of their bars.
  *
  * @param {Viewer} viewer
  */
 function channelOrder(viewer) {
-  const { lead, state } = viewer;
-  const means = channelMeans(lead, state.block, state.gate);
-  const channels = means.map((_, channel) => channel);
-  return state.sorted ? channels.sort((a, b) => means[b] - means[a] || a - b) : channels;
+  const { ranks } = channelBars(viewer, viewer.lead);
+  const channels = ranks.map((_, channel) => channel);
+  return viewer.state.sorted ? channels.sort((a, b) => ranks[b] - ranks[a] || a - b) : channels;
 }
 
 /**
@@ -27,11 +55,8 @@ function missingChannels({ lead, words }, block, gate) {
   return lead.lost ? words.lost : words.no_channels;
 }
 
-/**
- * @param {Viewer} viewer
- * @param {Uint8Array} table
- */
-function drawChannels(viewer, table) {
+/** @param {Viewer} viewer */
+function drawChannels(viewer) {
   const { state, block, lead } = viewer;
   const canPin = hasChannels(lead, block, state.gate);
   const hasBars = canPin || (state.gate === "combined" && block.channel_mean.length > 1);
@@ -41,9 +66,9 @@ function drawChannels(viewer, table) {
   if (!hasBars) return;
   const order = channelOrder(viewer);
   for (const canvas of /** @type {NodeListOf<HTMLCanvasElement>} */ (viewer.root.querySelectorAll("canvas.bars"))) {
-    const means = channelMeans(viewer.answers[Number(canvas.dataset.bars)], state.block, state.gate);
-    drawBars(canvas, means, order, viewer.view.channel, table, getComputedStyle(viewer.root).color);
-    describeBars(canvas, means, order, viewer.view.channel);
+    const bars = channelBars(viewer, viewer.answers[Number(canvas.dataset.bars)]);
+    drawBars(canvas, bars, order, viewer.view.channel, getComputedStyle(viewer.root).color);
+    describeBars(canvas, bars, order, viewer.view.channel);
   }
   drawEnds(viewer, order, canPin);
 }
@@ -53,11 +78,14 @@ function drawChannels(viewer, table) {
  * @param {boolean} hasBars
  */
 function channelsNote(viewer, hasBars) {
-  const { one_channel, bars, bars_only, channels, coming } = viewer.words;
+  const { one_channel, bars, bars_only, channels, coming, differences, differences_only } = viewer.words;
   const { gate } = viewer.state;
-  if (channelsOf(viewer.lead, viewer.block, gate) === 1) return hasBars ? bars_only : one_channel;
+  const { isDifference } = channelBars(viewer, viewer.lead);
+  if (channelsOf(viewer.lead, viewer.block, gate) === 1)
+    return hasBars ? (isDifference ? differences_only : bars_only) : one_channel;
   const missing = missingChannels(viewer, viewer.block, gate);
   if (!hasBars) return missing;
+  if (isDifference) return missing && missing !== coming ? differences_only : differences;
   return missing && missing !== coming ? bars : channels;
 }
 
@@ -67,14 +95,15 @@ function channelsNote(viewer, hasBars) {
  * @param {boolean} canPin
  */
 function drawEnds(viewer, order, canPin) {
-  const means = channelMeans(viewer.lead, viewer.state.block, viewer.state.gate);
-  const sorted = [...order].sort((a, b) => means[b] - means[a]);
+  const { values, ranks, isDifference } = channelBars(viewer, viewer.lead);
+  const sorted = [...order].sort((a, b) => ranks[b] - ranks[a]);
   const [strongest, weakest] = [sorted.slice(0, 3), sorted.slice(-3).reverse()];
-  const label = (/** @type {number} */ channel) => `${channel} (${means[channel].toFixed(2)})`;
+  const sign = (/** @type {number} */ value) => (isDifference ? (value < 0 ? "−" : "+") : "");
+  const label = (/** @type {number} */ channel) => `${channel} (${sign(values[channel])}${Math.abs(values[channel]).toFixed(2)})`;
   const chip = (/** @type {number} */ channel) =>
     make("button", { type: "button", class: "chip", disabled: !canPin, "data-channel": channel }, label(channel));
-  const draw = () =>
-    viewer.part("ends").replaceChildren("Strongest: ", ...strongest.map(chip), " Weakest: ", ...weakest.map(chip));
+  const [first, last] = isDifference ? viewer.words.unusual : viewer.words.ends;
+  const draw = () => viewer.part("ends").replaceChildren(`${first} `, ...strongest.map(chip), ` ${last} `, ...weakest.map(chip));
   once(viewer, "ends", [canPin, strongest.map(label), weakest.map(label)], draw); // new buttons would lose the focus
 }
 
@@ -82,13 +111,12 @@ const BAR_MARK = 12; // pixels below the bars for the mark of the chosen channel
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {number[]} means
+ * @param {ChannelBars} bars
  * @param {number[]} order
  * @param {number | null} chosen
- * @param {Uint8Array} table
  * @param {string} ink
  */
-function drawBars(canvas, means, order, chosen, table, ink) {
+function drawBars(canvas, { values, limits, table, isDifference }, order, chosen, ink) {
   const context = contextOf(canvas);
   const { width, height } = canvas;
   const base = height - BAR_MARK;
@@ -99,10 +127,10 @@ function drawBars(canvas, means, order, chosen, table, ink) {
   for (const level of [0, 0.5, 1]) context.fillRect(0, Math.min(base - level * base, base - 1), width, 1);
   context.globalAlpha = 1;
   order.forEach((channel, place) => {
-    if (channel >= means.length) return; // this side has fewer channels
-    const value = means[channel];
-    context.fillStyle = css(table, value);
-    context.fillRect(place * stride, base - value * base, Math.max(stride - (stride > 3 ? 1 : 0), 0.5), value * base);
+    if (channel >= values.length) return; // this side has fewer channels
+    const [from, to] = barEnds(values[channel], limits, isDifference ? 0 : limits[0]);
+    context.fillStyle = css(table, (values[channel] - limits[0]) / (limits[1] - limits[0]));
+    context.fillRect(place * stride, base - to * base, Math.max(stride - (stride > 3 ? 1 : 0), 0.5), (to - from) * base);
   });
   const place = chosen === null ? -1 : order.indexOf(chosen);
   if (place < 0) return;
@@ -120,12 +148,13 @@ function drawBars(canvas, means, order, chosen, table, ink) {
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {number[]} means
+ * @param {ChannelBars} bars
  * @param {number[]} order
  * @param {number | null} chosen
  */
-function describeBars(canvas, means, order, chosen) {
-  const text = chosen === null ? "all channels" : `channel ${chosen}, mean ${decimals(means[chosen] ?? 0)}`;
+function describeBars(canvas, { values, isDifference }, order, chosen) {
+  const what = isDifference ? "difference from usual" : "mean";
+  const text = chosen === null ? "all channels" : `channel ${chosen}, ${what} ${decimals(values[chosen] ?? 0)}`;
   canvas.setAttribute("aria-valuemin", "0");
   canvas.setAttribute("aria-valuemax", String(order.length - 1));
   canvas.setAttribute("aria-valuenow", String(chosen ?? order[0]));

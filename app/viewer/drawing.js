@@ -8,22 +8,23 @@ const decimals = (value) => value.toFixed(3);
 function render(viewer) {
   const { state, view, answers, lead } = viewer;
   const hasGates = lead.blocks.length > 0;
-  const table = viewer.tables[state.colours];
-  const limits = hasGates ? limitsOf(answers, view) : [0, 1];
-  const look = [view.block, view.gate, view.channel, limits, state.colours, state.opacity, state.cells];
+  const limits = hasGates ? answers.map((answer) => viewer.colorsOf(answer).limits) : [];
+  const scale = [state.scale, viewer.isDifference, viewer.isWaiting, isDark(), limits];
+  const look = [view.block, view.gate, view.channel, scale, state.colours, state.opacity, state.cells];
   syncInputs(viewer);
-  once(viewer, "frames", [look, state.frame], () => drawFrames(viewer, limits, table));
-  once(viewer, "film", look, () => drawFilm(viewer, limits, table));
+  once(viewer, "frames", [look, state.frame], () => drawFrames(viewer));
+  once(viewer, "film", look, () => drawFilm(viewer));
   once(viewer, "chosen", [state.frame], () => markFrame(viewer));
   if (hasGates) {
-    const bars = [state.block, state.gate, view.channel, state.channel, state.sorted, state.colours];
-    const ladder = [view.gate, view.channel, limits, state.colours, state.frame, state.cells];
+    const bars = [state.block, state.gate, view.channel, state.channel, state.sorted, state.colours, scale];
+    const ladder = [view.gate, view.channel, scale, state.colours, state.frame, state.cells];
     once(viewer, "gates", [state.block, state.gate], () => drawGates(viewer));
     once(viewer, "can", [state.block, view.gate, view.channel], () => drawWords(viewer));
-    once(viewer, "legend", [limits, state.colours, state.scale], () => drawLegend(viewer, limits, table));
-    once(viewer, "ladder", ladder, () => drawLadder(viewer, limits, table));
+    once(viewer, "sentence", [view.block, view.gate, view.channel, scale], () => drawSentence(viewer));
+    once(viewer, "legend", [state.colours, view.channel, scale], () => drawLegend(viewer));
+    once(viewer, "ladder", ladder, () => drawLadder(viewer));
     once(viewer, "rung", [state.block], () => markBlock(viewer));
-    once(viewer, "bars", bars, () => drawChannels(viewer, table));
+    once(viewer, "bars", bars, () => drawChannels(viewer));
     if (viewer.part("table").open) once(viewer, "table", [look, state.frame], () => drawTable(viewer));
   }
   viewer.root.dataset.state = JSON.stringify(state);
@@ -62,12 +63,8 @@ function syncInputs(viewer) {
   viewer.part("unpin").hidden = state.channel === null;
 }
 
-/**
- * @param {Viewer} viewer
- * @param {number[]} limits
- * @param {Uint8Array} table
- */
-function drawFrames(viewer, limits, table) {
+/** @param {Viewer} viewer */
+function drawFrames(viewer) {
   const { root, state, view } = viewer;
   for (const canvas of /** @type {NodeListOf<HTMLCanvasElement>} */ (root.querySelectorAll("canvas.frame"))) {
     const answer = viewer.answers[Number(canvas.dataset.side)];
@@ -75,6 +72,7 @@ function drawFrames(viewer, limits, table) {
     const block = answer.blocks.length ? blockOf(answer, view.block).name : view.block;
     const note = block === view.block ? "" : `(at ${block}: it has no ${view.block})`;
     /** @type {any} */ (root.querySelector(`[data-other="${canvas.dataset.side}"]`)).textContent = note;
+    const { limits, table } = viewer.colorsOf(answer);
     drawFrame(canvas, answer, frame, viewer.mapOn(answer), table, limits, state);
     canvas.setAttribute("aria-label", describe(viewer, answer, frame));
   }
@@ -93,28 +91,53 @@ function describe(viewer, answer, frame) {
   const map = viewer.mapOn(answer);
   if (!map) return `${when}, without gates`;
   const mean = profileOf(map, answer.times.length)[frame];
-  return `${when}, under the gate of ${blockOf(answer, viewer.view.block).name}; its mean here is ${decimals(mean)}`;
+  const what = viewer.isDifference ? "its mean difference from usual" : "its mean";
+  return `${when}, under the gate of ${blockOf(answer, viewer.view.block).name}; ${what} here is ${number(viewer, mean)}`;
 }
 
 /**
+ * A value that is drawn: of a gate, or of a difference with its sign.
+ *
  * @param {Viewer} viewer
- * @param {number[]} limits
- * @param {Uint8Array} table
+ * @param {number} value
  */
-function drawFilm(viewer, limits, table) {
+function number(viewer, value, digits = 3) {
+  const text = Math.abs(value).toFixed(digits);
+  if (!viewer.isDifference) return value.toFixed(digits);
+  return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
+}
+
+/** @param {Viewer} viewer */
+function drawFilm(viewer) {
   for (const button of /** @type {NodeListOf<any>} */ (viewer.root.querySelectorAll(".film button"))) {
     const frame = Number(button.dataset.frame);
     const answer = viewer.answers[button.dataset.side];
     const time = answer.times[frame].toFixed(2);
     const map = viewer.mapOn(answer);
     const mean = map ? profileOf(map, answer.times.length)[frame] : 0;
-    const height = Math.min(Math.max((mean - limits[0]) / Math.max(limits[1] - limits[0], 1e-9), 0), 1);
+    const { limits, table } = viewer.colorsOf(answer);
+    const [from, to] = barEnds(mean, limits, viewer.isDifference ? 0 : limits[0]);
     drawFrame(button.querySelector("canvas"), answer, frame, map, table, limits, viewer.state);
-    button.querySelector("i").style.height = map ? `${(100 * height).toFixed(1)}%` : 0;
+    const bar = button.querySelector("i").style;
+    bar.bottom = `${(100 * from).toFixed(1)}%`;
+    bar.height = map ? `${(100 * (to - from)).toFixed(1)}%` : "0";
+    bar.background = map && viewer.isDifference ? css(table, (mean - limits[0]) / (limits[1] - limits[0])) : "";
     button.querySelector(".mean").hidden = !map;
     button.querySelector("small").textContent = `${time} s`;
-    button.setAttribute("aria-label", `Frame ${frame + 1}, ${time} s${map ? `, mean ${decimals(mean)}` : ""}`);
+    button.setAttribute("aria-label", `Frame ${frame + 1}, ${time} s${map ? `, mean ${number(viewer, mean)}` : ""}`);
   }
+}
+
+/**
+ * Where a bar of a value begins and ends, as shares of the height that the limits span.
+ *
+ * @param {number} value
+ * @param {number[]} limits
+ * @param {number} origin
+ */
+function barEnds(value, [low, high], origin) {
+  const place = (/** @type {number} */ at) => Math.min(Math.max((at - low) / Math.max(high - low, 1e-9), 0), 1);
+  return [place(Math.min(value, origin)), place(Math.max(value, origin))];
 }
 
 /** @param {Viewer} viewer */
@@ -191,36 +214,104 @@ function drawWords(viewer) {
 }
 
 /**
+ * What is special about the shown gate on this clip, in a sentence.
+ *
  * @param {Viewer} viewer
- * @param {number[]} limits
- * @param {Uint8Array} table
  */
-function drawLegend(viewer, [low, high], table) {
-  const { words, state } = viewer;
-  const picture = new ImageData(256, 1);
-  new Uint32Array(picture.data.buffer).set(table32(table, 255));
-  viewer.part("legend").getContext("2d").putImageData(picture, 0, 0);
-  const absolute = state.scale === "absolute";
-  viewer.part("low").textContent = absolute ? words.low : decimals(low);
-  viewer.part("high").textContent = absolute ? words.high : decimals(high);
-  viewer.part("note").textContent = high - low < words.flat ? words.flat_note : words.scales[state.scale];
-  viewer.part("legend").setAttribute("aria-label", `Colours from ${decimals(low)} to ${decimals(high)}`);
+function drawSentence(viewer) {
+  const { lead, words } = viewer;
+  const map = viewer.mapOn(lead);
+  if (!map) return;
+  const { block, gate, channel } = viewer.view;
+  const [frames, rows, columns] = map.shape;
+  const size = rows * columns;
+  const { data } = map;
+  let place = 0;
+  for (let i = 1; i < data.length; i++) {
+    if (viewer.isDifference ? Math.abs(data[i]) > Math.abs(data[place]) : data[i] > data[place]) place = i;
+  }
+  const value = at(mapOf(lead, block, gate, channel), Math.floor(place / size), Math.floor((place % size) / columns), place % columns);
+  const { blocks } = lead;
+  const own = blockOf(lead, block);
+  const filled = {
+    block: `Block ${blocks.indexOf(own) + 1} of ${blocks.length}`,
+    where: whereIs((Math.floor((place % size) / columns) + 0.5) / rows, ((place % columns) + 0.5) / columns, rows, columns),
+    when: frames > 1 ? ` at ${lead.times[Math.floor(place / size)].toFixed(1)} s` : " in every frame",
+    value: value.toFixed(2),
+    usual: (value - data[place]).toFixed(2),
+  };
+  const [low, high] = viewer.colorsOf(lead).limits;
+  const isFlat = viewer.isDifference ? Math.abs(data[place]) < 0.1 * (high - low) : false;
+  const { usual, more, less, open } = words.sentences;
+  const sentence = !viewer.isDifference ? open : isFlat ? usual : data[place] > 0 ? more : less;
+  viewer.part("sentence").textContent = sentence.replace(/\{(\w+)\}/g, (/** @type {string} */ _, /** @type {string} */ name) => /** @type {any} */ (filled)[name]);
 }
 
 /**
- * @param {Viewer} viewer
- * @param {number[]} limits
- * @param {Uint8Array} table
+ * A place of a picture in words, such as "the lower left". y and x are shares of its height and width.
+ *
+ * @param {number} y
+ * @param {number} x
+ * @param {number} rows
+ * @param {number} columns
  */
-function drawLadder(viewer, limits, table) {
+function whereIs(y, x, rows, columns) {
+  const down = rows === 1 ? "" : y < 1 / 3 ? "upper" : y > 2 / 3 ? "lower" : "";
+  const across = columns === 1 ? "" : x < 1 / 3 ? "left" : x > 2 / 3 ? "right" : "";
+  if (!down && !across) return rows === 1 ? "the middle columns" : columns === 1 ? "the middle rows" : "the center";
+  if (!across) return columns === 1 ? `the ${down} rows` : `the ${down} middle`;
+  return down ? `the ${down} ${across}` : `the ${across}`;
+}
+
+/** @param {Viewer} viewer */
+function drawLegend(viewer) {
+  const { words, state, lead, answers } = viewer;
+  const { limits, table } = viewer.colorsOf(lead);
+  const [low, high] = limits;
+  const picture = new ImageData(256, 1);
+  new Uint32Array(picture.data.buffer).set(table32(table, 255));
+  viewer.part("legend").getContext("2d").putImageData(picture, 0, 0);
+  if (viewer.isDifference) {
+    const gated = answers.filter(({ blocks }) => blocks.length).map((answer) => viewer.colorsOf(answer).limits[1].toFixed(2));
+    const differ = new Set(gated).size > 1; // two models
+    viewer.part("low").textContent = `${words.less} −${differ ? gated.join(" (A), −") + " (B)" : gated[0]}`;
+    viewer.part("high").textContent = `+${differ ? gated.join(" (A), +") + " (B)" : gated[0]} ${words.more}`;
+    const { clips, kind } = /** @type {ReferenceLink} */ (lead.reference);
+    viewer.part("note").textContent = words.scales.typical.replace("{clips}", `${clips} ${kind}`);
+  } else {
+    const isAbsolute = state.scale === "absolute" || state.scale === "typical";
+    viewer.part("low").textContent = isAbsolute ? words.low : decimals(low);
+    viewer.part("high").textContent = isAbsolute ? words.high : decimals(high);
+    const isUnknown = state.scale === "typical" && !viewer.isWaiting;
+    viewer.part("note").textContent = isUnknown ? words.no_typical : high - low < words.flat ? words.flat_note : words.scales[state.scale === "typical" ? "absolute" : state.scale];
+  }
+  viewer.part("legend").setAttribute("aria-label", `Colours from ${decimals(low)} to ${decimals(high)}`);
+}
+
+/** @param {Viewer} viewer */
+function drawLadder(viewer) {
   const { lead, view, state } = viewer;
+  if (viewer.isWaiting) return;
   for (const rung of viewer.part("ladder").children) {
     const canvas = rung.querySelector("canvas");
-    const map = mapOf(lead, rung.dataset.block, view.gate, view.channel);
+    const { block } = rung.dataset;
+    const map = viewer.isDifference
+      ? differenceOf(lead, block, view.gate, channelIn(lead, block, view))
+      : mapOf(lead, block, view.gate, view.channel);
+    const { limits, table } = viewer.colorsOf(lead, block);
     const picture = paint(map, viewer.frameOf(lead), canvas.width, canvas.height, table, limits, state.cells, 1);
     canvas.getContext("2d").putImageData(picture, 0, 0);
   }
 }
+
+/**
+ * The view's channel, or null for the mean over channels where that channel's usual map is unknown.
+ *
+ * @param {Answer} answer
+ * @param {string} block
+ * @param {ViewerState} view
+ */
+const channelIn = (answer, block, { gate, channel }) => (hasTypical(answer, block, gate, channel) ? channel : null);
 
 /**
  * The numbers of the view as tables.
@@ -230,7 +321,7 @@ function drawLadder(viewer, limits, table) {
 function drawTable(viewer) {
   const { block, gate } = viewer.state;
   const row = (/** @type {string} */ name, /** @type {number[]} */ values) =>
-    make("tr", {}, make("th", {}, name), ...values.map((value) => make("td", {}, decimals(value))));
+    make("tr", {}, make("th", {}, name), ...values.map((value) => make("td", {}, number(viewer, value))));
   const tables = viewer.answers.flatMap((answer, side) => {
     const map = viewer.mapOn(answer);
     if (!map) return [];
@@ -241,7 +332,8 @@ function drawTable(viewer) {
     );
     const columns = Array.from({ length: width }, (_, x) => make("th", {}, `column ${x + 1}`));
     const frames = profileOf(map, answer.times.length).map((mean, t) => row(`${answer.times[t].toFixed(2)} s`, [mean]));
-    const channels = channelMeans(answer, block, gate).map((mean, channel) => row(`channel ${channel}`, [mean]));
+    const means = (viewer.isDifference && channelDifferences(answer, block, gate)?.values) || channelMeans(answer, block, gate);
+    const channels = means.map((mean, channel) => row(`channel ${channel}`, [mean]));
     const title = sideName(viewer, side, "Side ", ". ") + describe(viewer, answer, frame);
     return [
       make("table", {}, make("caption", {}, title), make("tr", {}, make("th"), ...columns), ...rows),

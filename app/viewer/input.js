@@ -32,7 +32,7 @@ function listen(viewer) {
   };
   document.addEventListener("keydown", onKey);
   const repaint = () => {
-    viewer.drawn.bars = ""; // they are drawn in the theme's text color
+    viewer.drawn.bars = ""; // they are drawn in the theme's text color; render() knows the rest
     viewer.set({});
   };
   new MutationObserver(repaint).observe(document.body, { attributeFilter: ["class"] });
@@ -290,5 +290,9 @@ function readout(viewer, answer, x, y) {
   const cell = [rows > 1 ? `row ${row + 1}` : "all rows", columns > 1 ? `column ${column + 1}` : "all columns"];
   const when = frames > 1 ? `${answer.times[frame].toFixed(2)} s` : "all frames";
   const block = blockOf(answer, viewer.view.block).name;
-  return `${decimals(at(map, frame, row, column))} at ${block}, ${cell.join(", ")}, ${when}`;
+  const value = at(map, frame, row, column);
+  const { gate, channel } = viewer.view;
+  const own = at(mapOf(answer, block, gate, channel), frame, row, column);
+  const text = viewer.isDifference ? `${own.toFixed(2)}, usually ${(own - value).toFixed(2)}` : decimals(value);
+  return `${text} at ${block}, ${cell.join(", ")}, ${when}`;
 }

@@ -137,19 +137,29 @@ function channelMeans(answer, name, wanted) {
   if (gate === "combined") return block.channel_mean;
   if (channelsOf(answer, block, gate) === 1) return [meanOf(mapOf(answer, name, gate, null).data)];
   if (!hasChannels(answer, block, gate) || !block.gates || !answer.channelBytes) return [];
-  const { shape, at: start, low, step } = block.gates[gate];
+  return meansByChannel(answer.channelBytes, block.gates[gate]);
+}
+
+/**
+ * Mean of each channel of a packed array.
+ *
+ * @param {Uint8Array} bytes
+ * @param {PackedArray} array
+ */
+function meansByChannel(bytes, { shape, at: start, low, step }) {
   const channels = shape[3];
   const sums = new Float64Array(channels);
   const places = product(shape) / channels;
-  for (let place = 0, i = start; place < places; place++) for (let c = 0; c < channels; c++, i++) sums[c] += answer.channelBytes[i];
+  for (let place = 0, i = start; place < places; place++) for (let c = 0; c < channels; c++, i++) sums[c] += bytes[i];
   return Array.from(sums, (sum) => low + (step * sum) / places);
 }
 
 /**
- * The values of the first and the last color: the same for both sides and for all frames.
+ * The values of the first and the last color of gates: the same for both sides and for all frames.
  *
  * @param {Answer[]} answers
  * @param {Pick<ViewerState, "block" | "gate" | "channel" | "scale">} state
+ * @returns {number[]}
  */
 function limitsOf(answers, { block: name, gate, channel, scale }) {
   if (scale === "absolute") return [0, 1];

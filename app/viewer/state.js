@@ -22,7 +22,7 @@ const START = {
   gate: "combined",
   frame: 0,
   channel: null,
-  scale: "absolute",
+  scale: "typical",
   colours: "viridis",
   opacity: 0.5,
   cells: false,
@@ -30,7 +30,8 @@ const START = {
   speed: 1,
   playing: false,
 };
-const SCALES = ["absolute", "clip", "block"];
+const SCALES = ["typical", "absolute", "clip", "block"];
+const [DIFFERENCE, DIFFERENCE_DARK] = ["difference", "difference-dark"]; // color maps of differences
 
 /**
  * A state that the answers can show.
@@ -50,6 +51,9 @@ function valid(state, lead, frames = lead.times.length) {
   next.channel = channel !== null && Number.isInteger(channel) && channel >= 0 && channel < channels ? channel : null;
   return next;
 }
+
+/** Whether the page has its dark theme. */
+const isDark = () => document.body.classList.contains("dark");
 
 class Viewer {
   /**
@@ -80,7 +84,8 @@ class Viewer {
     /** @type {number | undefined} */
     this.linkTimer = undefined;
     this.playRequest = this.previewRequest = 0;
-    this.input("colours").append(...Object.keys(this.tables).map((name) => new Option(name)));
+    const names = Object.keys(this.tables).filter((name) => ![DIFFERENCE, DIFFERENCE_DARK].includes(name));
+    this.input("colours").append(...names.map((name) => new Option(name)));
     this.part("waiting").textContent = words.waiting;
     this.part("address").prepend(words.copy_yourself);
   }
@@ -137,7 +142,37 @@ class Viewer {
    */
   mapOn(answer) {
     const { block, gate, channel } = this.view;
-    return answer.blocks.length ? mapOf(answer, block, gate, channel) : null;
+    if (!answer.blocks.length || this.isWaiting) return null;
+    return this.isDifference ? differenceOf(answer, block, gate, channel) : mapOf(answer, block, gate, channel);
+  }
+
+  /** Whether what is usual is still on its way, and nothing but the frames can be drawn. */
+  get isWaiting() {
+    return this.state.scale === "typical" && this.answers.some((answer) => answer.typicalLoading);
+  }
+
+  /** Whether differences from what is usual are drawn: they are known for this view on both sides. */
+  get isDifference() {
+    const { block, gate, channel, scale } = this.view;
+    const gated = this.answers.filter((answer) => answer.blocks.length);
+    return scale === "typical" && gated.every((answer) => hasTypical(answer, block, gate, channel));
+  }
+
+  /**
+   * The colors that an answer is drawn with, and the values of the first and the last one. Those of differences belong to the
+   * answer's model; those of gates are the same for both sides.
+   *
+   * @param {Answer} answer
+   * @returns {{ limits: number[], table: Uint8Array }}
+   */
+  colorsOf(answer, name = this.view.block) {
+    if (!this.isDifference) {
+      const scale = this.state.scale === "typical" ? "absolute" : this.state.scale;
+      return { limits: limitsOf(this.answers, { ...this.view, scale }), table: this.tables[this.state.colours] };
+    }
+    const { gate, channel } = this.view;
+    const limit = answer.blocks.length ? differenceLimit(answer, name, gate, channel) : 1;
+    return { limits: [-limit, limit], table: this.tables[isDark() ? DIFFERENCE_DARK : DIFFERENCE] };
   }
 
   /** An experiment has ended, with or without a side B. */
@@ -189,11 +224,11 @@ class Viewer {
   }
 
   /**
-   * Draws again when the channels' gates of an answer have arrived, or are lost.
+   * Draws again when the channels' gates of an answer, or what is usual for its model, have arrived or are lost.
    *
    * @param {Answer} answer
    */
-  onChannels(answer) {
+  onArrival(answer) {
     if (!this.answers.includes(answer)) return; // it is shown no longer
     this.drawn = {};
     this.set({});
@@ -206,7 +241,8 @@ class Viewer {
     if (Object.keys(changes).length) this.fromLink = null;
     this.state = valid({ ...before, ...changes }, this.lead, this.frames);
     const { block, gate, playing, speed } = this.state;
-    if (!Object.hasOwn(this.tables, this.state.colours)) this.state.colours = START.colours;
+    const isColorMap = [...this.input("colours").options].some(({ value }) => value === this.state.colours);
+    if (!isColorMap) this.state.colours = START.colours;
     if (block !== before.block || gate !== before.gate) this.previewed = null;
     if (playing !== before.playing || speed !== before.speed) this.play();
     if (playing !== before.playing) this.stopped = !playing;

@@ -38,7 +38,10 @@ function startViewer(element, props, watch, trigger) {
     const answers = both.flatMap((answer) => answer ?? []);
     viewer.show(answers);
     playByItself(viewer);
-    for (const answer of answers) answer.loading?.then(() => viewer.onChannels(answer));
+    for (const answer of answers) {
+      answer.typicalLoading?.then(() => viewer.onArrival(answer));
+      answer.loading?.then(() => viewer.onArrival(answer));
+    }
   };
   viewer.dropSecond = () => {
     viewer.show(viewer.answers.slice(0, 1));
