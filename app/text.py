@@ -325,7 +325,7 @@ def runner_up(inspection: Inspection) -> str:
 
 def with_gates_held(inspection: Inspection, held: Prediction) -> str:
     """The answers with the gates and with all gates at their mean."""
-    return f"With its gates: {side_says(inspection)}. With its gates held at their mean: {side_says(held)}."
+    return f"With its gates: {side_says(inspection)}. With them held at their mean: {side_says(held)}."
 
 
 def percent(p: float) -> str:

@@ -78,8 +78,8 @@ def result(inspection: Inspection, *, run: bool = True) -> str:
     details = f'<p class="quiet small">{escape(text.run_details(inspection))}</p>' if run else ""
     return (
         f'<section class="result{_class(inspection)}" aria-label="Result">'
-        f'<div class="answer"><h2 id="label">{escape(title)}</h2>{_track(best)}</div><p class="quiet">{escape(sentence)}</p>'
-        f"<details><summary>{escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
+        f'<div class="answer"><h2 id="label">{escape(title)}</h2>{_track(best)}</div>'
+        f"<details><summary>{escape(sentence)} · {escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
         f"{_held(inspection)}{warnings}</section>"
     )
 
