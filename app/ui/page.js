@@ -57,7 +57,8 @@ const scrolling = () => (matchMedia("(prefers-reduced-motion: reduce)").matches 
 /** On a narrow screen the result is out of sight when a visitor asks for it. */
 function scrollToResult() {
   const result = document.querySelector("#problem .problem") ?? document.querySelector("#summary");
-  if (innerWidth < 720) result?.scrollIntoView({ behavior: scrolling() });
+  const top = result?.getBoundingClientRect().top ?? 0;
+  if (innerWidth < 1000 && (top < 0 || top > innerHeight / 3)) result?.scrollIntoView({ behavior: scrolling() });
 }
 
 function afterResult() {

@@ -276,6 +276,27 @@ def test_explanations_and_controls_open_by_key_and_by_touch_and_close_again(page
     expect(page.locator(".viewer [data-state=opacity]")).to_be_hidden()
 
 
+def test_whatever_is_pressed_is_large_enough_for_a_finger(browser, shipped_page):
+    page = new_page(browser, "phone", has_touch=True, is_mobile=True, reduced_motion="reduce")
+    page.goto(shipped_page)
+    arrived(page)
+    pressed = (
+        ":is(button, select, summary, .secondary-wrap, [type=range], label:has(> [type=checkbox], > [type=radio]))"
+    )
+    for tab in ("look", "what-if", "compare", "take"):
+        page.get_by_role("tab", name=text.TABS[tab], exact=True).tap()
+        sizes = page.evaluate(
+            """(pressed) => [...document.querySelectorAll(`:is(#bar, #clips, #desk) ${pressed}`)]
+            .filter((one) => one.checkVisibility())
+            .map((one) => [one.outerHTML.slice(0, 90), one.offsetWidth, one.offsetHeight])""",
+            pressed,
+        )
+        assert len(sizes) > 20
+        assert [one for one in sizes if min(one[1:]) < 44 and "secondary-wrap" not in one[0]] == []
+        assert [one for one in sizes if one[2] < 32] == []
+    page.close()
+
+
 @phone
 def test_an_opened_tab_comes_into_sight_on_a_phone(page):
     for tab, part in (("compare", "#run-compare"), ("take", "#make"), ("what-if", "#switch"), ("look", "#label")):
