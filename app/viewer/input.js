@@ -94,7 +94,6 @@ function act(viewer, name) {
  * @param {HTMLButtonElement} button
  */
 function startTry(viewer, button) {
-  if (button.ariaBusy === "true") return;
   button.ariaBusy = "true";
   viewer.tryOut(button.dataset.try ?? "");
 }

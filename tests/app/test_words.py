@@ -54,8 +54,8 @@ def test_the_menu_has_the_default_first_then_gates_before_none_and_says_what_eac
     names = models.offered()
     assert names[0] == DEFAULT_MODEL
     assert [label for label, _ in models.choices(names)] == [
-        "TSN + CinST: the gates decide",
         "TSN + STinC: the gates decide",
+        "TSN + CinST: the gates decide",
         "TSM + CinST: the gates change little",
         "TSM + STinC: the gates change little",
         "TSN, no gates: blind to the order of frames",
