@@ -12,7 +12,7 @@ from aia.errors import AIAError
 from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
 from aia.modeling.reference import COMBINED, BlockReference
 
-LIMIT_SPREADS = 3.2  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
+LIMIT_SPREADS = 3.0  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
 SMALLEST_STD = 1e-4  # below it a standard deviation says nothing: half precision stores references
 FLAT_SPREAD = 0.02  # a map, a profile or the channels' means are flat if they span less than this (of 0 to 1)
 
