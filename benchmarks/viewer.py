@@ -14,6 +14,7 @@ from aia.video.reader import read_clip
 from aia.visualization import web
 from aia.visualization.render import COLORMAPS, colormap_table
 from app import browser as files
+from app import text
 from benchmarks.table import Options, Table
 
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
@@ -71,18 +72,21 @@ def tables(options: Options) -> Iterator[Table]:
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
     ):
-        page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")  # no film by itself
         html = files.read("viewer/viewer.html")
         page.set_content(
             f"<style>{files.read('browser/tokens.css')}{files.style('viewer/viewer.css')}</style><div id=here>{html}</div>"
         )
         page.add_script_tag(content=files.script("viewer"))
         page.evaluate(
-            """([value, colours]) => {
-                const words = new Proxy({}, { get: () => "words" });
+            """([value, colours, words]) => {
                 startViewer(document.querySelector("#here"), { value, other: "", colours, words }, () => {}, () => {});
             }""",
-            [{"answer": json.dumps(answer), "channels": file}, {name: _base64(name) for name in COLORMAPS}],
+            [
+                {"answer": json.dumps(answer), "channels": file},
+                {name: _base64(name) for name in COLORMAPS},
+                text.VIEWER,
+            ],
         )
         page.wait_for_function("document.querySelector('.viewer').viewer.answers[0]?.channelBytes")
         rows = page.evaluate(_RUN, [CHANGES, STEPS])

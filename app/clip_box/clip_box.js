@@ -178,7 +178,8 @@ class ClipBox {
     record.disabled = !live;
     record.textContent = this.words.record;
     this.button("turn").setAttribute("aria-pressed", !this.camera.mirrored);
-    this.part("hint").textContent = live ? this.words[this.camera.mirrored ? "mirrored" : "straight"] : "";
+    const view = this.words[this.camera.mirrored ? "mirrored" : "straight"];
+    this.part("hint").textContent = live ? `${this.words.how} ${view}` : "";
   }
 
   /** Turns the camera off and ends a countdown or recording. */

@@ -194,7 +194,12 @@ function markMostDynamic() {
   }
   const [widest] = [...spans.values()].sort((a, b) => b.high - b.low - (a.high - a.low));
   Object.assign(cell, widest.where);
+  const frame = viewerOfPage()?.state.frame;
+  if (frame < size("T")) cell.T = frame; // the frame that the visitor looked at
 }
+
+/** The viewer of the page, if the lesson has one beside it. */
+const viewerOfPage = () => /** @type {any} */ (document.querySelector(".viewer"))?.viewer;
 
 function updateControls() {
   const options = (/** @type {[any, string][]} */ list) => list.map(([value, text]) => make("option", { value }, text));
@@ -202,7 +207,7 @@ function updateControls() {
     ...options(view.blocks.map(([name, h, w]) => [name, `${name} · ${h} × ${w}`])),
   );
   find("[data-choose=block]").value = view.block;
-  find("[data-choose=channel]").replaceChildren(...options(view.channels.map((c, i) => [c, `${c} · ${RANKS[i]}`])));
+  find("[data-choose=channel]").replaceChildren(...options(view.channels.map((c, i) => [c, `${c} · ${RANKS[i]} by mean of X`])));
   const units = all("[name=learn-unit]").map((input) => input.value);
   if (units.join() !== view.units.join()) {
     // unchanged ones stay, and keep the focus
@@ -261,6 +266,7 @@ find("[data-choose=channel]").addEventListener("change", (/** @type {any} */ eve
 find(".look").addEventListener("change", () => {
   const block = find("[data-choose=block]").value;
   const unit = find("[name=learn-unit]:checked").value;
+  if (block !== view.block) viewerOfPage()?.set({ block });
   if (block !== view.block || unit !== view.unit) trigger("select", { block, unit });
 });
 watch("value", load);

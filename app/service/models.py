@@ -75,7 +75,7 @@ class LoadedModel:
 def offered(extra: Sequence[str] = ()) -> list[str]:
     """Names to choose from: `extra`, the shipped models, and the models in the environment variable AIA_MODELS.
 
-    The default is the first of the shipped models. TSM comes before TSN, and AIA before no AIA.
+    The default is the first of the shipped models. AIA comes before no AIA, and TSN, where the gates decide, before TSM.
 
     AIA_MODELS holds folders and Hub repositories, separated by commas or white space.
     """
@@ -86,20 +86,25 @@ def offered(extra: Sequence[str] = ()) -> list[str]:
 
 def _rank(name: str) -> tuple:
     model = config(name)
-    network = (model.temporal != "tsm", model.attention == "none") if model else (True, True)
+    network = (model.attention == "none", model.temporal != "tsn") if model else (True, True)
     return name != DEFAULT_MODEL, *network, name
 
 
 def title(name: str) -> str:
-    """What the menu shows: the paper's name for the network of a shipped model, a folder's name without its path."""
+    """The paper's name for the network of a shipped model, a folder's name without its path."""
     if name in aia.available_models() and (model := config(name)):
         return model.title
     return Path(name).name if Path(name).is_dir() else name
 
 
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Entries of a menu of models: title and name."""
-    return [(title(name), name) for name in names]
+    """Entries of a menu of models: what it shows, and the model's name."""
+    return [(_entry(name), name) for name in names]
+
+
+def _entry(name: str) -> str:
+    model = config(name) if name in aia.available_models() else None
+    return text.model_entry(model, name) if model else title(name)
 
 
 def without_gates(name: str) -> str:

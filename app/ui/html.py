@@ -78,9 +78,8 @@ def result(inspection: Inspection, *, run: bool = True) -> str:
     details = f'<p class="quiet small">{escape(text.run_details(inspection))}</p>' if run else ""
     return (
         f'<section class="result{_class(inspection)}" aria-label="Result">'
-        f'<div class="answer"><h2 id="label">{escape(title)}</h2><b class="number">{text.percent(best)}</b></div>'
-        f'{_track(best)}<p class="quiet">{escape(sentence)}</p>'
-        f"<details><summary>{escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
+        f'<div class="answer"><h2 id="label">{escape(title)}</h2>{_track(best)}</div>'
+        f"<details><summary>{escape(sentence)} · {escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
         f"{_held(inspection)}{warnings}</section>"
     )
 
@@ -134,7 +133,7 @@ def change(before: Inspection, after: Inspection, title: str) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("Label", "As trained", "Switched"))
     return (
         f'<section aria-label="What if"><p class="words">{escape(text.what_changed(before, after, title))}</p>'
-        f'<div class="wide-table"><table><thead><tr>{head}<th scope="col" colspan="2">Change of the logit</th></tr></thead>'
+        f'<div class="wide-table"><table><thead><tr>{head}<th scope="col" colspan="2">Change of the score</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></section>"
     )
 
@@ -149,7 +148,7 @@ def ranking(ranking: Ranking) -> str:
         for effect in ranking.effects
     )
     head = (
-        '<th scope="col">Block</th><th scope="col" colspan="2">Change of the logit</th><th scope="col">Probability then</th>'
+        '<th scope="col">Block</th><th scope="col" colspan="2">Change of the score</th><th scope="col">Probability then</th>'
         '<th scope="col">Answer then</th>'
     )
     return (

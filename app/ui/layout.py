@@ -111,7 +111,7 @@ def _examples(video: ClipBox, label: str) -> Any:
 
 
 def _what_if() -> dict[str, Any]:
-    gr.HTML(html.intro(text.WHAT_IF, "what-if-help", text.MODES_HELP))
+    gr.HTML(html.intro(text.WHAT_IF, "what-if-help", *text.MODES_HELP))
     with gr.Row():
         units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=200)
         where = gr.Dropdown([(text.ALL_BLOCKS, "*")], value="*", label=text.WHERE, elem_id="where", min_width=200)
@@ -155,7 +155,13 @@ def _export() -> dict[str, Any]:
     show_python = gr.Button(text.PYTHON, elem_id="python-button")
     gr.HTML(html.muted(text.PYTHON_HELP))
     code = gr.Code(  # without a language: Gradio's colors are too pale to read
-        language=None, visible=False, interactive=False, label="Python", elem_id="python", buttons=["copy"]
+        language=None,
+        visible=False,
+        interactive=False,
+        label="Python",
+        elem_id="python",
+        wrap_lines=True,
+        buttons=["copy"],
     )
     return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
 

@@ -28,7 +28,19 @@ function openTabs() {
     /** @type {HTMLElement | null} */
     const button = target instanceof Element ? target.closest("[data-open-tab]") : null;
     if (button) click(`#${button.dataset.openTab}-button`);
+    const tab = target instanceof Element ? target.closest("[role=tab]") : null;
+    if (tab?.closest("#tabs .tab-container") && innerWidth < 1000) showPanel(tab.id.replace("-button", ""));
   });
+}
+
+/**
+ * On a narrow screen an opened tab is below the picture.
+ *
+ * @param {string} id
+ */
+function showPanel(id) {
+  const panel = document.getElementById(id === "tab-look" ? "summary" : id);
+  requestAnimationFrame(() => panel?.scrollIntoView({ behavior: scrolling(), block: "start" }));
 }
 
 /** A new side B is brought into view. */
@@ -45,7 +57,8 @@ const scrolling = () => (matchMedia("(prefers-reduced-motion: reduce)").matches 
 /** On a narrow screen the result is out of sight when a visitor asks for it. */
 function scrollToResult() {
   const result = document.querySelector("#problem .problem") ?? document.querySelector("#summary");
-  if (innerWidth < 720) result?.scrollIntoView({ behavior: scrolling() });
+  const top = result?.getBoundingClientRect().top ?? 0;
+  if (innerWidth < 1000 && (top < 0 || top > innerHeight / 3)) result?.scrollIntoView({ behavior: scrolling() });
 }
 
 function afterResult() {

@@ -123,7 +123,7 @@ function drawFilm(viewer) {
     bar.height = map ? `${(100 * (to - from)).toFixed(1)}%` : "0";
     bar.background = map && viewer.isDifference ? css(table, (mean - limits[0]) / (limits[1] - limits[0])) : "";
     button.querySelector(".mean").hidden = !map;
-    button.querySelector("small").textContent = `${time} s${map ? ` · ${number(viewer, mean, 2)}` : ""}`;
+    button.querySelector("small").textContent = `${time} s`;
     button.setAttribute("aria-label", `Frame ${frame + 1}, ${time} s${map ? `, mean ${number(viewer, mean)}` : ""}`);
   }
 }

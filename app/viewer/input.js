@@ -94,7 +94,6 @@ function act(viewer, name) {
  * @param {HTMLButtonElement} button
  */
 function startTry(viewer, button) {
-  if (button.ariaBusy === "true") return;
   button.ariaBusy = "true";
   viewer.tryOut(button.dataset.try ?? "");
 }
@@ -175,6 +174,7 @@ function pressKey(viewer, event) {
   const { key } = event;
   const target = /** @type {Element} */ (event.target);
   if (!viewer.answers.length || event.ctrlKey || event.metaKey || event.altKey || viewer.part("help").open) return;
+  if (document.querySelector(":popover-open")) return; // Escape closes it
   if (isKeyOf(target, key)) return;
   if (target.matches("canvas.bars") && pressBarKey(viewer, key)) return event.preventDefault();
   const gates = viewer.lead.blocks.length ? gatesOf(viewer.block) : [];

@@ -11,7 +11,7 @@ function build(viewer) {
   viewer.part("ladder").replaceChildren(...lead.blocks.map((block) => rung(lead, block)));
   viewer.part("bars").replaceChildren(...answers.flatMap(({ blocks }, side) => (blocks.length ? [barsOf(viewer, side)] : [])));
   for (const node of root.querySelectorAll(".tools, .legend, .blocks")) node.toggleAttribute("hidden", !hasGates);
-  for (const name of ["channels", "table"]) viewer.part(name).hidden = !hasGates;
+  for (const name of ["channels", "table", "sentence"]) viewer.part(name).hidden = !hasGates;
   viewer.part("tries").replaceChildren(make("h3", {}, viewer.words.try), ...tries(viewer));
   viewer.part("verdict").textContent = answers[1]?.verdict ?? "";
   viewer.part("verdict").hidden = !answers[1]?.verdict;

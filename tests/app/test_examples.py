@@ -23,7 +23,7 @@ def test_a_prepared_answer_is_the_default_models(example):
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
         got = sum(unpacked_gate(said["maps"][unit], base64.b64decode(prepared["data"])) for unit in "THW")[:, 0] / 3
         assert np.abs(got - block.spatiotemporal_map).max() < 5e-3
-    assert text.headline(seen)[0] in found["summary"] and text.first_block(seen) in found["sentence"]
+    assert text.headline(seen)[0] in found["summary"]
 
 
 def test_nothing_is_prepared_for_another_model():

@@ -132,8 +132,6 @@ def test_after_the_clips_time_every_button_says_that_it_is_gone(browser, tmp_pat
         visitor.press("run")
         visitor.is_told(re.compile("Your clip is no longer on the server.*Upload it again"))
         visitor.has_no_clip()
-        visitor.press("run")
-        visitor.is_told(text.NO_VIDEO)
         visitor.choose_model(1)
         visitor.is_told(re.compile("This result is no longer on the server"))
         visitor.page.get_by_text("circle", exact=True).first.click()
@@ -194,8 +192,6 @@ def test_after_a_restart_every_button_says_what_is_gone_and_the_page_goes_on(bro
     buttons, model, example, file = visitors
     for visitor in visitors[:3]:
         visitor.give(clip)
-    file.press("run")  # of its first result the session has been let go, too
-    file.is_told(text.NO_VIDEO)
     file.page.get_by_text("circle", exact=True).first.click()
     file.shows("circle")
     file.tab("Export")

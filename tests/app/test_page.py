@@ -72,12 +72,7 @@ def picture(page, side=0) -> str:
 
 
 def tab(page, name: str) -> None:
-    found = page.get_by_role("tab", name=name, exact=True)
-    if not found.is_visible():
-        page.get_by_label("More tabs").click()
-        page.locator(".overflow-dropdown").get_by_text(name, exact=True).click()
-    else:
-        found.click()
+    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def upload(page, server, file=EXAMPLE) -> None:
@@ -126,6 +121,7 @@ def test_a_visitor_uploads_looks_around_by_keyboard_and_gives_a_bad_file(page, s
     page.keyboard.press("c")
     wait_for_state(page, cells=True)
     old = picture(page)
+    page.locator(".viewer .menu summary").click()
     page.locator(".viewer [data-state=opacity]").fill("0.9")
     wait_for_state(page, opacity=0.9)
     assert picture(page) != old
@@ -160,7 +156,7 @@ def test_a_channel_is_previewed_pinned_and_let_go(page, server):
     assert state(page)["channel"] is None, "pointing is a preview"
     bars.click(position={"x": 3, "y": 60})
     pinned = state(page)["channel"]
-    expect(page.locator(".can")).to_contain_text(f"channel {pinned} alone")
+    expect(page.locator("[data-part=shown]")).to_have_text(f"Shown: channel {pinned} alone.")
     page.keyboard.press("Escape")
     wait_for_state(page, channel=None)
     bars.focus()
@@ -171,7 +167,7 @@ def test_a_channel_is_previewed_pinned_and_let_go(page, server):
     assert second is not None
     bars.hover(position={"x": 200, "y": 60})
     page.mouse.move(0, 0)
-    expect(page.locator(".can")).to_contain_text(f"channel {second} alone")
+    expect(page.locator("[data-part=shown]")).to_contain_text(f"channel {second} alone")
     page.locator("[data-part=unpin]").click()
     wait_for_state(page, channel=None)
     page.wait_for_function("(old) => document.querySelector('canvas.frame').toDataURL() === old", arg=everyone)
@@ -227,13 +223,13 @@ def test_a_copied_link_opens_the_same_view(page, server, browser):
 def test_a_switched_gate_moves_the_prediction_and_the_maps(page, server):
     wait_for_answer(page)
     tab(page, "What if")
-    expect(page.locator("#ranking")).to_contain_text("moves most at layer")
+    expect(page.locator("#ranking")).to_contain_text("changes most at layer")
     assert page.locator("#ranking tbody tr").count() == 8
     page.locator("#ranking tbody button").first.click()
     assert state(page)["block"] == page.locator("#ranking tbody button").first.inner_text()
-    page.locator("#mode").get_by_text("1 (identity)").click()
+    page.locator("#mode").get_by_text("wide open").click()
     page.locator("#switch").click()
-    expect(page.locator("#what-if")).to_contain_text("all gates at 1")
+    expect(page.locator("#what-if")).to_contain_text("all gates wide open")
     wait_for_answer(page, sides=2)
     clip, net = aia.read_clip(EXAMPLE), aia.load(server[1][0], device="cpu")
     before, after = aia.inspect(net, clip), aia.inspect(net, clip, switches=[aia.Switch("identity")])
@@ -258,7 +254,7 @@ def test_forwards_and_backwards_and_two_models_are_compared(page, server):
     page.locator("#which").get_by_text("the same", exact=True).click()
     choose(page, "#other-model", Path(server[1][2]).name)
     page.locator("#run-compare").click()
-    expect(page.locator(".pane").nth(1)).to_contain_text("TSN with no AIA")
+    expect(page.locator(".pane").nth(1)).to_contain_text("TSN, no gates")
     expect(page.locator(".pane").nth(1)).to_contain_text("has no gates")
     page.locator("#which").get_by_text("another clip").click()
     expect(page.locator("#other-clip")).to_be_visible()
@@ -275,7 +271,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     wait_for_answer(page)
     choose(page, "#model", Path(server[1][1]).name)
     page.wait_for_function("document.querySelector('.viewer').viewer.lead.attention === 'stinc'")
-    expect(page.locator(".can")).to_contain_text("T, H and W only weighed")
+    expect(page.locator("#about-gates")).to_contain_text("T, H and W only weighed")
     choose(page, "#model", Path(server[1][2]).name)
     expect(page.locator(".pane")).to_contain_text("choose a model with AIA")
     expect(page.locator("#summary .note")).to_contain_text("cannot tell a left swipe from a right one")
@@ -288,7 +284,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     expect(page.locator("#problem")).to_contain_text("no gates to switch")
     choose(page, "#model", Path(server[1][3]).name)
     expect(page.locator("#label")).to_have_text(text.UNKNOWN)
-    expect(page.locator("#summary")).to_contain_text("answers only from 99.9 % on")
+    expect(page.locator("#summary")).to_contain_text("below 99.9 % it says that it does not know")
     expect(page.locator("#summary .note")).to_have_count(0)
 
 
@@ -384,7 +380,7 @@ def test_no_tab_has_a_serious_fault_of_accessibility(browser, server, theme):
     for name in text.TABS.values():
         tab(page, name)
         if name == text.TABS["what-if"]:
-            expect(page.locator("#ranking")).to_contain_text("moves most")
+            expect(page.locator("#ranking")).to_contain_text("changes most")
             page.locator("#switch").click()
             wait_for_answer(page, sides=2)
         if name == text.TABS["learn"]:
@@ -448,10 +444,16 @@ def test_who_chooses_quickly_gets_the_last_choice(page, server):
 
 
 @phone
-def test_the_button_without_a_clip_says_what_to_do(page):
+def test_only_a_clip_can_be_run_again(page, server):
     wait_for_answer(page)
-    page.get_by_role("button", name="Show the gates").click()
-    expect(page.locator("#problem")).to_contain_text("There is no clip yet")
+    again = page.get_by_role("button", name=text.RUN)
+    expect(again).to_be_hidden()
+    upload(page, server)
+    expect(again).to_be_visible()
+    with page.expect_request("**/queue/join*"):
+        again.click()
+    page.locator("#clip").get_by_label("Clear").click()
+    expect(again).to_be_hidden()
 
 
 @desktop
@@ -462,7 +464,7 @@ def test_the_channels_gates_are_fetched_once_and_the_means_are_drawn_without_the
     page.route("**/*.bin", lambda route: route.abort())
     page.get_by_text("star", exact=True).first.click()
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].lost")
-    expect(page.locator(".can")).to_contain_text("could not be loaded")
+    expect(page.locator("[data-part=shown]")).to_contain_text("could not be loaded")
     before = picture(page)
     page.locator(".viewer [data-do=on]").click()
     assert picture(page) != before, "the viewer goes on with the means"
@@ -475,7 +477,7 @@ def test_the_channels_gates_are_fetched_once_and_the_means_are_drawn_without_the
     page.unroute("**/*.bin")
     page.get_by_text("star", exact=True).first.click()  # once more
     wait_for_answer(page)
-    expect(page.locator(".can")).not_to_contain_text("could not be loaded")
+    expect(page.locator("[data-part=shown]")).not_to_contain_text("could not be loaded")
     page.locator("canvas.bars").click(position={"x": 3, "y": 60})
     assert state(page)["channel"] is not None
     page.locator(".film button").first.click()
@@ -488,12 +490,12 @@ def test_a_pinned_channel_waits_for_its_gates(browser, server):
     page.route("**/*.bin", lambda route: held.append(route))
     page.goto(f"{server[0]}/?example=star&channel=5&gate=T&block=layer2.0")
     page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.link.example === 'star'")
-    expect(page.locator(".can")).to_contain_text("are on their way")
+    expect(page.locator("[data-part=shown]")).to_contain_text("are on their way")
     mean = picture(page)
     assert state(page)["channel"] == 5
     for route in held:
         route.continue_()
     wait_for_answer(page)
-    expect(page.locator(".can")).to_contain_text("channel 5 alone")
+    expect(page.locator("[data-part=shown]")).to_contain_text("channel 5 alone")
     assert state(page)["channel"] == 5 and picture(page) != mean
     page.close()

@@ -23,12 +23,12 @@ def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture"
 def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
     assert text.headline(seen_as((0.8, 0.1, 0.1), 0.6)) == (
         "swipe left",
-        "80.0 % confident (threshold 60.0 %)",
+        "80.0 % confident (below 60.0 % it says that it does not know)",
     )
     label, sentence = text.headline(seen_as((0.1, 0.1, 0.8), 0.6))
     assert label == "no gesture" and "An answer, not an error" in sentence
     label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6))
-    assert label == text.UNKNOWN and "none of its gestures: the closest, “star”, gets 50.0 %" in sentence
+    assert label == text.UNKNOWN and "none of its gestures. The closest is “star”: 50.0 %" in sentence
     label, sentence = text.headline(seen_as((0.2, 0.3, 0.5), 0.6))
     assert label == text.UNKNOWN and "cannot tell whether there is a gesture" in sentence
     label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6, ("open", "shut", "push")))
@@ -41,7 +41,7 @@ def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():
         assert label in ("open", "shut") and "no measured threshold" in sentence and "sure" not in sentence.split()
 
 
-def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_none(tmp_path, monkeypatch):
+def test_the_menu_has_the_default_first_then_gates_before_none_and_says_what_each_is_good_for(tmp_path, monkeypatch):
     monkeypatch.setattr(aia.hub.files, "CHECKPOINTS", tmp_path)
     monkeypatch.delenv("AIA_MODELS", raising=False)
     for temporal in ("tsn", "tsm"):
@@ -53,11 +53,16 @@ def test_the_menu_has_the_default_first_then_tsm_before_tsn_and_gates_before_non
             (folder / "model.safetensors").touch()
     names = models.offered()
     assert names[0] == DEFAULT_MODEL
-    assert [models.title(name) for name in names] == [
-        f"{temporal} with {module}, mobilenet_v2"
-        for temporal in ("TSM", "TSN")
-        for module in ("CinST", "STinC", "no AIA")
+    assert [label for label, _ in models.choices(names)] == [
+        "TSN + STinC: the gates decide",
+        "TSN + CinST: the gates decide",
+        "TSM + CinST: the gates change little",
+        "TSM + STinC: the gates change little",
+        "TSN, no gates: blind to the order of frames",
+        "TSM, no gates: sees the order of frames",
     ]
+    assert models.without_gates("tsm-mobilenetv2-stinc") == "tsm-mobilenetv2-none"
+    assert models.without_gates("tsm-mobilenetv2-none") == models.without_gates("user/repo") == ""
     assert models.offered(["user/repo"])[0] == models.title("user/repo") == "user/repo"
 
 
@@ -77,6 +82,7 @@ def test_forwards_and_backwards_are_told_as_they_are():
     assert "blind to their order" in text.compared(side(blind), side(blind, **backwards))
     assert text.compared(side(left), side(star, "n")) == "A says “swipe left”, B says “star”."
     assert text.compared(side(left), side(unsure, "n")).endswith("B says that it does not know (closest: “star”).")
+    assert text.compared(side(left), side(star, "n", **backwards)).endswith("change one at a time to see its effect.")
     other = seen_as((0.8, 0.1, 0.1), 0.6, ("open", "shut", "push"))
     assert "cannot be compared" in text.compared(side(left), side(other, "n"))
 
@@ -84,8 +90,8 @@ def test_forwards_and_backwards_are_told_as_they_are():
 def test_a_side_says_what_was_run():
     seen = seen_as((0.8, 0.1, 0.1), 0.6)
     switched = (aia.Switch("identity", "layer1.0", "C"), aia.Switch("identity", "layer1.1", "C"))
-    assert text.side_title(side(seen, switches=(aia.Switch("mean"),))) == f"{seen.title}, all gates at their mean"
-    assert text.side_title(side(seen, switches=switched)).endswith("C of layer1.0 to layer1.1 at 1")
+    assert text.side_title(side(seen, switches=(aia.Switch("mean"),))) == "TSM + CinST, all gates held at their mean"
+    assert text.side_title(side(seen, switches=switched)).endswith("C of layer1.0 to layer1.1 wide open")
     assert text.side_title(side(seen, backwards=True)).endswith(", backwards")
 
 

@@ -37,7 +37,7 @@ def patient(browser: Browser) -> Browser:
         if options:
             page = opened(viewport=viewport, **options) if viewport else opened(**options)
         else:
-            shared[:] = shared or [browser.new_context()]
+            shared[:] = shared or [browser.new_context(reduced_motion="reduce")]  # the film stands still
             page = shared[0].new_page()
             page.set_viewport_size(viewport or {"width": 1280, "height": 720})
         page.set_default_timeout(PATIENCE)
