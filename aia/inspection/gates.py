@@ -273,6 +273,16 @@ class BlockGates:
         return difference
 
     @property
+    def profile_limit(self) -> float:
+        """`LIMIT_SPREADS` standard deviations of a frame's mean over the reference clips: the ends of a profile's axis.
+
+        Raises:
+            AIAError: The block has no reference.
+        """
+        spread = np.sqrt(np.square(self._known().profile_std, dtype=np.float64).mean())
+        return LIMIT_SPREADS * max(float(spread), SMALLEST_STD)
+
+    @property
     def profile_zscore(self) -> np.ndarray:
         """How unusual each frame is: `profile_deviation` in standard deviations over the reference clips, `[T]`.
 
