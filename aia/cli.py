@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_reference,
         _add_push,
         _add_evaluate,
+        _add_contrast,
         _add_localize,
     ):
         add(commands)
@@ -373,6 +374,34 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_contrast(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "contrast", help="whether what the page draws first is specific to a clip, and visible"
+    )
+    command.add_argument("models", nargs="*", metavar="MODEL", help="with a reference; by default all shipped ones")
+    command.add_argument("--data", type=Path, metavar="DIR", help="a folder of videos; the page's examples by default")
+    command.set_defaults(run=_contrast)
+
+
+def _contrast(options: argparse.Namespace) -> int:
+    from aia.evaluation.contrast import measure_contrast, table
+    from aia.hub.files import available_models
+    from aia.training.data import reference_clips
+
+    clips = reference_clips(options.data, 1000)[0] if options.data else _example_clips()
+    loaded = [_model(name) for name in options.models or available_models()]
+    models = loaded if options.models else [model for model in loaded if model.reference]
+    measured = {model.name: measure_contrast(model, clips) for model in models}
+    print(f"{len(clips)} clips. {table(measured, {model.name: model.config.default_block for model in models})}")
+    return 0
+
+
+def _example_clips() -> list[Path]:
+    from aia.locations import ASSETS
+
+    return sorted((ASSETS / "examples").glob("*.mp4"))
+
+
 def _add_localize(commands: _Commands) -> None:
     command = commands.add_parser("localize", help="how often the gates point at the hand, on drawn clips")
     command.add_argument("model", metavar="MODEL")
@@ -383,8 +412,11 @@ def _add_localize(commands: _Commands) -> None:
 
 
 def _localize(options: argparse.Namespace) -> int:
+    from aia.evaluation.contrast import measure_contrast
     from aia.evaluation.localization import localize
 
-    result = localize(_model(options.model), clips=options.clips, seed=options.seed)
+    model = _model(options.model)
+    first = [row.block for row in measure_contrast(model, _example_clips()) if row.is_clear] if model.reference else []
+    result = localize(model, clips=options.clips, seed=options.seed, first=first)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0

@@ -17,7 +17,8 @@ from aia.evaluation.evaluate import Run, recipe_of
 from aia.evaluation.report import PAIR_NAMES, pair_indices, rejection, table, tables, test_split
 from aia.evaluation.shipped import folds, shipped
 from aia.hub.card import model_card
-from aia.hub.loading import CONFIG, WEIGHTS
+from aia.hub.loading import CONFIG, REFERENCE, WEIGHTS
+from aia.hub.reference import read_reference
 from aia.locations import CHECKPOINTS
 from aia.modeling.config import AIAConfig
 from tools import markdown
@@ -116,10 +117,12 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
         run=run.name,
         stored=HALF if _is_half(checkpoints / name / WEIGHTS) else SINGLE,
     )
+    config, reference = AIAConfig.from_file(checkpoints / name / CONFIG), checkpoints / name / REFERENCE
     return str(
         model_card(
-            AIAConfig.from_file(checkpoints / name / CONFIG),
+            config,
             name=name,
+            reference=read_reference(reference, config) if reference.is_file() else None,
             license="apache-2.0",
             intended=INTENDED,
             origin=origin,

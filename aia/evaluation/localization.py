@@ -77,8 +77,8 @@ class Localization:
         seed: As given.
         tolerance: Of the pointing game, in pixels of the input.
         input_size: Side of the input in pixels.
-        default_block: The block for the page to show first; "" without AIA. What the page draws of it finds the hand more
-            often than the map's mean over the other clips does, by the largest margin.
+        default_block: The block for the page to show first; "" without AIA. Of the blocks that may be first it is the one
+            whose map, as the page draws it, is on the hand most often.
         rows: The comparison.
         blocks: Every block's maps: the difference from typical, also inverted (only for a model with a reference), the gate
             itself and inverted, its mean over the other clips, the difference from that mean, also inverted, and Grad-CAM.
@@ -130,7 +130,7 @@ def _text(score: Score) -> str:
     return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
-def localize(model: AIANet, *, clips: int = 300, seed: int = 0) -> Localization:
+def localize(model: AIANet, *, clips: int = 300, seed: int = 0, first: Sequence[str] = ()) -> Localization:
     """Measures where gates, Grad-CAM and baseline maps point, on drawn clips of the ten gestures in turn.
 
     Hooks the model while it runs, so do not use one that serves requests.
@@ -139,6 +139,7 @@ def localize(model: AIANet, *, clips: int = 300, seed: int = 0) -> Localization:
         model: Any network, in eval mode; its labels do not matter.
         clips: Their number; those whose fingertip is never in the picture do not count.
         seed: Of the clips.
+        first: The blocks that the page may show first, such as the clear ones of `measure_contrast`; empty for all.
 
     Raises:
         AIAError: Too few clips for two halves, or no such seed.
@@ -149,7 +150,7 @@ def localize(model: AIANet, *, clips: int = 300, seed: int = 0) -> Localization:
         raise AIAError(
             f"Blocks are chosen on one half of the clips and scored on the other: ask for {FEWEST_CLIPS} or more."
         )
-    return compare(model, *record_maps(model, clips, seed), seed=seed)
+    return compare(model, *record_maps(model, clips, seed), seed=seed, first=first)
 
 
 class Maps(NamedTuple):
@@ -253,7 +254,13 @@ def _score_gates(scorer: _Scorer, gates: Mapping[str, Tensor], reference: Refere
 
 
 def compare(
-    model: AIANet, targets: Sequence[Target], gates: Mapping[str, Tensor], cams: Mapping[str, Tensor], *, seed: int = 0
+    model: AIANet,
+    targets: Sequence[Target],
+    gates: Mapping[str, Tensor],
+    cams: Mapping[str, Tensor],
+    *,
+    seed: int = 0,
+    first: Sequence[str] = (),
 ) -> Localization:
     """Scores the maps of `record_maps`.
 
@@ -264,8 +271,8 @@ def compare(
     scores = _score_gates(scorer, gates, model.reference)
     grad_cams = {layer: scorer.score(layer, maps) for layer, maps in cams.items()}
     shown = scores.typical or scores.drawn
-    gains = {block: (shown[block, 1].values - scores.place[block, 1].values)[:, 1].mean().item() for block in gates}
-    default = max(gains, key=gains.__getitem__, default="")
+    hand = {block: shown[block, 1].values[:, 1].mean().item() for block in (first or gates)}
+    default = max(hand, key=hand.__getitem__, default="")
     return Localization(
         model=model.name,
         title=model.config.title,

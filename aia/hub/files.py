@@ -6,7 +6,6 @@ import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,8 +170,11 @@ def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
     config = _fetch(repo, CONFIG, revision)
     checked, commit = AIAConfig.from_file(config), config.parent.name  # before the weights are downloaded
     weights = _fetch(repo, WEIGHTS, commit)
-    with suppress(_Missing):
+    try:
         _fetch(repo, REFERENCE, commit)
+    except AIAError as error:
+        if not isinstance(error.__context__, EntryNotFoundError):  # most repositories have none
+            raise
     return checked, weights
 
 
@@ -196,12 +198,7 @@ def _fetch(repo: str, file: str, revision: str | None) -> Path:
     except AIAError:
         raise
     except Exception as error:  # the types depend on huggingface_hub's version (requests, httpx, httpx2, hf_xet)
-        is_missing = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
-        raise (_Missing if is_missing else AIAError)(_why(error, repo, file, revision)) from None
-
-
-class _Missing(AIAError):
-    """The repository lacks a file."""
+        raise AIAError(_why(error, repo, file, revision)) from None
 
 
 def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:

@@ -12,7 +12,7 @@ from aia.errors import AIAError
 from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
 from aia.modeling.reference import COMBINED, BlockReference
 
-LIMIT_SPREADS = 3.2  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
+LIMIT_SPREADS = 3.0  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
 SMALLEST_STD = 1e-4  # below it a standard deviation says nothing: half precision stores references
 FLAT_SPREAD = 0.02  # a map, a profile or the channels' means are flat if they span less than this (of 0 to 1)
 
@@ -271,6 +271,16 @@ class BlockGates:
         """
         difference: np.ndarray = self.temporal_profile - self._known().profile_mean
         return difference
+
+    @property
+    def profile_limit(self) -> float:
+        """`LIMIT_SPREADS` standard deviations of a frame's mean over the reference clips: the ends of a profile's axis.
+
+        Raises:
+            AIAError: The block has no reference.
+        """
+        spread = np.sqrt(np.square(self._known().profile_std, dtype=np.float64).mean())
+        return LIMIT_SPREADS * max(float(spread), SMALLEST_STD)
 
     @property
     def profile_zscore(self) -> np.ndarray:

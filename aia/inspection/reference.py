@@ -103,11 +103,11 @@ class _BlockSums:
 
     def reference(self, count: int, attention: str, *, linear: bool) -> BlockReference:
         gates: Mapping[str, np.ndarray] = {unit: sums.mean(count) for unit, sums in self.gates.items()}
-        typical = BlockGates("", attention, gates)
+        exact = BlockGates("", attention, {unit: np.asarray(s.total / count) for unit, s in self.gates.items()})
         spread = {}
         for gate, squares in self.squares.items():
             # Without the means of a product, the spread is that around zero: nothing draws it (see `has_deviation`).
-            mean_squares = _by_channel(typical, gate) if linear or gate != COMBINED else 0
+            mean_squares = _by_channel(exact, gate) if linear or gate != COMBINED else 0
             spread[gate] = np.sqrt(np.maximum(squares / count - mean_squares, 0)).astype(np.float32)
         return BlockReference(
             gates=gates,

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from aia import files
 from aia.errors import AIAError
 from aia.inspection.inspection import Inspection
+from aia.modeling.reference import COMBINED
 from aia.visualization import render
 from aia.visualization.view import View, limits, values
 
@@ -309,18 +310,22 @@ def prediction(inspection: Inspection) -> str:
 
 
 def _draw_line(axes: Axes, inspection: Inspection, view: View) -> None:
-    """The mean of each frame, on the scale of the colors. With one row of frames, each point is below its frame."""
+    """The mean of each frame. With one row of frames, each point is below its frame."""
     means = values(inspection, view).mean(axis=(1, 2))
     numbers = np.arange(1, len(means) + 1)
+    _number_scale(axes, inspection, view)
     if view.scale == "typical":
         axes.axhline(0, color="0.7", linewidth=0.6)
+        if (view.gate, view.channel) == (COMBINED, None):
+            end = inspection.block(view.block).profile_limit  # frames differ less than their places do
+            axes.set_ylim(-end, end)
+            axes.set_yticks([-end, 0, end], render.scale_numbers((-end, end)))
     axes.plot(numbers, means, color="0.2", linewidth=1, marker="o", markersize=3)
     axes.set_xlim(0.5, len(means) + 0.5)
     axes.set_xticks(numbers[:: -(-len(means) // 16)])
     axes.set_xlabel("frame", labelpad=1)
     axes.set_ylabel("mean difference" if view.scale == "typical" else "mean gate", labelpad=2)
     axes.spines[["top", "right"]].set_visible(False)
-    _number_scale(axes, inspection, view)
 
 
 def _draw_bar(axes: Axes, inspection: Inspection, view: View) -> None:

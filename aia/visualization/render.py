@@ -18,10 +18,10 @@ from aia.errors import AIAError
 
 Colormap = Literal["viridis", "cividis", "magma", "grey", "turbo"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
-# Of differences, on light and on dark paper. matplotlib's RdBu_r and berlin, both safe for the color-blind, but with half
-# of their colors within the inner third of the scale: most differences are small, and a few are large.
+# Of differences, on light and on dark paper: matplotlib's RdBu_r and berlin, both safe for the color-blind. Most differences
+# are small and a few are large, so half of the colors are within the inner quarter of the scale.
 DIFFERENCE, DIFFERENCE_DARK = "difference", "difference-dark"
-DIFFERENCE_POWER = 2 / 3  # the color of a difference d of at most 1 is matplotlib's of d to this power
+DIFFERENCE_POWER = 0.5  # the color of a difference d of at most 1 is matplotlib's of d to this power
 _ROWS = (*COLORMAPS, DIFFERENCE, DIFFERENCE_DARK)
 UNSEEN_DIM = 0.35  # brightness of the part of a picture that the network does not see
 FOOTER_PX = 34  # height of the legend under a picture

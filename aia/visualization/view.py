@@ -185,14 +185,12 @@ class View:
         if not inspection.blocks:
             if (self.block, self.gate, self.channel) != ("", "combined", None):
                 raise AIAError(_NO_GATES)
-            return self._known_scale(known=False)
+            return self
         block = inspection.block(self.block or inspection.first_block)
         block.gate_map(self.gate, self.channel)
         known = block.has_deviation(self.gate, self.channel)
-        return dataclasses.replace(self._known_scale(known=known), block=block.name)
-
-    def _known_scale(self, *, known: bool) -> View:
-        return self if known or self.scale != "typical" else dataclasses.replace(self, scale="absolute")
+        scale = "absolute" if self.scale == "typical" and not known else self.scale
+        return dataclasses.replace(self, block=block.name, scale=scale)
 
     @property
     def colormap(self) -> str:

@@ -85,7 +85,7 @@ def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any]
 
     Returns:
         JSON types, and bytes as of `pack`. The "maps" of a block also hold "combined". "spreads" says how many standard
-        deviations a limit stands for. "limits" are `deviation_limit` of each
+        deviations a limit stands for. "profile_limit" is that of the mean of a frame, "limits" are `deviation_limit` of each
         gate, "channel_limits" those of its channels `[1, 1, 1, C]`, among the bytes; "channel_mean" and "channel_std" are the
         means and standard deviations over the reference clips, float32 `[C]` in base64.
     """
@@ -109,6 +109,7 @@ def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any]
                 "gates": {u: gates.add(_channels_last(g)) for u, g in _own(block.gates)}
                 if block.name in sent
                 else None,
+                "profile_limit": block.profile_limit,
                 "limits": {gate: block.deviation_limit(gate) for gate in known.map_mean},
                 "channel_limits": {
                     gate: gates.add(LIMIT_SPREADS * np.maximum(spread, SMALLEST_STD)[None, None, None])

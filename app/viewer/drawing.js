@@ -116,12 +116,14 @@ function drawFilm(viewer) {
     const map = viewer.mapOn(answer);
     const mean = map ? profileOf(map, answer.times.length)[frame] : 0;
     const { limits, table } = viewer.colorsOf(answer);
-    const [from, to] = barEnds(mean, limits, viewer.isDifference ? 0 : limits[0]);
+    const { block, gate, channel } = viewer.view;
+    const ends = map && viewer.isDifference ? profileLimits(answer, block, gate, channel) : limits;
+    const [from, to] = barEnds(mean, ends, viewer.isDifference ? 0 : ends[0]);
     drawFrame(button.querySelector("canvas"), answer, frame, map, table, limits, viewer.state);
     const bar = button.querySelector("i").style;
     bar.bottom = `${(100 * from).toFixed(1)}%`;
     bar.height = map ? `${(100 * (to - from)).toFixed(1)}%` : "0";
-    bar.background = map && viewer.isDifference ? css(table, (mean - limits[0]) / (limits[1] - limits[0])) : "";
+    bar.background = map && viewer.isDifference ? css(table, (mean - ends[0]) / (ends[1] - ends[0])) : "";
     button.querySelector(".mean").hidden = !map;
     button.querySelector("small").textContent = `${time} s`;
     button.setAttribute("aria-label", `Frame ${frame + 1}, ${time} s${map ? `, mean ${number(viewer, mean)}` : ""}`);

@@ -7,6 +7,7 @@
  * @property {number[]} shape
  * @property {Record<string, PackedArray>} maps Also of "combined".
  * @property {Record<string, PackedArray> | null} gates
+ * @property {number} profile_limit The difference of a frame's mean at the end of its bar.
  * @property {Record<string, number>} limits The difference of the last color, for each gate.
  * @property {Record<string, PackedArray>} channel_limits The same for each channel, in the channels' bytes.
  * @property {number[]} channel_mean
@@ -181,6 +182,22 @@ function differenceLimit(answer, name, wanted, channel) {
   const bytes = answer.typical?.channelBytes;
   if (!bytes || !isSingle(answer, block, gate, channel)) return known.limits[gate];
   return unpack(bytes, known.channel_limits[gate], channel).data[0];
+}
+
+/**
+ * The ends of the bars of frames: those of the combined gate belong to the block, others are a third of the colors'.
+ *
+ * @param {Answer} answer
+ * @param {string} name
+ * @param {string} wanted
+ * @param {number | null} channel
+ */
+function profileLimits(answer, name, wanted, channel) {
+  const block = blockOf(answer, name);
+  const known = /** @type {TypicalBlock} */ (typicalBlock(answer, block.name));
+  const isCombined = gateOf(block, wanted) === "combined" && !isSingle(answer, block, "combined", channel);
+  const limit = isCombined ? known.profile_limit : differenceLimit(answer, name, wanted, channel) / 3;
+  return [-limit, limit];
 }
 
 /**

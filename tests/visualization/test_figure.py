@@ -216,7 +216,8 @@ def test_the_table_has_every_value_of_the_view_at_its_place_and_time(inspection)
     view = View("layer2.0", "H", channel=5)
     shown, rows = values(inspection, view), list(table(inspection, view))
     assert len(rows) == shown.size
-    for frame, index, seconds, row, column, value in rows:
+    for frame, index, seconds, row, column, value, difference in rows:
+        assert difference is None, "this network has no reference"
         assert (index, seconds) == (
             inspection.clip.indices[frame],
             pytest.approx(inspection.clip.times[frame], abs=1e-4),
