@@ -16,6 +16,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 from proxy import Proxy
 
+from aia.hub import DEFAULT_MODEL
 from app import text
 from app.server.guard import is_from_elsewhere
 
@@ -90,9 +91,7 @@ def test_behind_a_bare_proxy_nobody_names_a_model_or_learns_which_folders_there_
         page.locator("#model input").fill(str(folders[0]))
         page.locator("#model input").press("Enter")
         page.wait_for_timeout(500)
-        assert (
-            page.evaluate("document.querySelector('.viewer').viewer.answers[0].link.model") == "tsm-mobilenetv2-cinst"
-        )
+        assert page.evaluate("document.querySelector('.viewer').viewer.answers[0].link.model") == DEFAULT_MODEL
         page.close()
         names = [model["name"] for model in client.predict(api_name="/list_models")]
         assert str(folders[0]) not in names and len(names) == 6

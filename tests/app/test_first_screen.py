@@ -176,19 +176,6 @@ def test_only_experiments_that_the_model_allows_are_offered(page):
     assert page.locator("[data-try]").all_inner_texts() == [text.VIEWER["tries"]["backwards"]]
 
 
-@desktop
-def test_an_experiment_that_got_lost_can_be_pressed_again(page):
-    page.evaluate("document.querySelector('.viewer').viewer.tryOut('nonsense')")  # is passed over
-    page.route("**/queue/join*", lambda route: route.abort())
-    button = page.locator("[data-try=backwards]")
-    with page.expect_event("requestfailed"):
-        button.click()
-    page.unroute("**/queue/join*")
-    button.click()
-    arrived(page, sides=2)
-    expect(page.locator("[data-try][aria-busy=true]")).to_have_count(0)
-
-
 # ---- the film
 
 

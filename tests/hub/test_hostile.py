@@ -87,7 +87,7 @@ def test_the_page_shows_odd_labels_as_they_are(browser, server):
     page.goto(f"{server[0]}/?model={server[1][5]}")
     page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.link.model.endsWith('odd-labels')")
     for place in ("#summary", ".viewer .pane"):
-        text = page.locator(place).inner_text()
+        text = page.locator(place).text_content()
         assert any(label in text for label in ODD_LABELS), (place, text)
     for label in ODD_LABELS:
         expect(page.locator("#summary")).to_contain_text(label)
@@ -100,7 +100,7 @@ def test_the_page_shows_odd_labels_as_they_are(browser, server):
     for label in ODD_LABELS:
         expect(page.locator("#compared")).to_contain_text(label)
     assert page.locator("img[src=x]").count() == 0 and not any(url.endswith("/x") for url in asked)
-    assert alarms == [] and "49" not in page.locator("#summary .scores").inner_text().split()
+    assert alarms == [] and "49" not in page.locator("#summary .scores").text_content().split()
     page.close()
 
 
