@@ -307,7 +307,7 @@ def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path
         if format.endswith(".csv"):
             table, expected = (list(csv.reader(io.StringIO(data.decode()))) for data in (got, wanted))
             assert table[0] == expected[0] and len(table) == len(expected)
-            column = expected[0].index({"values.csv": "gate", "channels.csv": "mean_gate"}[format])
+            column = expected[0].index({"values.csv": "value", "channels.csv": "mean_gate"}[format])
             numbers, due = (np.array([row[column] for row in rows[1:]], float) for rows in (table, expected))
             assert numbers == pytest.approx(due, abs=1e-4)
         elif format in ("frame.png", "strip.png", "figure.png"):
