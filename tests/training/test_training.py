@@ -285,6 +285,7 @@ def test_the_same_seed_gives_the_same_clips(data, tmp_path):
     assert not torch.equal(first[0][0], ClipDataset(sample, Recipe(**RECIPE), tmp_path, 6)[0][0])
 
 
+@pytest.mark.slow
 def test_start_weights_come_from_a_file_in_torchvisions_order_or_a_model(tmp_path):
     from torchvision.models import resnet18
 
