@@ -21,8 +21,9 @@ def test_a_prepared_answer_is_the_default_models(example):
     seen = side.inspection
     assert seen.label in prepared["says"] and prepared["link"]["example"] == example
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
-        got = sum(unpacked_gate(said["maps"][unit], base64.b64decode(prepared["data"])) for unit in "THW")[:, 0] / 3
-        assert np.abs(got - block.spatiotemporal_map).max() < 5e-3
+        for unit, gate in block.gates.items():
+            got = unpacked_gate(said["maps"][unit], base64.b64decode(prepared["data"]))
+            assert np.abs(got - gate.mean(axis=1, keepdims=True)).max() < 5e-3
     assert text.headline(seen)[0] in found["summary"]
 
 
