@@ -14,7 +14,8 @@ INIT := torchvision
 MEMBER := tsm-cinst
 # Two processes fill two cores: what runs the tests, the pages and the browser takes turns. WORKERS=0: one process.
 WORKERS := 2
-PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# A process that crashes ends the run, which names its test: with another in its place xdist waits forever.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 # Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 

@@ -359,7 +359,7 @@ def side_title(result: Result) -> str:
     return ", ".join(parts)
 
 
-def side_says(inspection: Inspection) -> str:
+def side_says(inspection: Prediction) -> str:
     """The answer and its probability; below the threshold also that it is only the closest label."""
     caveat = "" if inspection.is_confident else "does not know; closest: "
     return f"{caveat}{inspection.label}, {percent(float(inspection.probabilities.max()))}"

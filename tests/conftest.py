@@ -1,5 +1,7 @@
 """What several tests need: small networks and real video files."""
 
+from __future__ import annotations
+
 import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -17,19 +19,11 @@ import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import cv2  # noqa: F401  it sets a variable of the process when it is imported, and so does matplotlib
-import matplotlib  # noqa: F401
 import numpy as np
 import pytest
-import torch
-from browser import FLAGS, find_chromium, patient
-from gradio_client import Client
-from playwright.sync_api import sync_playwright
 from process_state import process_state_kept
 
-from aia import AIAConfig, AIANet
-from aia.video.clip import Clip
-from aia.visualization.render import write_mp4
+import aia  # what takes seconds is imported where it is used: the process that hands out the tests runs none
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C for what it starts in the background, and every program that a test starts would inherit that.
@@ -57,6 +51,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def the_suite_leaves_the_process_as_it_was():
+    import cv2  # noqa: F401  it sets a variable of the process when it is imported, and so do the others
+    import matplotlib  # noqa: F401
+    import torchvision  # noqa: F401
+
     with process_state_kept():
         yield
 
@@ -67,11 +65,13 @@ def the_test_leaves_the_process_as_it_was():
         yield
 
 
-def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> AIANet:
+def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> aia.AIANet:
     """A network with random weights and lively gates: batch norms away from their start values."""
+    import torch
+
     torch.manual_seed(seed)
-    net = AIANet(
-        AIAConfig(LABELS, arch=arch, temporal=temporal, attention=attention, input_size=size, resize=(size, size))
+    net = aia.AIANet(
+        aia.AIAConfig(LABELS, arch=arch, temporal=temporal, attention=attention, input_size=size, resize=(size, size))
     )
     for name, tensor in net.state_dict().items():
         if "attention" in name or ".conv.0.2." in name or ".conv.1.2." in name:
@@ -93,9 +93,9 @@ def moving_frames(count=24, height=48, width=64, seed=0) -> np.ndarray:
     return frames
 
 
-def clip_of(frames: np.ndarray, fps=10.0) -> Clip:
+def clip_of(frames: np.ndarray, fps=10.0) -> aia.Clip:
     count = len(frames)
-    return Clip(frames, np.arange(count), np.arange(count) / fps, fps, count / fps, count)
+    return aia.Clip(frames, np.arange(count), np.arange(count) / fps, fps, count / fps, count)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +110,8 @@ def clip():
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory):
+    from aia.visualization.render import write_mp4
+
     path = tmp_path_factory.mktemp("video") / "walk.mp4"
     write_mp4(path, moving_frames(30, 96, 128), 10)
     return path
@@ -117,6 +119,9 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
+    from browser import FLAGS, find_chromium, patient
+    from playwright.sync_api import sync_playwright
+
     path, reason = find_chromium()
     if path is None:
         if os.environ.get("AIA_REQUIRE_BROWSER"):
@@ -204,6 +209,8 @@ def shipped_page(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def client(server):
+    from gradio_client import Client
+
     return Client(server[0], verbose=False)
 
 

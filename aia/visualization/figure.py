@@ -337,8 +337,8 @@ def _draw_bar(axes: Axes, inspection: Inspection, view: View) -> None:
     axes.yaxis.set_label_position("right")
     axes.yaxis.tick_right()
     block, gate, channel, _ = words(view)
-    difference = "\nless or more open than usual" if view.scale == "typical" else ""
-    axes.set_ylabel(f"{gate}, {block}\n{channel}{difference}", labelpad=3)
+    meaning = "less or more open than usual" if view.scale == "typical" else channel
+    axes.set_ylabel(f"{gate}, {block}\n{meaning}", labelpad=3)
     _number_scale(axes, inspection, view)
 
 

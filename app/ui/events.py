@@ -115,7 +115,7 @@ def _bind_side_b(parts: Parts, names: list[str]) -> None:
         return _update(parts, handlers.remove_other())
 
     def try_out(shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
-        name = gradio_internals.event_values(event).get("try")
+        name = str(gradio_internals.event_values(event).get("try"))
         if name not in text.VIEWER["tries"]:
             return _nothing(parts)
         return _update(parts, handlers.try_out(shown, name, [*names, *own], _step(progress)))

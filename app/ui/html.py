@@ -76,17 +76,18 @@ def result(inspection: Inspection, *, run: bool = True) -> str:
     title, sentence = text.headline(inspection)
     best = float(inspection.probabilities.max())
     details = f'<p class="quiet small">{escape(text.run_details(inspection))}</p>' if run else ""
+    summary = f"{escape(sentence)} · {escape(text.runner_up(inspection))}"
     return (
         f'<section class="result{_class(inspection)}" aria-label="Result">'
         f'<div class="answer"><h2 id="label">{escape(title)}</h2>{_track(best)}</div>'
-        f"<details><summary>{escape(sentence)} · {escape(text.runner_up(inspection))}</summary>{_scores(inspection)}{details}</details>"
+        f"<details><summary>{summary}</summary>{_scores(inspection)}{details}</details>"
         f"{_held(inspection)}{warnings}</section>"
     )
 
 
 def _held(inspection: Inspection) -> str:
     """The answer with all gates at their mean, if it was computed, and a button that opens What if."""
-    held = getattr(inspection, "held", None)
+    held = inspection.held
     if held is None:
         return ""
     return (

@@ -60,9 +60,10 @@ def refused(address: str, folders: tuple[Path, Path], **options) -> str:
     return sentence
 
 
-def visit(browser, address: str):
+def visit(browser, address: str, asked: list[str] | None = None):
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
+    page.on("request", lambda request: None if asked is None else asked.append(request.url))
     page.goto(address)
     page.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
     return page
@@ -76,7 +77,9 @@ def type_model(page, name: Path) -> None:
 # ---- without the option
 
 
-def test_behind_a_bare_proxy_nobody_names_a_model_or_learns_which_folders_there_are(folders, browser, tmp_path):
+def test_behind_a_bare_proxy_with_its_address_as_root_the_page_works_and_nobody_names_a_model_or_learns_of_folders(
+    folders, browser, tmp_path
+):
     with Proxy() as proxy, serving(tmp_path, GRADIO_ROOT_PATH=proxy.address) as proxy.upstream:
         for address in (proxy.address, proxy.upstream):
             assert refused(address, folders) == text.BAD_INPUT
@@ -86,11 +89,14 @@ def test_behind_a_bare_proxy_nobody_names_a_model_or_learns_which_folders_there_
         for folder in folders:
             with pytest.raises(AppError, match="There is no model"):
                 client.predict(video=handle_file(str(EXAMPLE)), model=str(folder), api_name="/classify")
-        page = visit(browser, f"{proxy.address}/?model={folders[0]}")
+        assert httpx.get(f"{proxy.address}/config").json()["root"] == proxy.address
+        page = visit(browser, f"{proxy.address}/?model={folders[0]}", asked := [])
         expect(page.locator("#problem")).to_contain_text("which this page does not have", timeout=PATIENCE)
         page.locator("#model input").fill(str(folders[0]))
         page.locator("#model input").press("Enter")
         page.wait_for_timeout(500)
+        page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].channelBytes?.length")
+        assert [url for url in asked if proxy.upstream in url] == []
         assert page.evaluate("document.querySelector('.viewer').viewer.answers[0].link.model") == DEFAULT_MODEL
         page.close()
         names = [model["name"] for model in client.predict(api_name="/list_models")]

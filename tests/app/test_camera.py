@@ -50,6 +50,15 @@ def with_camera(browser, halves):
         yield started
 
 
+@pytest.fixture(scope="module")
+def with_swipe(browser, tmp_path_factory):
+    """A camera before which a hand swipes, 4 s after its beginning."""
+    swipe = list(read_frames(requests.EXAMPLES_FOLDER / "swipe-left.mp4").frames)
+    film = tmp_path_factory.mktemp("film") / "swipe.mjpeg"
+    with launched(browser, *camera(write_film(film, [swipe[0]] * 100 + swipe + [swipe[-1]] * 75, 25))) as started:
+        yield started
+
+
 def opened(browser, address, *, allowed=True, size=(1440, 900)):
     """A new page, whose visitor allows the camera, but no microphone."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
@@ -130,38 +139,35 @@ def test_the_network_gets_what_the_preview_shows(with_camera, server, rear):
 
 
 @pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
-def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(browser, shipped_page, tmp_path, rear):
-    swipe = list(read_frames(requests.EXAMPLES_FOLDER / "swipe-left.mp4").frames)
-    film = write_film(tmp_path / "swipe.mjpeg", [swipe[0]] * 100 + swipe + [swipe[-1]] * 75, 25)  # it begins after 4 s
-    with launched(browser, *camera(film)) as with_camera:
-        for _ in range(4):  # on a busy machine a recording may lack the frames of the swipe
-            page = opened(with_camera, shipped_page)
-            start(page, rear=rear)
-            # The recording lies 3 to 6 s behind the press of the button, which waits for the film to begin anew: a change after
-            # and before stillness.
-            page.evaluate(
-                """async () => {
-                    const context = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d");
-                    const look = () => {
-                        context.drawImage(document.querySelector("#clip canvas"), 0, 0, 16, 12);
-                        return context.getImageData(0, 0, 16, 12).data;
-                    };
-                    let [old, before, since] = [look(), 0, performance.now()]; // the stillness before the last change
-                    while (before < 1200 || performance.now() - since < 300) {
-                        await new Promise((resolve) => setTimeout(resolve, 50));
-                        const now = look();
-                        if (now.some((level, i) => Math.abs(level - old[i]) > 8))
-                            [before, since] = [performance.now() - since, performance.now()];
-                        old = now;
-                    }
-                }"""
-            )
-            page.locator("#clip [data-do=record]").click()
-            wait_for_own_clip(page)
-            label = page.locator("#label").text_content()
-            page.context.close()
-            if label.startswith("swipe"):
-                break
+def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(with_swipe, shipped_page, rear):
+    for _ in range(4):  # on a busy machine a recording may lack the frames of the swipe
+        page = opened(with_swipe, shipped_page)
+        start(page, rear=rear)
+        # The recording lies 3 to 6 s behind the press of the button, which waits for the film to begin anew: a change after
+        # and before stillness.
+        page.evaluate(
+            """async () => {
+                const context = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d");
+                const look = () => {
+                    context.drawImage(document.querySelector("#clip canvas"), 0, 0, 16, 12);
+                    return context.getImageData(0, 0, 16, 12).data;
+                };
+                let [old, before, since] = [look(), 0, performance.now()]; // the stillness before the last change
+                while (before < 1200 || performance.now() - since < 300) {
+                    await new Promise((resolve) => setTimeout(resolve, 50));
+                    const now = look();
+                    if (now.some((level, i) => Math.abs(level - old[i]) > 8))
+                        [before, since] = [performance.now() - since, performance.now()];
+                    old = now;
+                }
+            }"""
+        )
+        page.locator("#clip [data-do=record]").click()
+        wait_for_own_clip(page)
+        label = page.locator("#label").text_content()
+        page.context.close()
+        if label.startswith("swipe"):
+            break
     assert label == ("swipe left" if rear else "swipe right")
 
 

@@ -178,10 +178,12 @@ def restarted(tmp_path):
     server.kill()
 
 
-def test_after_a_restart_every_button_says_what_is_gone_and_the_page_goes_on(browser, restarted, clip):
+def test_after_restarts_and_while_it_is_down_every_button_says_what_is_gone_and_the_page_goes_on(
+    browser, restarted, clip
+):
     first = Visitor(browser, restarted.address)
     first.give(clip)
-    visitors = [Visitor(browser, restarted.address) for _ in range(4)]
+    buttons, file = (Visitor(browser, restarted.address) for _ in range(2))
     first.tab("What if")
     first.is_told(text.RESULT_GONE)  # the page keeps one result, and another visitor came
     first.press("run")
@@ -189,9 +191,7 @@ def test_after_a_restart_every_button_says_what_is_gone_and_the_page_goes_on(bro
     first.tab("Look")
     expect(first.page.locator("#problem .problem")).to_have_count(0)
 
-    buttons, model, example, file = visitors
-    for visitor in visitors[:3]:
-        visitor.give(clip)
+    buttons.give(clip)
     file.page.get_by_text("circle", exact=True).first.click()
     file.shows("circle")
     file.tab("Export")
@@ -208,32 +208,27 @@ def test_after_a_restart_every_button_says_what_is_gone_and_the_page_goes_on(bro
     buttons.is_told(text.CLIP_GONE)
     buttons.has_no_clip()
     buttons.give(clip)
-    model.choose_model(1)
-    model.is_told(text.CLIP_GONE)
-    model.has_no_clip()
-    example.page.get_by_text("circle", exact=True).first.click()
-    example.shows("circle")
-    assert "circle" in example.page.locator("#clip video").get_attribute("src"), "the box shows the new result's clip"
+    first.choose_model(1)
+    first.is_told(text.CLIP_GONE)
+    first.has_no_clip()
     file.page.locator("#file a[download]").click()
     file.is_told(text.RESULT_GONE)
-    for visitor in (first, *visitors):
-        visitor.page.close()
+    file.page.get_by_text("cross", exact=True).first.click()
+    file.shows("cross")
+    assert "cross" in file.page.locator("#clip video").get_attribute("src"), "the box shows the new result's clip"
+    file.page.close()
 
-
-def test_while_the_server_is_down_the_page_says_so_and_then_opens_again(browser, restarted, clip):
-    presses, uploads = Visitor(browser, restarted.address), Visitor(browser, restarted.address)
-    presses.give(clip)
     restarted.kill()
-    presses.press("run")
-    expect(presses.page.get_by_test_id("toast-body")).to_contain_text("Attempting reconnection", timeout=PATIENCE)
-    uploads.page.locator("#clip input[type=file]").first.set_input_files(str(clip))
-    expect(uploads.page.locator("#clip")).to_contain_text(text.CLIP_BOX["no_server"], timeout=PATIENCE)
+    buttons.press("run")
+    expect(buttons.page.get_by_test_id("toast-body")).to_contain_text("Attempting reconnection", timeout=PATIENCE)
+    first.page.locator("#clip input[type=file]").first.set_input_files(str(clip))
+    expect(first.page.locator("#clip")).to_contain_text(text.CLIP_BOX["no_server"], timeout=PATIENCE)
     restarted.start()
-    presses.shows("swipe left")
-    presses.is_told(text.CLIPLESS_LINK)
-    presses.has_no_clip()
-    uploads.give(clip)
-    for visitor in (presses, uploads):
+    buttons.shows("swipe left")
+    buttons.is_told(text.CLIPLESS_LINK)
+    buttons.has_no_clip()
+    first.give(clip)
+    for visitor in (first, buttons):
         visitor.page.close()
 
 

@@ -58,7 +58,8 @@ def test_high_contrast_shows_every_state(browser, server, scheme):
 
     def examine(name: str) -> None:
         page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
-        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        contrast = Axe().run(page, options={"runOnly": ["color-contrast"]})  # the other rules: test_page.py
+        found = [v for v in contrast.response["violations"] if v["impact"] in ("serious", "critical")]
         faults.extend((name, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found)
 
     differ("[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]")
@@ -146,9 +147,8 @@ def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server,
     page.close()
 
 
-@pytest.mark.parametrize("language", ["de-DE", "ja-JP"])
-def test_english_words_are_said_to_be_english_in_every_browser(browser, server, language):
-    page = opened(browser, server[0], locale=language)
+def test_english_words_are_said_to_be_english_in_every_browser(browser, server):
+    page = opened(browser, server[0], locale="ja-JP")
     assert page.evaluate("document.documentElement.lang") == "en"
     expect(page.locator("footer")).to_contain_text("Use via API")  # Gradio's own words
     page.locator("#clip input[type=file]").set_input_files("assets/examples/star.mp4")

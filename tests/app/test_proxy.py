@@ -18,7 +18,7 @@ from app import text
 
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 ALL = "127.0.0.1:{port}"  # the Host as a browser sends it
-WAYS = {  # what the proxy does; a path is told to the page as GRADIO_ROOT_PATH
+WAYS = {  # what the proxy does; a path is told to the page as GRADIO_ROOT_PATH, with a slash at its other end
     "bare": {},
     "host without the port": {"host": "127.0.0.1"},
     "forwarded": {"X_Forwarded_For": "192.0.2.7", "X_Forwarded_Host": ALL, "X_Forwarded_Proto": "http"},
@@ -29,14 +29,14 @@ WAYS = {  # what the proxy does; a path is told to the page as GRADIO_ROOT_PATH
     "path that is kept": {"path": "/studio", "host": ALL, "keeps_path": True},
     "path, https, unsaid": {"path": "/studio", "host": "127.0.0.1", "tls": True},
 }
-# The other three differ from these in one header or in the path, and programs go through them below.
-IN_A_BROWSER = [way for way in WAYS if way not in ("forwarded", "https, unsaid", "path")]
+# The others differ from these in one header or in the path, and programs or the page's first answer go through them below.
+IN_A_BROWSER = [way for way in WAYS if way not in ("forwarded", "https, unsaid", "path", "host without the port")]
 
 
 @pytest.fixture(scope="module")
 def pages(shipped_page, tmp_path_factory):
     """The page's address by its GRADIO_ROOT_PATH."""
-    with serving(tmp_path_factory.mktemp("studio"), GRADIO_ROOT_PATH="/studio") as address:
+    with serving(tmp_path_factory.mktemp("studio"), GRADIO_ROOT_PATH="studio/") as address:
         yield {"": shipped_page, "/studio": address}
 
 
@@ -67,6 +67,11 @@ class Visit:
         )
         assert not self.page.evaluate("document.querySelector('.viewer').viewer.answers[0].lost"), "lost on the way"
 
+    def asked_nothing_but(self, address: str) -> None:
+        elsewhere = [url for url in self.asked if not url.startswith((f"{address}/", "data:", "blob:"))]
+        for urls in (elsewhere, self.failed):  # Gradio asks for its manifest at the root
+            assert [url for url in urls if not url.endswith("/manifest.json")] == []
+
 
 @pytest.mark.parametrize("proxy", IN_A_BROWSER, indirect=True)
 def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, browser):
@@ -85,23 +90,8 @@ def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, bro
     page.locator("#make").click()
     link = page.locator("#file a[download]").first
     assert link.evaluate("async (link) => (await (await fetch(link.href)).blob()).size") > 1000
-    elsewhere = [url for url in visit.asked if not url.startswith((f"{proxy.address}/", "data:", "blob:"))]
-    assert [url for url in elsewhere if not url.endswith("/manifest.json")] == [], (
-        "Gradio asks for that one at the root"
-    )
-    assert [url for url in visit.failed if not url.endswith("/manifest.json")] == []
+    visit.asked_nothing_but(proxy.address)
     page.close()
-
-
-@pytest.mark.parametrize("proxy", ["bare"], indirect=True)
-def test_with_a_whole_address_as_root_the_page_works_at_that_address(proxy, browser, tmp_path):
-    with serving(tmp_path, GRADIO_ROOT_PATH=proxy.address) as proxy.upstream:
-        visit = Visit(browser, f"{proxy.address}/")
-        visit.wait_for_channels("swipe-left")
-        assert [url for url in visit.asked if proxy.upstream in url] == []
-        visit.page.close()
-        config = httpx.get(f"{proxy.address}/config").json()
-        assert config["root"] == proxy.address
 
 
 @pytest.mark.parametrize("proxy", ["path, https, unsaid", "host without the port"], indirect=True)
@@ -109,6 +99,7 @@ def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(p
     visit = Visit(browser, f"{proxy.address}/")
     page = visit.page
     visit.wait_for_channels("swipe-left")
+    visit.asked_nothing_but(proxy.address)
     page.get_by_text("Use via API").click()
     shown = page.locator(".api-docs")
     expect(shown).to_contain_text("MCP Server URL", timeout=PATIENCE)  # it comes first; whoever is quicker stops Gradio
@@ -157,12 +148,11 @@ def test_the_address_for_tools_opened_in_a_browser_says_one_sentence(shipped_pag
     assert httpx.get(f"{shipped_page}/gradio_api/mcp/schema").status_code == 200
 
 
-@pytest.mark.parametrize("root", ["studio/"])
-def test_a_root_path_may_have_its_slashes_or_not(root, tmp_path):
-    with serving(tmp_path, GRADIO_ROOT_PATH=root) as address:
-        for place in (address, f"{address}/studio"):  # with the path taken off, and with it kept
-            assert httpx.get(f"{place}/config").json()["root"] == f"{address}/studio"
-            assert httpx.get(f"{place}/monitoring").status_code == 404
+def test_a_root_path_may_have_its_slashes_or_not(pages):
+    address = pages["/studio"]
+    for place in (address, f"{address}/studio"):  # with the path taken off, and with it kept
+        assert httpx.get(f"{place}/config").json()["root"] == f"{address}/studio"
+        assert httpx.get(f"{place}/monitoring").status_code == 404
 
 
 def test_nobody_chooses_the_address_that_others_are_told(tmp_path):

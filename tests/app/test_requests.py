@@ -10,6 +10,7 @@ from app.service import models, requests
 CLIP = str(requests.EXAMPLES_FOLDER / "swipe-left.mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "request_result",
     [

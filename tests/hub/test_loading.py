@@ -491,6 +491,7 @@ def test_a_server_in_trouble_is_not_waited_for(server, load, files, reference, s
     assert _what(load()) == reference
 
 
+@pytest.mark.slow
 def test_a_hanging_server_is_given_up(server, load, files):
     server.commit("user/repo", files)
     server.faults["*"] = Fault(hang=True)

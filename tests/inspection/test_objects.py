@@ -77,6 +77,7 @@ def test_print_shows_the_modules_of_a_network(net):
     assert "(backbone): ResNet(" in str(net) and repr(net).count("\n") == 0
 
 
+@pytest.mark.slow
 def test_a_path_is_inspected_as_the_clip_that_it_holds(shipped, inspection):
     clip = aia.read_clip(EXAMPLE, shipped.config.num_segments)
     for path in (EXAMPLE, str(EXAMPLE)):
@@ -125,6 +126,7 @@ def test_a_notebook_shows_clips_of_any_length_and_shape(net, count):
         assert len(aia.inspect(net, clip_of(moving_frames(count, *size)))._repr_html_()) < 300_000
 
 
+@pytest.mark.slow
 def test_a_plot_is_a_figure_of_the_view_and_leaves_pyplot_alone():
     program = f"""
 import sys, aia

@@ -23,6 +23,7 @@ def examples(target: object, name: str) -> list[doctest.DocTest]:
     return [test for test in finder.find(target, name, globs={}) if test.examples]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_every_example_prints_what_the_docstring_says(module, monkeypatch):
     monkeypatch.chdir(ROOT)

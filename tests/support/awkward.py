@@ -19,11 +19,11 @@ from pathlib import Path
 
 import av
 import numpy as np
-from video_files import cut, picture, place, trim_by_edit_list, turn, upright, write_video
+from encoder import in_encoder
+from video_files import REALTIME, cut, picture, place, trim_by_edit_list, turn, upright, write_video
 
 from aia.video import hdr
 
-REALTIME = {"deadline": "realtime", "cpu-used": "8"}
 VP8 = {"codec": "libvpx", "options": REALTIME}
 VP9 = {"codec": "libvpx-vp9", "options": REALTIME}
 AV1 = {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "lp=1"}}
@@ -113,6 +113,7 @@ def _joined(path: Path, *parts: dict) -> None:
     path.write_bytes(b"".join(made))
 
 
+@in_encoder
 def _several(path: Path, *, default: int | None, cover: bool = False) -> None:
     """Two video streams: 12 pictures from 0 on, and 20 smaller ones from 100 on; or a cover and the 12 pictures."""
     sizes, starts, counts = [(96, 64), (48, 32)], [0, 100], [12, 20]
@@ -150,6 +151,7 @@ def _jpeg(path: Path, orientation: int | None = None) -> bytes:
     return data[:2] + b"\xff\xe1" + struct.pack(">H", len(tag) + 8) + b"Exif\0\0" + tag + data[2:]
 
 
+@in_encoder
 def _packets(path: Path, packets: Sequence[bytes], codec: str, size: tuple[int, int], times: Sequence[int]) -> None:
     """Coded pictures as they are, with times in 1/25 s."""
     with av.open(str(path), "w") as output:
@@ -175,6 +177,7 @@ def _sizes_change(path: Path, how: dict) -> None:
     _packets(path, small + large, how["codec"].replace("lib", "").replace("vpx-", ""), (96, 64), range(20))
 
 
+@in_encoder
 def _sound(path: Path, codec: str, cover: bool = False) -> None:
     """A second of silence, with a cover if the container takes one."""
     with av.open(str(path), "w", format="mp4" if path.suffix == ".m4a" else None) as output:

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 try:
     import resource
 except ImportError:  # Windows
@@ -35,6 +33,8 @@ def _scheduling(thread: Path) -> str:
 
 def process_state() -> dict[str, object]:
     """What there is to change -> how it is now."""
+    import torch
+
     variables, signals = OF_PYTEST
     state = {
         "the working directory": Path.cwd(),

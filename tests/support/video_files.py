@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-import pickle
 import struct
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
+from encoder import in_encoder
 
+REALTIME = {"deadline": "realtime", "cpu-used": "8"}
+CODECS = {  # by the end of a file's name; the others are H.264
+    ".webm": {"codec": "libvpx", "options": REALTIME},
+    ".gif": {"codec": "gif", "pix_fmt": "rgb8"},
+    ".asf": {"codec": "wmv2"},
+}
 BITS = 10  # a frame's number is drawn as ten black or white blocks, in two rows of five
 
 
@@ -66,36 +72,101 @@ def write_video(
     The pictures lie turned by `turns` quarters counterclockwise, as a phone held upright stores them; `store` may change
     each RGB picture once more, of which a fourth channel is its opacity.
     """
-    how = dict(locals())
-    if codec == "libsvtav1" and isinstance(path, Path):
-        return _write_apart(how)
-    with av.open(path if hasattr(path, "write") else str(path), "w", format=format, options=container or {}) as output:
+    images = [np.ascontiguousarray(store(np.rot90(picture(start + i, *size), turns))) for i in range(count)]
+    times = ticks or range(count), Fraction(1, 1000 if ticks else rate)
+    size = size[::-1] if turns % 2 else size
+    _encode(path, images, times, codec, size, pix_fmt, rate, options, gop, bframes, container, format, audio)
+    return path
+
+
+@in_encoder
+def _encode(
+    path: Path,
+    images: list[np.ndarray],
+    times: tuple[Sequence[int], Fraction],
+    codec: str,
+    size: tuple[int, int],
+    pix_fmt: str,
+    rate: int,
+    options: dict[str, str] | None,
+    gop: int | None,
+    bframes: int | None,
+    container: dict[str, str] | None,
+    format: str | None,
+    audio: bool,
+) -> None:
+    pts, unit = times
+    with (
+        _place(path, codec) as place,
+        av.open(place, "w", format=format, options=container or {}) as output,
+    ):
         stream = output.add_stream(codec, rate=rate, options=options or {})
-        stream.width, stream.height = size[::-1] if turns % 2 else size
+        stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         if gop is not None:
             stream.codec_context.gop_size = gop
         if bframes is not None:
             stream.codec_context.max_b_frames = bframes
-        if ticks is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
+        if unit != Fraction(1, rate):
+            stream.codec_context.time_base = unit
         sound = output.add_stream("aac", rate=44100) if audio else None
-        for index in range(count):
-            image = np.ascontiguousarray(store(np.rot90(picture(start + index, *size), turns)))
+        for image, time in zip(images, pts, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="rgba" if image.shape[-1] == 4 else "rgb24")
-            frame.pts = index if ticks is None else ticks[index]
-            frame.time_base = Fraction(1, rate) if ticks is None else Fraction(1, 1000)
+            frame.pts, frame.time_base = time, unit
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         if sound is not None:
-            for index in range(count * 44100 // rate // 1024):
+            for index in range(len(images) * 44100 // rate // 1024):
                 silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
                 silence.sample_rate, silence.pts = 44100, index * 1024
                 output.mux(sound.encode(silence))
             output.mux(sound.encode(None))
+
+
+@contextmanager
+def _place(path: Path, codec: str) -> Iterator[str | BinaryIO]:
+    """What to write into: run by root, libsvtav1 puts its process under SCHED_FIFO 99, which nobody else may do."""
+    if codec != "libsvtav1" or os.name != "posix" or os.geteuid():
+        yield str(path)
+        return
+    with path.open("wb") as file:
+        os.seteuid(65534)  # nobody
+        try:
+            yield file
+        finally:
+            os.seteuid(0)
+
+
+@in_encoder
+def timed(path: Path, ticks: list[int], last: int, *, sound: float = 0, bframes: int | None = None, **how) -> Path:
+    """Frames at these milliseconds, the last of which lasts `last` milliseconds; with `sound` seconds of silence."""
+    made = {"codec": "libx264", "pix_fmt": "yuv420p", "options": {}, **CODECS.get(path.suffix, {}), **how}
+    with av.open(str(path), "w", options=made.get("container", {})) as output:
+        stream = output.add_stream(made["codec"], rate=25, options=made["options"])
+        stream.width, stream.height, stream.pix_fmt = 96, 64, made["pix_fmt"]
+        stream.codec_context.gop_size, stream.codec_context.time_base = 12, Fraction(1, 1000)
+        if bframes is not None:
+            stream.codec_context.max_b_frames = bframes
+        silent = output.add_stream("aac", rate=48000) if sound else None
+        packets = []
+        for i, (begin, end) in enumerate(zip(ticks, [*ticks[1:], ticks[-1] + last], strict=True)):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame.pts, frame.duration, frame.time_base = begin, end - begin, Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        at_end = max(packets, key=lambda packet: packet.pts)
+        at_end.duration = round(Fraction(last, 1000) / at_end.time_base)
+        for i in range(int(sound * 48000 / 1024)):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 48000, i * 1024
+            packets += silent.encode(frame)
+        packets += silent.encode(None) if silent else []
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            output.mux(packet)
     return path
 
 
+@in_encoder
 def slow_clip(path: Path, seconds=60, size=(1920, 1080)) -> Path:
     """A clip that takes some seconds to read: one key frame, then the same few changes over and over."""
     tiles = np.random.default_rng(0).integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
@@ -111,20 +182,6 @@ def slow_clip(path: Path, seconds=60, size=(1920, 1080)) -> Path:
             packet.pts = packet.dts = number
             file.mux(packet)
     return path
-
-
-def _write_apart(how: dict) -> Path:
-    """`write_video` in a process of its own: run by root, libsvtav1 puts the process that calls it under SCHED_FIFO 99."""
-    subprocess.run([sys.executable, __file__], input=pickle.dumps(how), capture_output=True, check=True)
-    return how["path"]
-
-
-def _written_apart() -> None:
-    how = pickle.load(sys.stdin.buffer)
-    with how["path"].open("wb") as file:
-        if os.name == "posix" and os.geteuid() == 0:
-            os.seteuid(65534)  # nobody, who may not do that
-        write_video(**how | {"path": file})
 
 
 def turn(path: Path, degrees: int) -> Path:
@@ -184,7 +241,3 @@ def every_frame(
             for frame in decoded:
                 frames.append(show(frame))
                 stamps.append(frame.pts)
-
-
-if __name__ == "__main__":
-    _written_apart()

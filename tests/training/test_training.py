@@ -205,7 +205,7 @@ def test_several_processes_share_each_batch(data):
 @pytest.mark.slow
 def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path):
     pytest.importorskip("accelerate")
-    changes = ["--set=batch_size=4", "--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=head_lr=0.0001"]
+    changes = ["--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=head_lr=0.0001", "--set=epochs=1"]
     run = ["aia", "train", str(recipe_file), "--data", str(data), *changes, "--out"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
     done = subprocess.run([*launch, "--main_process_port=0", "-m", *run, str(tmp_path / "two")], capture_output=True)
@@ -215,7 +215,7 @@ def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path)
         [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
         for name in ("two", "one")
     )
-    assert [line["epoch"] for line in two] == [1, 2]
+    assert [line["epoch"] for line in two] == [1]
     assert np.allclose([line["loss"] for line in two], [line["loss"] for line in one], atol=0.25)
     assert aia.load(tmp_path / "two", device="cpu").config.labels == ("swipe left", "swipe right")
 
@@ -285,6 +285,7 @@ def test_the_same_seed_gives_the_same_clips(data, tmp_path):
     assert not torch.equal(first[0][0], ClipDataset(sample, Recipe(**RECIPE), tmp_path, 6)[0][0])
 
 
+@pytest.mark.slow
 def test_start_weights_come_from_a_file_in_torchvisions_order_or_a_model(tmp_path):
     from torchvision.models import resnet18
 

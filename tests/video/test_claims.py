@@ -14,19 +14,13 @@ import av
 import numpy as np
 import pytest
 from PIL import Image, features
-from video_files import every_frame, number_of, picture, write_video
+from video_files import REALTIME, every_frame, number_of, picture, timed, write_video
 
 from aia import limits
 from aia.errors import AIAError
 from aia.video import pictures, reader, source, worker
 from aia.video.clip import Clip, sample_indices
 
-REALTIME = {"deadline": "realtime", "cpu-used": "8"}
-CODECS = {  # by the end of a file's name; the others are H.264
-    ".webm": {"codec": "libvpx", "options": REALTIME},
-    ".gif": {"codec": "gif", "pix_fmt": "rgb8"},
-    ".asf": {"codec": "wmv2"},
-}
 FASTSTART = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 EVEN = [40 * i for i in range(50)]  # milliseconds: 2 s
@@ -55,34 +49,6 @@ def refusal(path: Path) -> str:
 
 def says(clip: Clip, words: str) -> bool:
     return any(words in sentence for sentence in clip.warnings)
-
-
-def timed(path: Path, ticks: list[int], last: int, *, sound: float = 0, bframes: int | None = None, **how) -> Path:
-    """Frames at these milliseconds, the last of which lasts `last` milliseconds; with `sound` seconds of silence."""
-    made = {"codec": "libx264", "pix_fmt": "yuv420p", "options": {}, **CODECS.get(path.suffix, {}), **how}
-    with av.open(str(path), "w", options=made.get("container", {})) as output:
-        stream = output.add_stream(made["codec"], rate=25, options=made["options"])
-        stream.width, stream.height, stream.pix_fmt = 96, 64, made["pix_fmt"]
-        stream.codec_context.gop_size, stream.codec_context.time_base = 12, Fraction(1, 1000)
-        if bframes is not None:
-            stream.codec_context.max_b_frames = bframes
-        silent = output.add_stream("aac", rate=48000) if sound else None
-        packets = []
-        for i, (begin, end) in enumerate(zip(ticks, [*ticks[1:], ticks[-1] + last], strict=True)):
-            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
-            frame.pts, frame.duration, frame.time_base = begin, end - begin, Fraction(1, 1000)
-            packets += stream.encode(frame)
-        packets += stream.encode(None)
-        at_end = max(packets, key=lambda packet: packet.pts)
-        at_end.duration = round(Fraction(last, 1000) / at_end.time_base)
-        for i in range(int(sound * 48000 / 1024)):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 48000, i * 1024
-            packets += silent.encode(frame)
-        packets += silent.encode(None) if silent else []
-        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
-            output.mux(packet)
-    return path
 
 
 # ---------------------------------------------------------------- the boxes of an MP4

@@ -143,6 +143,7 @@ def test_a_child_that_died_meanwhile_costs_nothing(fresh, clip):
     assert worker.read_clip(clip).num_frames == 12
 
 
+@pytest.mark.slow
 @posix
 def test_a_child_that_hangs_is_killed(fresh, clip, monkeypatch):
     pid = warm_child(clip)
