@@ -14,8 +14,10 @@ INIT := torchvision
 MEMBER := tsm-cinst
 # Two processes fill two cores: what runs the tests, the pages and the browser takes turns. WORKERS=0: one process.
 WORKERS := 2
+# Python keeps the compiled tests: compiling them takes 3 s a process, also where the environment says to keep nothing.
 # A process that crashes ends the run, which names its test: with another in its place xdist waits forever.
-PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) \
+  --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 # Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 
@@ -72,7 +74,7 @@ need-data:
 	  echo "make model needs DATA=folder: videos and a csv with the columns file, label, split, scene." >&2; exit 2; }
 
 clean: ## remove .venv, caches and builds; runs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says what is installed; the tests' packages include the page's.
