@@ -200,6 +200,22 @@ class Inspection(Prediction):
             f"There are no gates at {name!r}; the blocks are {', '.join(b.name for b in self.blocks) or 'none'}."
         )
 
+    def with_reference(self, reference: Reference | None) -> Inspection:
+        """The same inspection, compared with another reference: that of its network, or None.
+
+        A clip with another number of frames than the reference's is compared with nothing, and so is a block of another shape:
+        other borders have other means.
+        """
+        if reference and reference.num_segments != len(self.clip.frames):
+            reference = None
+        known = reference.blocks if reference else {}
+        blocks = (
+            replace(block, reference=typical if typical and typical.shape == block.shape else None)
+            for block in self.blocks
+            for typical in [known.get(block.name)]
+        )
+        return replace(self, reference=reference, blocks=tuple(blocks))
+
     def save(self, folder: str | Path, *, block: str | None = None) -> list[Path]:
         """The old name of `aia.save(inspection, folder)`."""
         import aia  # `save` belongs to a package above this one
@@ -286,15 +302,12 @@ def inspect(
         logits, *others = model(x.expand(len(variants), *x.shape[1:])).float().cpu()  # waits for the device
     height, width = clip.frames.shape[1:3]
     seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
-    reference = model.reference
-    if reference and reference.num_segments != len(clip.frames):
-        reference = None  # another number of frames has other borders and other means
-    return Inspection(
+    inspection = Inspection(
         model=model.name,
         config=model.config,
         logits=logits.numpy(),
         probabilities=probabilities(model, logits),
-        blocks=tuple(_block_gates(name, model.config.attention, recorded, reference) for name in model.block_names),
+        blocks=tuple(_block_gates(name, model.config.attention, recorded) for name in model.block_names),
         clip=clip,
         seen_box=seen_box(height, width, model.config),
         device=str(model.device),
@@ -302,8 +315,8 @@ def inspect(
         switches=tuple(switches),
         precision=model.precision,
         held=_prediction(model, others[0]) if others else None,
-        reference=reference,
     )
+    return inspection.with_reference(model.reference)
 
 
 def _prediction(model: AIANet, logits: Tensor) -> Prediction:
@@ -324,13 +337,11 @@ def probabilities(model: AIANet, logits: Tensor) -> np.ndarray:
     return values
 
 
-def _block_gates(name: str, attention: str, recorded: Recording, reference: Reference | None) -> BlockGates:
+def _block_gates(name: str, attention: str, recorded: Recording) -> BlockGates:
     gates = {location.unit: _array(gate) for location, gate in recorded.gates.items() if location.block == name}
     order = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
     x, output = (_array(kept[name]) if name in kept else None for kept in (recorded.inputs, recorded.outputs))
-    block = BlockGates(name, attention, {unit: gates[unit] for unit in order}, x, output)
-    typical = reference.blocks.get(name) if reference else None
-    return replace(block, reference=typical) if typical and typical.shape == block.shape else block
+    return BlockGates(name, attention, {unit: gates[unit] for unit in order}, x, output)
 
 
 def _array(batch: Tensor) -> np.ndarray:

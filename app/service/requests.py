@@ -84,7 +84,7 @@ def inspect_video(
     clip = _read(video, loaded, backwards)
     disconnect.raise_if_disconnected("the network")
     step(0.5, text.STEP_RUN)
-    inspection = _inspect(loaded, clip, tuple(switches))
+    inspection = _inspect(loaded, clip, tuple(switches)).with_reference(loaded.network.reference)
     disconnect.raise_if_disconnected("the answer")
     step(0.8, text.STEP_DRAW)
     return Result(video, model, backwards, tuple(switches), replace(inspection, clip=_small(clip)))
@@ -150,7 +150,10 @@ def _read(video: str, model: LoadedModel, backwards: bool) -> aia.Clip:
 
 @on_gpu
 def _inspect(model: LoadedModel, clip: aia.Clip, switches: tuple[aia.Switch, ...]) -> aia.Inspection:
-    return model.run(lambda network: aia.inspect(network, clip, switches=switches, held=not switches))
+    # ZeroGPU sends the result from another process: without the reference, which this process has.
+    return model.run(lambda network: aia.inspect(network, clip, switches=switches, held=not switches)).with_reference(
+        None
+    )
 
 
 @on_gpu
