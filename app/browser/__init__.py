@@ -24,6 +24,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "viewer/state.js",
         "viewer/nodes.js",
         "viewer/drawing.js",
+        "viewer/sentences.js",
         "viewer/channels.js",
         "viewer/input.js",
         "viewer/viewer.js",

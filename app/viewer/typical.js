@@ -105,7 +105,7 @@ function isSingle(answer, block, gate, channel) {
 }
 
 /**
- * Whether it is known what is usual for a gate. A cascade's combined gate is known as the mean over channels only.
+ * Whether it is known what is usual for a gate. A product of two modules' gates is known as the mean over channels only.
  *
  * @param {Answer} answer
  * @param {string} name

@@ -140,12 +140,12 @@ def test_a_gate_that_is_low_at_the_fingertip_shows_as_inverted(targets):
     gates = {"low": 0.8 - 0.1 * dots(targets), "flat": torch.full((20, 8, 4, 4), 0.5)}
     result = compare(small_net(), targets, gates, dict.fromkeys((*gates, "layer4"), torch.zeros(20, 8, 2, 2)))
     rows = {row.name: row for row in result.rows}
-    assert rows["gate, as drawn"].blocks == ("low inverted",) and rows["gate, as drawn"].fingertip.mean == 1
+    assert rows["gate itself"].blocks == ("low inverted",) and rows["gate itself"].fingertip.mean == 1
     assert rows["gate beyond that mean"].blocks == ("low inverted",)
     assert rows["its mean over the other clips"].fingertip.mean < 0.5
     assert result.default_block == "flat", "the page draws gates as they are"
     own = {(row.blocks, row.name): row for row in result.blocks}
-    assert own[("low",), "inverted"].fingertip.mean == 1 and own[("low",), "as drawn"].fingertip.mean < 0.05
+    assert own[("low",), "inverted"].fingertip.mean == 1 and own[("low",), "gate"].fingertip.mean < 0.05
 
 
 def test_a_block_is_scored_on_other_clips_than_it_was_chosen_on(targets):
@@ -167,7 +167,7 @@ def test_a_network_is_measured_and_its_tables_can_be_read():
             assert 0 <= score.low <= score.mean <= score.high <= 1
     drawn, place = (
         {row.blocks[0]: row.hand.mean for row in result.blocks if row.name == name}
-        for name in ("as drawn", "its mean over the other clips")
+        for name in ("gate", "its mean over the other clips")
     )
     assert tuple(drawn) == net.block_names
     gains = {block: drawn[block] - place[block] for block in drawn}
