@@ -23,6 +23,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "viewer/links.js",
         "viewer/state.js",
         "viewer/nodes.js",
+        "viewer/words.js",
         "viewer/drawing.js",
         "viewer/channels.js",
         "viewer/input.js",

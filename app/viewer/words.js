@@ -1,0 +1,75 @@
+// @ts-check
+// What the viewer says in sentences: what the gates are, and what is special about the shown one.
+
+/**
+ * What a gate is.
+ *
+ * @param {Viewer} viewer
+ * @param {string} gate
+ * @returns {string}
+ */
+function gateSentence({ words, lead }, gate) {
+  return (gate === "combined" ? words.combined[lead.attention] : words.units[lead.units[gate]]) ?? words.combined.any;
+}
+
+/** @param {Viewer} viewer */
+function drawWords(viewer) {
+  const { words, lead } = viewer;
+  const { gate, channel, block } = viewer.view;
+  const missing = missingChannels(viewer, blockOf(lead, block), gate);
+  const channelNote = channel === null ? "" : words.channel.replace("{channel}", String(channel));
+  const note = missing === words.coming && channel === null ? "" : missing || channelNote; // they come before a visitor asks
+  viewer.part("can").replaceChildren(...gatesOf(viewer.block).map((name) => make("p", {}, gateSentence(viewer, name))));
+  viewer.part("shown").textContent = note;
+  viewer.part("shown").hidden = !note;
+}
+
+/**
+ * What is special about the shown gate on this clip, in a sentence.
+ *
+ * @param {Viewer} viewer
+ */
+function drawSentence(viewer) {
+  const { lead, words } = viewer;
+  const map = viewer.mapOn(lead);
+  if (!map) return;
+  const { block, gate, channel } = viewer.view;
+  const [frames, rows, columns] = map.shape;
+  const size = rows * columns;
+  const { data } = map;
+  let place = 0;
+  for (let i = 1; i < data.length; i++) {
+    if (viewer.isDifference ? Math.abs(data[i]) > Math.abs(data[place]) : data[i] > data[place]) place = i;
+  }
+  const value = at(mapOf(lead, block, gate, channel), Math.floor(place / size), Math.floor((place % size) / columns), place % columns);
+  const { blocks } = lead;
+  const own = blockOf(lead, block);
+  const filled = {
+    block: `Block ${blocks.indexOf(own) + 1} of ${blocks.length}`,
+    where: whereIs((Math.floor((place % size) / columns) + 0.5) / rows, ((place % columns) + 0.5) / columns, rows, columns),
+    when: frames > 1 ? ` at ${lead.times[Math.floor(place / size)].toFixed(1)} s` : " in every frame",
+    value: value.toFixed(2),
+    usual: (value - data[place]).toFixed(2),
+  };
+  const [low, high] = viewer.colorsOf(lead).limits;
+  const isFlat = viewer.isDifference ? Math.abs(data[place]) < 0.1 * (high - low) : false;
+  const { usual, more, less, open } = words.sentences;
+  const sentence = !viewer.isDifference ? open : isFlat ? usual : data[place] > 0 ? more : less;
+  viewer.part("sentence").textContent = sentence.replace(/\{(\w+)\}/g, (/** @type {string} */ _, /** @type {string} */ name) => /** @type {any} */ (filled)[name]);
+}
+
+/**
+ * A place of a picture in words, such as "the lower left". y and x are shares of its height and width.
+ *
+ * @param {number} y
+ * @param {number} x
+ * @param {number} rows
+ * @param {number} columns
+ */
+function whereIs(y, x, rows, columns) {
+  const down = rows === 1 ? "" : y < 1 / 3 ? "upper" : y > 2 / 3 ? "lower" : "";
+  const across = columns === 1 ? "" : x < 1 / 3 ? "left" : x > 2 / 3 ? "right" : "";
+  if (!down && !across) return rows === 1 ? "the middle columns" : columns === 1 ? "the middle rows" : "the center";
+  if (!across) return columns === 1 ? `the ${down} rows` : `the ${down} middle`;
+  return down ? `the ${down} ${across}` : `the ${across}`;
+}
