@@ -117,7 +117,7 @@ class Inspection(Prediction):
         >>> inspection.label, inspection.is_confident
         ('circle (counter-clockwise)', True)
         >>> len(inspection.blocks), inspection.first_block
-        (17, 'features.2')
+        (17, 'features.17')
         >>> inspection.block("features.12").spatiotemporal_map.shape
         (8, 8, 8)
     """

@@ -192,27 +192,29 @@ function drawGates(viewer) {
   if (hadFocus) buttons.find((button) => button.tabIndex === 0).focus();
 }
 
-/**
- * What a gate is.
- *
- * @param {Viewer} viewer
- * @param {string} gate
- * @returns {string}
- */
-function gateSentence({ words, lead }, gate) {
-  return (gate === "combined" ? words.combined[lead.attention] : words.units[lead.units[gate]]) ?? words.combined.any;
-}
-
 /** @param {Viewer} viewer */
-function drawWords(viewer) {
-  const { words, lead } = viewer;
-  const { gate, channel, block } = viewer.view;
-  const missing = missingChannels(viewer, blockOf(lead, block), gate);
-  const channelNote = channel === null ? "" : words.channel.replace("{channel}", String(channel));
-  const note = missing === words.coming && channel === null ? "" : missing || channelNote; // they come before a visitor asks
-  viewer.part("can").replaceChildren(...gatesOf(viewer.block).map((name) => make("p", {}, gateSentence(viewer, name))));
-  viewer.part("shown").textContent = note;
-  viewer.part("shown").hidden = !note;
+function drawLegend(viewer) {
+  const { words, state, lead, answers } = viewer;
+  const { limits, table } = viewer.colorsOf(lead);
+  const [low, high] = limits;
+  const picture = new ImageData(256, 1);
+  new Uint32Array(picture.data.buffer).set(table32(table, 255));
+  viewer.part("legend").getContext("2d").putImageData(picture, 0, 0);
+  if (viewer.isDifference) {
+    const gated = answers.filter(({ blocks }) => blocks.length).map((answer) => viewer.colorsOf(answer).limits[1].toFixed(2));
+    const differ = new Set(gated).size > 1; // two models
+    viewer.part("low").textContent = `${words.less} −${differ ? gated.join(" (A), −") + " (B)" : gated[0]}`;
+    viewer.part("high").textContent = `+${differ ? gated.join(" (A), +") + " (B)" : gated[0]} ${words.more}`;
+    const { clips, kind } = /** @type {ReferenceLink} */ (lead.reference);
+    viewer.part("note").textContent = words.scales.typical.replace("{clips}", `${clips} ${kind}`);
+  } else {
+    const isAbsolute = state.scale === "absolute" || state.scale === "typical";
+    viewer.part("low").textContent = isAbsolute ? words.low : decimals(low);
+    viewer.part("high").textContent = isAbsolute ? words.high : decimals(high);
+    const isUnknown = state.scale === "typical" && !viewer.isWaiting;
+    viewer.part("note").textContent = isUnknown ? words.no_typical : high - low < words.flat ? words.flat_note : words.scales[state.scale === "typical" ? "absolute" : state.scale];
+  }
+  viewer.part("legend").setAttribute("aria-label", `Colours from ${decimals(low)} to ${decimals(high)}`);
 }
 
 /** @param {Viewer} viewer */

@@ -105,7 +105,8 @@ function isSingle(answer, block, gate, channel) {
 }
 
 /**
- * Whether it is known what is usual for a gate. A product of two modules' gates is known as the mean over channels only.
+ * Whether it is known what is usual for a gate. Where modules follow one another, that is known of the combined gate only as
+ * the mean over channels.
  *
  * @param {Answer} answer
  * @param {string} name

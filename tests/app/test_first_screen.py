@@ -335,3 +335,18 @@ def test_the_lesson_follows_the_viewers_block_gate_and_frame(page):
     expect(page.locator("#learn [data-fill=block]").first).to_have_text("features.9")
     page.get_by_role("tab", name=text.TABS["look"], exact=True).click()
     assert page.evaluate("document.querySelector('.viewer').viewer.state.block") == "features.9"
+
+
+@desktop
+def test_the_sentence_speaks_of_the_block_that_is_shown(page):
+    for block in (1, 9, 17):
+        page.locator(".ladder button").nth(block - 1).click()
+        expect(page.locator("[data-part=sentence]")).to_contain_text(f"Block {block} of 17")
+
+
+@desktop
+def test_beside_the_label_stands_the_answer_without_the_gates_choices_and_opens_what_if(page):
+    expect(page.locator("#summary .held")).to_contain_text("held at their mean: ")
+    page.locator("#summary .held button").click()
+    expect(page.get_by_role("tab", name=text.TABS["what-if"], exact=True)).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#switch")).to_be_in_viewport()
