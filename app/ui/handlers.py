@@ -292,7 +292,10 @@ def _view_of_side(shown: Result | None, other: Result | None, letter: str, state
     frame = int((view.frame + 0.5) * len(result.inspection.clip.frames) / longest)
     view = replace(view, frame=frame).fitted(result.inspection)
     gated = [side for side in inspections if side.blocks]
-    if len(gated) > 1 and view.scale != "absolute":
+    scales = {view.fitted(side).checked(side).scale for side in gated}
+    if "absolute" in scales:  # the viewer draws differences only if they are known on both sides
+        view = replace(view, scale="absolute")
+    elif len(gated) > 1 and view.scale != "typical":
         ends = [scale_limits(side, view.fitted(side)) for side in gated]
         view = replace(view, scale=(min(low for low, _ in ends), max(high for _, high in ends)))
     return result, view

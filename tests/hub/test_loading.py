@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, clip_of, moving_frames
 from hub_server import Fault, HubServer, Repo
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
@@ -25,7 +25,10 @@ from safetensors.torch import load_file, save_file
 from aia.errors import AIAError
 from aia.hub import files as hub_files
 from aia.hub import loading
+from aia.hub.files import REFERENCE
 from aia.hub.pretrained import AIANet
+from aia.hub.reference import write_reference
+from aia.inspection.reference import compute_reference
 from aia.modeling.config import AIAConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -51,6 +54,7 @@ def seen(model: AIANet) -> dict:
         "logits": logits,
         "training": model.training,
         "labels": list(model.config.labels),
+        "reference": repr(model.reference),
     }
 
 
@@ -197,7 +201,7 @@ def load(server, client, tmp_path):
 
 def _what(answer: dict) -> dict:
     assert "error" not in answer, answer
-    return {key: answer[key] for key in ("state", "logits", "training", "labels")}
+    return {key: answer[key] for key in ("state", "logits", "training", "labels", "reference")}
 
 
 def _why(answer: dict) -> str:
@@ -220,7 +224,7 @@ def test_only_config_and_safetensors_are_asked_for(server, load, files):
     server.commit("user/repo", {**files, "pytorch_model.bin": b"pickle", "README.md": b"# Hello", "model.py": b"1"})
     _what(load())
     asked = {request.path.rsplit("/", 1)[-1] for request in server.asked() if "/resolve/" in request.path}
-    assert asked == {CONFIG, WEIGHTS, "reference.safetensors"}, "the last one need not be there"
+    assert asked == {CONFIG, WEIGHTS, REFERENCE}, "the last one need not be there"
 
 
 @pytest.mark.slow
@@ -247,6 +251,32 @@ def test_a_large_file_may_lie_on_another_host(server, load, files, reference):
         server.faults[WEIGHTS] = Fault(redirect=cdn.url)
         assert _what(load()) == reference
         assert cdn.asked(WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def referenced(network, files, tmp_path_factory) -> dict[str, bytes]:
+    """The files of the network with a reference."""
+    clips = [clip_of(moving_frames(network.config.num_segments, seed=seed)) for seed in range(2)]
+    network.reference = compute_reference(network, clips)
+    path = write_reference(tmp_path_factory.mktemp("reference"), network.reference)
+    network.reference = None
+    return {**files, path.name: path.read_bytes()}
+
+
+def test_a_reference_comes_with_its_model(server, load, referenced):
+    server.commit("user/repo", referenced)
+    assert load()["reference"] == "Reference(2 clips, 17 blocks)"
+    server.requests.clear()
+    assert load()["reference"] == "Reference(2 clips, 17 blocks)"
+    assert server.asked() == [], "the cache has all three files"
+
+
+def test_a_reference_that_is_damaged_or_does_not_arrive_is_said(server, load, referenced):
+    server.commit("user/repo", {**referenced, REFERENCE: b"no reference"})
+    assert "reference.safetensors is damaged" in _why(load())
+    server.commit("user/other", referenced)
+    server.faults[REFERENCE] = Fault(status=403)
+    assert "does not give user/other" in _why(load("user/other"))
 
 
 # ---- the cache

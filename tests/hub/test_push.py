@@ -4,9 +4,10 @@ import logging
 
 import huggingface_hub
 import pytest
-from conftest import small_net
+from conftest import clip_of, moving_frames, small_net
 from hub_server import HubServer, Repo
 
+import aia
 from aia.cli import main
 
 TOKEN = "hf_OfThisTestAlone"
@@ -25,7 +26,9 @@ def server(monkeypatch):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
-    small_net(arch="mobilenet_v2").save_pretrained(path)
+    net = small_net(arch="mobilenet_v2")
+    net.reference = aia.compute_reference(net, [clip_of(moving_frames(8, seed=seed)) for seed in range(2)])
+    net.save_pretrained(path)
     return path
 
 
@@ -55,7 +58,7 @@ def test_a_folder_arrives_with_its_own_card_and_pictures_and_nothing_else(server
     assert main(["push", str(folder), "user/mine"]) == 0
     assert f"{server.url}/user/mine/commit/" in capsys.readouterr().out and TOKEN not in caplog.text
     [held] = server.repos["user/mine"].commits.values()
-    assert sorted(held) == ["README.md", "config.json", "curves.svg", "model.safetensors"]
+    assert sorted(held) == ["README.md", "config.json", "curves.svg", "model.safetensors", "reference.safetensors"]
     assert held == {name: (folder / name).read_bytes() for name in held}
     assert {request.token for request in server.asked() if request.method == "POST"} == {TOKEN}
 
