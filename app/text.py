@@ -146,8 +146,8 @@ PYTHON_HELP = "A script that reproduces this view with the library aia."
 NO_SIDE_B = "There is no side B to export yet: create one in “What if” or “Compare”."
 LIMITS = (
     "Gates show what the network lets through for <em>every</em> class. They do not show why it chose this one: attention is "
-    "not an explanation. Part of a map is similar for any clip, so compare two clips before you read it. The model knows only "
-    "its own labels. A clip of something else may still get one of them."
+    "not an explanation. A gate itself looks similar for any clip; “from typical” shows what is different in yours. The model "
+    "knows only its own labels. A clip of something else may still get one of them."
 )
 UNKNOWN = "The model does not know this clip"
 BLIND = (
