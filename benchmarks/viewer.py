@@ -12,7 +12,7 @@ from aia.errors import AIAError
 from aia.inspection.inspection import inspect
 from aia.video.reader import read_clip
 from aia.visualization import web
-from aia.visualization.render import COLORMAPS, colormap_table
+from aia.visualization.render import COLORMAPS, DIFFERENCE, DIFFERENCE_DARK, colormap_table
 from app import browser as files
 from app import text
 from benchmarks.table import Options, Table
@@ -20,12 +20,13 @@ from benchmarks.table import Options, Table
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 WIDTH, HEIGHT = 1440, 900
 STEPS = 200  # of each kind
+ROOT = "http://viewer.test"  # answered by the benchmark itself
 CHANGES = {  # the change in step i, as JavaScript
     "scrubbing through frames": "{ frame: i % T }",
     "opacity": "{ opacity: (i % 20) / 20 }",
     "another block": "{ block: blocks[i % blocks.length] }",
     "another channel": "{ channel: i % C }",
-    "another gate and scale": "{ gate: ['combined', 'T', 'H'][i % 3], scale: ['block', 'clip'][i % 2] }",
+    "another gate and scale": "{ gate: ['combined', 'T', 'H'][i % 3], scale: ['typical', 'block', 'clip'][i % 3] }",
 }
 _RUN = """async ([changes, steps]) => {
     const viewer = document.querySelector(".viewer").viewer;
@@ -50,6 +51,12 @@ _RUN = """async ([changes, steps]) => {
 }"""
 
 
+def _document() -> str:
+    """The viewer's elements and styles as a page."""
+    style = files.read("browser/tokens.css") + files.style("viewer/viewer.css")
+    return f"<!doctype html><meta charset=utf-8><style>{style}</style><div id=here>{files.read('viewer/viewer.html')}</div>"
+
+
 def tables(options: Options) -> Iterator[Table]:
     """Draws in a headless Chromium, one change per displayed frame (at most 60 per second).
 
@@ -68,15 +75,18 @@ def tables(options: Options) -> Iterator[Table]:
         raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
     answer, channels = web.pack(inspect(model, read_clip(CLIP, model.config.num_segments)))
     file = {"url": f"data:;base64,{base64.b64encode(channels).decode()}"}
+    served = {"": _document().encode()}
+    if model.reference:
+        maps, typical = web.pack_reference(model.reference, model.config.attention)
+        served |= {"reference/key/maps.json": json.dumps(maps).encode(), "reference/key/channels.bin": typical}
+        answer["reference"] = {"key": "key", "clips": model.reference.num_clips, "kind": model.reference.kind}
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
     ):
         page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")  # no film by itself
-        html = files.read("viewer/viewer.html")
-        page.set_content(
-            f"<style>{files.read('browser/tokens.css')}{files.style('viewer/viewer.css')}</style><div id=here>{html}</div>"
-        )
+        page.route(f"{ROOT}/**", lambda route: route.fulfill(body=served[route.request.url.removeprefix(f"{ROOT}/")]))
+        page.goto(ROOT)
         page.add_script_tag(content=files.script("viewer"))
         page.evaluate(
             """([value, colours, words]) => {
@@ -84,7 +94,7 @@ def tables(options: Options) -> Iterator[Table]:
             }""",
             [
                 {"answer": json.dumps(answer), "channels": file},
-                {name: _base64(name) for name in COLORMAPS},
+                {name: _base64(name) for name in (*COLORMAPS, DIFFERENCE, DIFFERENCE_DARK)},
                 text.VIEWER,
             ],
         )

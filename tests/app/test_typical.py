@@ -17,7 +17,9 @@ from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import render, web
 from aia.visualization.view import View, limits, values
 from app import browser as browser_files
+from app.result import Result
 from app.service import references
+from app.ui import handlers
 
 GATED = [name for name, setting in ATTENTION_SETTINGS.items() if setting.modules]
 ROOT = "http://typical.test"
@@ -169,3 +171,13 @@ def test_a_model_without_a_reference_gets_one_from_the_examples():
     references.make_in_background(net)
     reference = until(lambda: net.reference)
     assert (reference.kind, reference.num_clips) == ("example clips", 12)
+
+
+def test_a_file_of_two_sides_shows_the_differences_that_the_viewer_shows():
+    known = Result("a.mp4", "net", False, (), inspected("cinst"))
+    unknown = dataclasses.replace(known, inspection=known.inspection.with_reference(None))
+    for other, scale in ((None, "typical"), (known, "typical"), (unknown, "absolute")):
+        for letter in ("A", "B") if other else ("A",):
+            assert handlers._view_of_side(known, other, letter, {})[1].scale == scale
+    low, high = handlers._view_of_side(known, known, "B", {"scale": "block"})[1].scale
+    assert 0 < low < high < 1
