@@ -177,7 +177,7 @@ def test_a_lesson_files_and_a_program_come_from_endpoints_too(client, server):
     assert "layer2.0" in json.dumps(lesson)
     view = {"block": "layer2.0", "gate": "T", "channel": 3, "scale": "block"}
     file = client.predict(video=clip, model=model, format="values.csv", view=view, api_name="/export_view")
-    numbers = np.loadtxt(file, delimiter=",", skiprows=1)[:, -1]
+    numbers = np.genfromtxt(file, delimiter=",", names=True)["value"]
     seen = aia.inspect(aia.load(model, device="cpu"), aia.read_clip(EXAMPLE))
     gate = np.broadcast_to(seen.block("layer2.0").gates["T"][:, 3], (8, *seen.block("layer2.0").shape[2:]))
     assert numbers == pytest.approx(gate.ravel(), abs=1e-4)
