@@ -58,14 +58,14 @@ def file(key: str, name: str) -> bytes | None:
     """A file of a reference. After a restart, pages that are still open ask for those of the shipped models."""
     if key not in _packed:
         for model in sorted(aia.available_models(), key=lambda model: model != DEFAULT_MODEL):
-            if _shipped(model) == key:
+            if shipped_key(model) == key:
                 break
     packed = _packed.get(key)
     return packed.files.get(name) if packed else None
 
 
 @lru_cache(maxsize=limits.MODELS_IN_MEMORY)
-def _shipped(model: str) -> str:
+def shipped_key(model: str) -> str:
     """The key of a shipped model's reference; "" without one. The weights are not loaded."""
     path = loading.CHECKPOINTS / model / loading.REFERENCE
     if not path.is_file():

@@ -11,13 +11,14 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from aia import limits
+from aia.hub import DEFAULT_MODEL
 from aia.visualization import export
 from app import browser, gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard
 from app.server.references import References
-from app.service import api, models, requests
+from app.service import api, models, references, requests
 from app.ui import events, examples, handlers, html
 from app.ui.english import English
 
@@ -171,7 +172,7 @@ def launch_options() -> dict:
     return {
         "theme": THEME,
         "css_paths": [browser.TOKENS, STYLE],
-        "head": browser.head("page"),
+        "head": _preload() + browser.head("page"),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {"middleware": [Middleware(References), Middleware(Guard), Middleware(English)]},
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
@@ -184,6 +185,13 @@ def launch_options() -> dict:
         "mcp_server": True,
         "root_path": _root_path(),
     }
+
+
+def _preload() -> str:
+    """Lets a browser load what is usual for the first model while it still reads the page's scripts."""
+    key = references.shipped_key(DEFAULT_MODEL)
+    address = f"reference/{key}/{references.MAPS}"
+    return f'<link rel="preload" as="fetch" crossorigin fetchpriority="low" href="{address}">' if key else ""
 
 
 def _root_path() -> str:
