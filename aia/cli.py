@@ -307,7 +307,8 @@ def _add_reference(commands: _Commands) -> None:
 def _reference(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from aia.hub.files import available_models, find_model
+    from aia.hub.files import available_models, find_model, read_weights
+    from aia.hub.pretrained import AIANet, best_device
     from aia.hub.reference import write_reference
     from aia.inspection.reference import compute_reference
     from aia.training.data import reference_clips
@@ -315,12 +316,16 @@ def _reference(options: argparse.Namespace) -> int:
     if options.clips < 2:
         raise AIAError(f"A reference needs two clips or more, not {options.clips}.")
     videos, kind = reference_clips(options.data, options.clips)
-    folder = find_model(options.model)[1].parent
     if not (os.path.isdir(options.model) or options.model in available_models()):  # noqa: PTH112  any text is allowed
         raise AIAError(f"{options.model} lies in the Hub's cache, which is not changed; save it into a folder first.")
-    model = _model(options.model)
-    reference = compute_reference(model, tqdm(videos, desc="clips", unit="clip"), kind=kind)
-    path = write_reference(folder, reference)
+    config, weights = find_model(options.model)
+    model = AIANet(config)
+    read_weights(model, weights)  # not by `load`, which refuses a reference that no longer fits
+    model.name = options.model
+    reference = compute_reference(
+        model.to(best_device()).optimize(), tqdm(videos, desc="clips", unit="clip"), kind=kind
+    )
+    path = write_reference(weights.parent, reference)
     print(f"{path}: {reference.num_clips} {reference.kind}, {len(reference.blocks)} blocks")
     return 0
 
@@ -379,7 +384,12 @@ def _add_contrast(commands: _Commands) -> None:
         "contrast", help="whether what the page draws first is specific to a clip, and visible"
     )
     command.add_argument("models", nargs="*", metavar="MODEL", help="with a reference; by default all shipped ones")
-    command.add_argument("--data", type=Path, metavar="DIR", help="a folder of videos; the page's examples by default")
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder of videos, or as of train, whose training clips are left out; the page's examples by default",
+    )
     command.set_defaults(run=_contrast)
 
 
@@ -388,7 +398,7 @@ def _contrast(options: argparse.Namespace) -> int:
     from aia.hub.files import available_models
     from aia.training.data import reference_clips
 
-    clips = reference_clips(options.data, 1000)[0] if options.data else _example_clips()
+    clips = reference_clips(options.data, 1000, training=False)[0] if options.data else _example_clips()
     loaded = [_model(name) for name in options.models or available_models()]
     models = loaded if options.models else [model for model in loaded if model.reference]
     measured = {model.name: measure_contrast(model, clips) for model in models}

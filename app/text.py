@@ -190,11 +190,8 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "bars": "mean gate, 0 shut to 1 open.",
     "bars_only": "mean gate, 0 shut to 1 open. They control the gate above, which is the same for all channels.",
     "one_channel": "this gate has one value for all channels",
-    "differences": (
-        "how far each mean gate is from usual, the most unusual first. Point at a bar to preview its channel's own map, press "
-        "to pin it."
-    ),
-    "differences_only": "how far each mean gate is from usual, the most unusual first.",
+    "differences": ("how far each mean gate is from usual. Point at a bar to see its channel's map; press to keep it."),
+    "differences_only": "how far each mean gate is from usual.",
     "ends": ("Strongest:", "Weakest:"),
     "unusual": ("More open than usual:", "Less:"),
     "sentences": {
@@ -205,6 +202,7 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     },
     "less": "less open than usual",
     "more": "more open than usual",
+    "waiting_typical": "What is usual for this model is on its way.",
     "no_typical": "What is usual for this gate is not known: you see the gate itself, from 0 to 1.",
     "low": "0 shut",
     "high": "1 open",

@@ -55,7 +55,7 @@ def is_here(name: str) -> bool:
 
 
 def download(repo: str) -> None:
-    """Downloads a repository's two files into the Hub's cache, where `load` finds them.
+    """Downloads a repository's files into the Hub's cache, where `load` finds them.
 
     Raises:
         AIAError: As of `load`.
@@ -169,13 +169,12 @@ def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
         return AIAConfig.from_file(cached[0]), cached[1]
     config = _fetch(repo, CONFIG, revision)
     checked, commit = AIAConfig.from_file(config), config.parent.name  # before the weights are downloaded
-    weights = _fetch(repo, WEIGHTS, commit)
-    try:
+    try:  # before the weights: with both of these in the cache nobody is asked again
         _fetch(repo, REFERENCE, commit)
     except AIAError as error:
-        if not isinstance(error.__context__, EntryNotFoundError):  # most repositories have none
+        if not _is_missing(error.__context__):  # most repositories have none
             raise
-    return checked, weights
+    return checked, _fetch(repo, WEIGHTS, commit)
 
 
 def _cached(repo: str, revision: str | None) -> tuple[Path, Path] | None:
@@ -201,6 +200,11 @@ def _fetch(repo: str, file: str, revision: str | None) -> Path:
         raise AIAError(_why(error, repo, file, revision)) from None
 
 
+def _is_missing(error: BaseException | None) -> bool:
+    """Whether the Hub has no such file; without a connection nobody knows."""
+    return isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
+
+
 def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:
     """The sentence for a failed download. The error's own text is not shown, since it may hold addresses."""
     if isinstance(error, GatedRepoError):
@@ -209,7 +213,7 @@ def _why(error: Exception, repo: str, file: str, revision: str | None) -> str:
         return f"{repo} is neither a folder here nor a public repository on the Hub; check the name, or set HF_TOKEN."
     if isinstance(error, RevisionNotFoundError):
         return f"The repository {repo} has no revision {(revision or 'main')[:200]!r}; check its branches and tags."
-    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+    if _is_missing(error):
         hint = "pickled weights are not loaded, since they can run code" if file == WEIGHTS else "it is no AIA model"
         return f"The repository {repo} has no {file}; {hint}."
     if isinstance(error, OfflineModeIsEnabled):

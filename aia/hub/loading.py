@@ -56,9 +56,9 @@ def load(
 ) -> AIANet:
     """Loads a pretrained network.
 
-    The name is looked up in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Only
-    `config.json` and `model.safetensors` of a repository are read, never pickled weights. A private repository's token is
-    taken from the environment variable HF_TOKEN only.
+    The name is looked up in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Of a repository
+    only `config.json`, `model.safetensors` and `reference.safetensors` are read, never pickled weights. A private
+    repository's token is taken from the environment variable HF_TOKEN only.
 
     Args:
         name: A folder, one of `available_models()`, or "user/repo".

@@ -17,7 +17,7 @@ from aia.errors import AIAError
 from aia.hub.card import model_card
 from aia.hub.files import REFERENCE, find_model, read_weights
 from aia.hub.push import push
-from aia.hub.reference import read_reference, write_reference
+from aia.hub.reference import reference_of, write_reference
 from aia.modeling import network
 from aia.modeling.config import AIAConfig
 
@@ -52,9 +52,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         config, weights = find_model(name, revision)
         model = cls(config)
         read_weights(model, weights)
-        reference = weights.with_name(REFERENCE)
-        if reference.is_file():
-            model.reference = read_reference(reference, config)
+        model.reference = reference_of(model, weights.with_name(REFERENCE))
         model.name, device = name, device or best_device()
         try:
             model.to(device)
@@ -85,7 +83,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
             kwargs["repo_id"] = Path(save_directory).name
         with files.writing_into(save_directory) as part:
             try:
-                if self.reference:
+                if self.reference and self.reference.weights == self.fingerprint():  # not after training went on
                     write_reference(part, self.reference)
                 address: str | None = super().save_pretrained(part, **kwargs)
             except SafetensorError as error:  # holds the system's error as text
@@ -93,6 +91,8 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
                 raise OSError(number, os.strerror(number)) from None
             if (Path(save_directory) / "README.md").exists():
                 (part / "README.md").unlink()
+            if not (part / REFERENCE).exists():  # one that is there belongs to other weights
+                (Path(save_directory) / REFERENCE).unlink(missing_ok=True)
         return address
 
     def push_to_hub(  # type: ignore[override]  # the token comes from the environment only

@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from aia.errors import AIAError
 from aia.hub.files import CONFIG, REFERENCE, WEIGHTS, find_model, read_weights
-from aia.hub.reference import read_reference
+from aia.hub.reference import reference_of
 from aia.modeling.network import AIANet
 
 CARD = "README.md"
@@ -50,9 +50,9 @@ def push(
     if not Path(folder).is_dir():
         raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
     config, weights = find_model(str(folder))
-    read_weights(AIANet(config), weights)  # only loadable folders are uploaded
-    if weights.with_name(REFERENCE).is_file():
-        read_reference(weights.with_name(REFERENCE), config)
+    model = AIANet(config)
+    read_weights(model, weights)  # only loadable folders are uploaded
+    reference_of(model, weights.with_name(REFERENCE))
     if not Path(folder, CARD).is_file():
         raise AIAError(f"{folder} has no {CARD}; write its card first, so that others know what the model is.")
     try:

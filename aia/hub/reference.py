@@ -14,9 +14,11 @@ from aia.errors import AIAError
 from aia.hub.files import REFERENCE, check_header
 from aia.limits import MAX_REFERENCE_BYTES
 from aia.modeling.config import AIAConfig
+from aia.modeling.network import AIANet
 from aia.modeling.reference import Reference, from_arrays
 
-_NUMBERS = ("num_clips", "num_segments", "input_size")
+_NUMBERS, _WORDS = ("num_clips", "num_segments", "input_size"), ("kind", "weights")
+_TYPES = {"F16", "F32"}  # others would be read, or fail in NumPy
 
 
 def write_reference(folder: str | Path, reference: Reference) -> Path:
@@ -26,7 +28,7 @@ def write_reference(folder: str | Path, reference: Reference) -> Path:
         AIAError: The folder cannot be written.
     """
     arrays = {name: np.ascontiguousarray(values, np.float16) for name, values in reference.arrays().items()}
-    about = {name: str(getattr(reference, name)) for name in _NUMBERS} | {"kind": reference.kind}
+    about = {name: str(getattr(reference, name)) for name in (*_NUMBERS, *_WORDS)}
     path = Path(folder) / REFERENCE
     with files.writing(path) as part:
         part.write_bytes(save(arrays, about))
@@ -49,11 +51,31 @@ def read_reference(path: Path, config: AIAConfig) -> Reference:
         check_header(path)
         with safe_open(path, framework="numpy") as file:
             about = file.metadata() or {}
+            if not {file.get_slice(name).get_dtype() for name in file.keys()} <= _TYPES:  # noqa: SIM118
+                raise AIAError(
+                    f"{path.name} holds values that are no numbers of 16 or 32 bits; make it again, or remove it."
+                )
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         numbers = {name: int(about[name]) for name in _NUMBERS}
-        kind = about["kind"]
+        words = {name: about[name] for name in _WORDS}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, struct.error):
         raise AIAError(f"{path.name} is damaged or no reference; make it again, or remove it.") from None
-    if any(values.dtype not in (np.float16, np.float32) for values in arrays.values()):
-        raise AIAError(f"{path.name} holds values that are no floating point numbers; make it again, or remove it.")
-    return from_arrays(arrays, config, kind=kind, **numbers)
+    return from_arrays(arrays, config, kind=words["kind"], weights=words["weights"], **numbers)
+
+
+def reference_of(model: AIANet, path: Path) -> Reference | None:
+    """The reference beside a model's weights; None if there is no such file.
+
+    Args:
+        model: With its weights.
+        path: Where the file would be.
+
+    Raises:
+        AIAError: As of `read_reference`, or the reference was made from other weights.
+    """
+    if not path.is_file():
+        return None
+    reference = read_reference(path, model.config)
+    if reference.weights != model.fingerprint():
+        raise AIAError(f"{path.name} was made from other weights; make it again, or remove it.")
+    return reference

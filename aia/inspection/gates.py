@@ -13,7 +13,7 @@ from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
 from aia.modeling.reference import COMBINED, BlockReference
 
 LIMIT_SPREADS = 3.0  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
-SMALLEST_STD = 1e-4  # below it a standard deviation says nothing: half precision stores references
+SMALLEST_STD = 0.003  # a smaller one says nothing: a browser gets the gates of channels in steps of up to 1/127
 FLAT_SPREAD = 0.02  # a map, a profile or the channels' means are flat if they span less than this (of 0 to 1)
 
 
@@ -272,14 +272,19 @@ class BlockGates:
         difference: np.ndarray = self.temporal_profile - self._known().profile_mean
         return difference
 
-    @property
-    def profile_limit(self) -> float:
-        """`LIMIT_SPREADS` standard deviations of a frame's mean over the reference clips: the ends of a profile's axis.
+    def profile_limit(self, gate: str = COMBINED, channel: int | None = None) -> float:
+        """The ends of the axis of a profile of differences: frames differ less than their places do.
+
+        They are `LIMIT_SPREADS` standard deviations of the combined gate's mean in a frame over the reference clips. For other
+        gates and for channels, whose profiles are not stored, they are a third of `deviation_limit`.
 
         Raises:
-            AIAError: The block has no reference.
+            AIAError: As of `deviation`.
         """
-        spread = np.sqrt(np.square(self._known().profile_std, dtype=np.float64).mean())
+        reference = self._known(gate, channel)
+        if gate != COMBINED or (channel is not None and len(reference.channel_spread[gate]) > 1):
+            return self.deviation_limit(gate, channel) / 3
+        spread = np.sqrt(np.square(reference.profile_std, dtype=np.float64).mean())
         return LIMIT_SPREADS * max(float(spread), SMALLEST_STD)
 
     @property

@@ -16,8 +16,6 @@ from aia.modeling.network import AIANet
 from aia.modeling.reference import COMBINED, BlockReference, Reference
 from aia.video.clip import Clip
 
-MAX_KIND = 100  # characters
-
 
 def compute_reference(
     model: AIANet, clips: Iterable[Clip | str | os.PathLike[str]], *, kind: str = "clips"
@@ -61,7 +59,8 @@ def compute_reference(
     setting = ATTENTION_SETTINGS[model.config.attention]
     linear = setting.combination != "cascade"
     blocks = {name: block.reference(count, model.config.attention, linear=linear) for name, block in sums.items()}
-    return Reference(blocks, count, kind[:MAX_KIND], model.config.num_segments, model.config.input_size)
+    config = model.config
+    return Reference(blocks, count, kind, config.num_segments, config.input_size, model.fingerprint())
 
 
 @dataclass

@@ -12,6 +12,7 @@ from aia.errors import AIAError
 from aia.modeling.attention_settings import ATTENTION_SETTINGS, AttentionSetting
 from aia.modeling.config import AIAConfig
 
+MAX_CLIPS, MAX_KIND = 10**9, 100  # characters of a kind
 COMBINED = "combined"  # the gate that multiplies a block's feature
 AXES_OF_UNITS = "TCHW"  # of a gate `[T, C, H, W]`; a unit's own axis has length 1
 
@@ -60,6 +61,10 @@ class Reference:
         kind: What these clips are, such as "training clips".
         num_segments: Frames per clip.
         input_size: Side of the network's input in pixels.
+        weights: `AIANet.fingerprint` of the network that it was made with.
+
+    Raises:
+        AIAError: There are fewer than two clips or more than `MAX_CLIPS`, or the kind is not a short line of text.
     """
 
     blocks: Mapping[str, BlockReference]
@@ -67,6 +72,15 @@ class Reference:
     kind: str
     num_segments: int
     input_size: int
+    weights: str
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_clips <= MAX_CLIPS or not self.kind.strip() or not self.kind.isprintable():
+            raise AIAError("The reference does not say how many clips of which kind it was made from; make it again.")
+        if len(self.kind) > MAX_KIND:
+            raise AIAError(
+                f"The kind of the reference clips has more than {MAX_KIND} characters; say it in a word or two."
+            )
 
     def __repr__(self) -> str:
         return f"Reference({self.num_clips} {self.kind:.60}, {len(self.blocks)} blocks)"
@@ -89,6 +103,7 @@ def from_arrays(
     kind: str,
     num_segments: int,
     input_size: int,
+    weights: str,
 ) -> Reference:
     """Builds a reference from the arrays of `Reference.arrays`, which nobody has checked yet.
 
@@ -99,6 +114,7 @@ def from_arrays(
         kind: See `Reference`.
         num_segments: See `Reference`.
         input_size: See `Reference`.
+        weights: See `Reference`.
 
     Raises:
         AIAError: The arrays do not fit the network or each other, or a value is out of range.
@@ -108,13 +124,11 @@ def from_arrays(
             f"The reference was made with {num_segments} frames of {input_size} px, but the network takes "
             f"{config.num_segments} of {config.input_size} px; make it again."
         )
-    if num_clips < 2 or not kind or len(kind) > 100 or not kind.isprintable():
-        raise AIAError("The reference does not say how many clips of which kind it was made from; make it again.")
     setting, left = ATTENTION_SETTINGS[config.attention], dict(arrays)
     blocks = {name: _block(name, left, setting, num_segments) for name in (config.blocks if setting.modules else ())}
     if left:
         raise AIAError(f"The reference has the unexpected {min(left)[:80]!r}; make it again.")
-    return Reference(blocks, num_clips, kind, num_segments, input_size)
+    return Reference(blocks, num_clips, kind, num_segments, input_size, weights)
 
 
 def _block(name: str, left: dict[str, np.ndarray], setting: AttentionSetting, frames: int) -> BlockReference:

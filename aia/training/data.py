@@ -163,19 +163,20 @@ def _sorted_folders(folder: Path) -> list[Path]:
     return [path for path in inside if path.is_dir() and not path.name.startswith(".")]
 
 
-def reference_clips(folder: Path, count: int) -> tuple[list[Path], str]:
+def reference_clips(folder: Path, count: int, *, training: bool = True) -> tuple[list[Path], str]:
     """Videos to measure what is typical on, evenly chosen, and what they are in two words.
 
     Args:
         folder: As of `read_manifest`; its training clips are taken. Or any folder with videos in it.
         count: How many at most.
+        training: False for the clips that are not trained on.
 
     Raises:
         AIAError: The folder has no videos, or its table cannot be read.
     """
     loose = sorted(path for path in folder.glob("*") if path.suffix.lower() in VIDEOS and not path.name.startswith("."))
     is_plain = loose and not any(folder.glob("*.[cCtT][sS][vV]"))
-    videos = loose if is_plain else [s.video for s in read_manifest(folder) if s.split in TRAIN_SPLITS]
+    videos = loose if is_plain else [s.video for s in read_manifest(folder) if (s.split in TRAIN_SPLITS) == training]
     chosen = dict.fromkeys(videos[i] for i in sample_indices(len(videos), min(count, len(videos)))) if videos else ()
     return list(chosen), "clips" if is_plain else "training clips"
 

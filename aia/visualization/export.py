@@ -208,13 +208,19 @@ def _save_all(inspection: Inspection, folder: str | Path, name: str | None) -> l
 
 
 def draw(
-    inspection: Inspection, block: BlockGates | None, *, opacity: float = 0.5, colormap: Colormap = "viridis"
+    inspection: Inspection, block: BlockGates | None, *, opacity: float = 0.5, colormap: Colormap | None = None
 ) -> np.ndarray:
-    """The frames with a block's map over them and a legend under them, uint8 `[T, H', W, 3]`; plain without a block."""
+    """The frames with a block's map over them and a legend under them, uint8 `[T, H', W, 3]`; plain without a block.
+
+    Without a colormap it draws the difference from what is usual where that is known; with one, the gate itself.
+    """
     clip = inspection.clip
     if block is None:
         return clip.frames
-    view = View(block.name, opacity=opacity, colours=colormap).checked(inspection)
+    view = View(block.name, opacity=opacity)
+    if colormap:
+        view = dataclasses.replace(view, scale="absolute", colours=colormap)
+    view = view.checked(inspection)
     pictures = figure.overlaid(inspection, view, clip.frames)
     captions = [f"{block.name} · {time:.2f} s" for time in clip.times]
     return render.with_legend(pictures, captions, colormap=view.colormap, scale=limits(inspection, view))

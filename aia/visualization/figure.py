@@ -18,7 +18,6 @@ from PIL import Image, ImageDraw, ImageFont
 from aia import files
 from aia.errors import AIAError
 from aia.inspection.inspection import Inspection
-from aia.modeling.reference import COMBINED
 from aia.visualization import render
 from aia.visualization.view import View, limits, values
 
@@ -316,10 +315,9 @@ def _draw_line(axes: Axes, inspection: Inspection, view: View) -> None:
     _number_scale(axes, inspection, view)
     if view.scale == "typical":
         axes.axhline(0, color="0.7", linewidth=0.6)
-        if (view.gate, view.channel) == (COMBINED, None):
-            end = inspection.block(view.block).profile_limit  # frames differ less than their places do
-            axes.set_ylim(-end, end)
-            axes.set_yticks([-end, 0, end], render.scale_numbers((-end, end)))
+        end = inspection.block(view.block).profile_limit(view.gate, view.channel)
+        axes.set_ylim(-end, end)
+        axes.set_yticks([-end, 0, end], render.scale_numbers((-end, end)))
     axes.plot(numbers, means, color="0.2", linewidth=1, marker="o", markersize=3)
     axes.set_xlim(0.5, len(means) + 0.5)
     axes.set_xticks(numbers[:: -(-len(means) // 16)])

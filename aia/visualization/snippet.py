@@ -19,6 +19,7 @@ def as_python(
     switches: Sequence[Switch] = (),
     backwards: bool = False,
     precision: str = "float32",
+    reference_clips: str = "",
 ) -> str:
     """Writes a script that reproduces a view: it prints the prediction, and writes the frame's picture and the figure.
 
@@ -29,6 +30,7 @@ def as_python(
         switches: Changes to the gates, in order.
         backwards: Whether the clip is reversed.
         precision: Precision of the network, see `AIANet.optimize`.
+        reference_clips: A folder of videos to measure what is typical on, for a model without a reference of its own.
 
     Returns:
         Python source; the same for the same arguments.
@@ -37,10 +39,13 @@ def as_python(
     changes = f", switches=[{', '.join(_call(switch) for switch in switches)}]" if switches else ""
     return "\n".join(
         [
+            *(["from pathlib import Path", ""] if reference_clips else []),
             "import aia",
             "from aia.visualization.export import export_view",
             "",
             f"model = aia.load({str(model_name)!r}{options})",
+            *([f"videos = sorted(Path({reference_clips!r}).glob('*.mp4'))"] if reference_clips else []),
+            *(["model.reference = aia.compute_reference(model, videos)"] if reference_clips else []),
             f"clip = aia.read_clip({str(video)!r}, num_segments=model.config.num_segments)",
             *(["clip = clip.backwards()"] if backwards else []),
             f"inspection = aia.inspect(model, clip{changes})",

@@ -86,8 +86,8 @@ def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any]
     Returns:
         JSON types, and bytes as of `pack`. The "maps" of a block also hold "combined". "spreads" says how many standard
         deviations a limit stands for. "profile_limit" is that of the mean of a frame, "limits" are `deviation_limit` of each
-        gate, "channel_limits" those of its channels `[1, 1, 1, C]`, among the bytes; "channel_mean" and "channel_std" are the
-        means and standard deviations over the reference clips, float32 `[C]` in base64.
+        gate, "channel_limits" the logarithms of those of its channels `[1, 1, 1, C]`, among the bytes; "channel_mean" and
+        "channel_std" are the means and standard deviations over the reference clips, float32 `[C]` in base64.
     """
     means, gates = ArrayPacker(LEVELS), ArrayPacker(LEVELS)
     setting = ATTENTION_SETTINGS[attention]
@@ -98,6 +98,7 @@ def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any]
         "multipliers": setting.multipliers,
         "combine": setting.combine,
         "spreads": LIMIT_SPREADS,
+        "smallest_std": SMALLEST_STD,
         "blocks": [
             {
                 "name": block.name,
@@ -109,10 +110,10 @@ def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any]
                 "gates": {u: gates.add(_channels_last(g)) for u, g in _own(block.gates)}
                 if block.name in sent
                 else None,
-                "profile_limit": block.profile_limit,
+                "profile_limit": block.profile_limit(),
                 "limits": {gate: block.deviation_limit(gate) for gate in known.map_mean},
                 "channel_limits": {
-                    gate: gates.add(LIMIT_SPREADS * np.maximum(spread, SMALLEST_STD)[None, None, None])
+                    gate: gates.add(np.log(LIMIT_SPREADS * np.maximum(spread, SMALLEST_STD))[None, None, None])
                     for gate, spread in known.channel_spread.items()
                 },
                 "channel_mean": _floats(known.channel_mean),

@@ -253,7 +253,11 @@ class ClipBox {
       if (file) this.upload(file);
       this.input.value = ""; // so that the same file can be chosen again
     });
-    root.addEventListener("dragover", (event) => event.preventDefault());
+    root.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      root.classList.add("dropping");
+    });
+    for (const end of ["dragleave", "drop"]) root.addEventListener(end, () => root.classList.remove("dropping"));
     root.addEventListener("drop", (event) => {
       event.preventDefault();
       const file = event.dataTransfer?.files[0];

@@ -9,7 +9,7 @@ from pathlib import Path
 from aia.visualization import snippet
 from aia.visualization.view import View
 from app.result import Result
-from app.service import requests
+from app.service import references, requests
 
 EXPORT_SECONDS = 60
 
@@ -25,7 +25,14 @@ def script(result: Result, view: View) -> str:
         switches=result.switches,
         backwards=result.backwards,
         precision=result.inspection.precision,
+        reference_clips="assets/examples" if _is_by_examples(result) else "",
     )
+
+
+def _is_by_examples(result: Result) -> bool:
+    """Whether the page has made the model's reference by itself, so that a script has to make it too."""
+    reference = result.inspection.reference
+    return reference is not None and reference.kind == references.EXAMPLES_KIND
 
 
 def export_folder() -> Path:

@@ -6,23 +6,26 @@ import hashlib
 import json
 import logging
 from collections import OrderedDict
-from functools import lru_cache
+from functools import cache
 from threading import Lock, Thread
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import aia
 from aia import limits
-from aia.hub import DEFAULT_MODEL, loading
+from aia.hub import loading
 from aia.hub.reference import read_reference
 from aia.locations import ASSETS
 from aia.modeling.reference import Reference
 from aia.visualization import web
 
-EXAMPLES_KIND = "example clips"  # of a reference that the page makes by itself
+EXAMPLES, EXAMPLES_KIND = ASSETS / "examples", "example clips"  # of a reference that the page makes by itself
 MAPS, CHANNELS = "maps.json", "channels.bin"  # the two files of a reference
+KEPT = 2 * limits.MODELS_IN_MEMORY  # references in memory, about a megabyte each
 log = logging.getLogger(__name__)
 _lock = Lock()
-_packed: OrderedDict[str, Packed] = OrderedDict()  # by key, the latest last
+_packed: OrderedDict[str, Packed] = OrderedDict()  # by key, the latest used last
+_keys: WeakKeyDictionary[Reference, str] = WeakKeyDictionary()
 
 
 class Packed(NamedTuple):
@@ -32,17 +35,26 @@ class Packed(NamedTuple):
     files: dict[str, bytes]
 
 
-@lru_cache(maxsize=limits.MODELS_IN_MEMORY)
 def pack(reference: Reference, attention: str) -> Packed:
-    """Packs a reference, and keeps it for `file`."""
+    """Packs a reference, unless it is still packed, and keeps it for `file`."""
+    if packed := _kept(_keys.get(reference, "")):
+        return packed
     maps, channels = web.pack_reference(reference, attention)
     content = {MAPS: json.dumps(maps, separators=(",", ":")).encode(), CHANNELS: channels}
     packed = Packed(hashlib.sha256(b"".join(content.values())).hexdigest()[:32], content)
     with _lock:
+        _keys[reference] = packed.key
         _packed[packed.key] = packed
-        while len(_packed) > 2 * limits.MODELS_IN_MEMORY:
+        while len(_packed) > KEPT:
             _packed.popitem(last=False)
     return packed
+
+
+def _kept(key: str) -> Packed | None:
+    with _lock:
+        if key in _packed:
+            _packed.move_to_end(key)
+        return _packed.get(key)
 
 
 def link(inspection: aia.Inspection) -> dict | None:
@@ -56,22 +68,27 @@ def link(inspection: aia.Inspection) -> dict | None:
 
 def file(key: str, name: str) -> bytes | None:
     """A file of a reference. After a restart, pages that are still open ask for those of the shipped models."""
-    if key not in _packed:
-        for model in sorted(aia.available_models(), key=lambda model: model != DEFAULT_MODEL):
-            if shipped_key(model) == key:
-                break
-    packed = _packed.get(key)
+    packed = _kept(key)
+    if packed is None:
+        model = next((model for model in aia.available_models() if shipped_key(model) == key), None)
+        packed = _pack_shipped(model) if model else None
     return packed.files.get(name) if packed else None
 
 
-@lru_cache(maxsize=limits.MODELS_IN_MEMORY)
+@cache
 def shipped_key(model: str) -> str:
-    """The key of a shipped model's reference; "" without one. The weights are not loaded."""
+    """The key of a shipped model's reference; "" without one."""
+    packed = _pack_shipped(model)
+    return packed.key if packed else ""
+
+
+def _pack_shipped(model: str) -> Packed | None:
+    """Packs the reference of a shipped model, without its weights."""
     path = loading.CHECKPOINTS / model / loading.REFERENCE
     if not path.is_file():
-        return ""
+        return None
     config = aia.AIAConfig.from_file(path.with_name(loading.CONFIG))
-    return pack(read_reference(path, config), config.attention).key
+    return pack(read_reference(path, config), config.attention)
 
 
 def make_in_background(network: aia.AIANet) -> None:
@@ -82,8 +99,8 @@ def make_in_background(network: aia.AIANet) -> None:
 
 def _make(network: aia.AIANet) -> None:
     try:
-        network.reference = aia.compute_reference(
-            network, sorted((ASSETS / "examples").glob("*.mp4")), kind=EXAMPLES_KIND
-        )
-    except aia.AIAError as error:  # such as weights that give no numbers: its gates are drawn as they are
+        # Requests have the GPU to themselves, and ZeroGPU has none outside of them.
+        on_cpu = network if network.device.type == "cpu" else aia.load(network.name, device="cpu")
+        network.reference = aia.compute_reference(on_cpu, sorted(EXAMPLES.glob("*.mp4")), kind=EXAMPLES_KIND)
+    except Exception as error:  # such as weights that give no numbers: its gates are drawn as they are
         log.warning("no reference for %s: %s", network.name, error)

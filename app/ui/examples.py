@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,15 +15,23 @@ from aia.hub import DEFAULT_MODEL
 from aia.locations import ASSETS
 from app import viewer
 from app.result import Result
-from app.service import requests
+from app.service import models, requests
 from app.ui import html
 
 FOLDER = ASSETS / "answers"
 
 
-@lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
 def of_example(example: str, model: str) -> Result:
-    """The result of an example. It is computed once."""
+    """The result of an example. It is computed once, but compared with the reference that its model has by now."""
+    result = _computed(example, model)
+    reference = models.get(model).network.reference
+    if result.inspection.reference is reference:
+        return result
+    return replace(result, inspection=result.inspection.with_reference(reference))
+
+
+@lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
+def _computed(example: str, model: str) -> Result:
     return requests.inspect_video(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
 
 

@@ -89,6 +89,7 @@ function drawFrames(viewer) {
 function describe(viewer, answer, frame) {
   const when = `Frame ${frame + 1} of ${answer.times.length}, ${answer.times[frame].toFixed(2)} s`;
   const map = viewer.mapOn(answer);
+  if (viewer.isWaiting) return when;
   if (!map) return `${when}, without gates`;
   const mean = profileOf(map, answer.times.length)[frame];
   const what = viewer.isDifference ? "its mean difference from usual" : "its mean";
@@ -205,14 +206,16 @@ function drawLegend(viewer) {
     const differ = new Set(gated).size > 1; // two models
     viewer.part("low").textContent = `${words.less} −${differ ? gated.join(" (A), −") + " (B)" : gated[0]}`;
     viewer.part("high").textContent = `+${differ ? gated.join(" (A), +") + " (B)" : gated[0]} ${words.more}`;
-    const { clips, kind } = /** @type {ReferenceLink} */ (lead.reference);
-    viewer.part("note").textContent = words.scales.typical.replace("{clips}", `${clips} ${kind}`);
+    const kinds = answers.flatMap(({ reference }) => (reference ? [`${reference.clips} ${reference.kind}`] : []));
+    viewer.part("note").textContent = words.scales.typical.replace("{clips}", [...new Set(kinds)].join(" (A), ") + (new Set(kinds).size > 1 ? " (B)" : ""));
+  } else if (viewer.isWaiting) {
+    for (const name of ["low", "high"]) viewer.part(name).textContent = "";
+    viewer.part("note").textContent = words.waiting_typical;
   } else {
     const isAbsolute = state.scale === "absolute" || state.scale === "typical";
     viewer.part("low").textContent = isAbsolute ? words.low : decimals(low);
     viewer.part("high").textContent = isAbsolute ? words.high : decimals(high);
-    const isUnknown = state.scale === "typical" && !viewer.isWaiting;
-    viewer.part("note").textContent = isUnknown ? words.no_typical : high - low < words.flat ? words.flat_note : words.scales[state.scale === "typical" ? "absolute" : state.scale];
+    viewer.part("note").textContent = state.scale === "typical" ? words.no_typical : high - low < words.flat ? words.flat_note : words.scales[state.scale];
   }
   viewer.part("legend").setAttribute("aria-label", `Colours from ${decimals(low)} to ${decimals(high)}`);
 }
@@ -248,9 +251,9 @@ const channelIn = (answer, block, { gate, channel }) => (hasTypical(answer, bloc
  * @param {Viewer} viewer
  */
 function drawTable(viewer) {
-  const { block, gate } = viewer.state;
-  const row = (/** @type {string} */ name, /** @type {number[]} */ values) =>
-    make("tr", {}, make("th", {}, name), ...values.map((value) => make("td", {}, number(viewer, value))));
+  const line = (/** @type {string} */ name, /** @type {string[]} */ values) =>
+    make("tr", {}, make("th", {}, name), ...values.map((value) => make("td", {}, value)));
+  const row = (/** @type {string} */ name, /** @type {number[]} */ values) => line(name, values.map((value) => number(viewer, value)));
   const tables = viewer.answers.flatMap((answer, side) => {
     const map = viewer.mapOn(answer);
     if (!map) return [];
@@ -261,8 +264,9 @@ function drawTable(viewer) {
     );
     const columns = Array.from({ length: width }, (_, x) => make("th", {}, `column ${x + 1}`));
     const frames = profileOf(map, answer.times.length).map((mean, t) => row(`${answer.times[t].toFixed(2)} s`, [mean]));
-    const means = (viewer.isDifference && channelDifferences(answer, block, gate)?.values) || channelMeans(answer, block, gate);
-    const channels = means.map((mean, channel) => row(`channel ${channel}`, [mean]));
+    const bars = channelBars(viewer, answer);
+    const mean = (/** @type {number} */ value) => (bars.isDifference ? number(viewer, value) : decimals(value));
+    const channels = bars.values.map((value, channel) => line(`channel ${channel}`, [mean(value)]));
     const title = sideName(viewer, side, "Side ", ". ") + describe(viewer, answer, frame);
     return [
       make("table", {}, make("caption", {}, title), make("tr", {}, make("th"), ...columns), ...rows),

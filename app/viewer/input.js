@@ -283,6 +283,7 @@ function readout(viewer, answer, x, y) {
   const [left, top, right, bottom] = answer.seen_box;
   const [across, down] = [(x - left) / (right - left), (y - top) / (bottom - top)];
   const map = viewer.mapOn(answer);
+  if (viewer.isWaiting) return viewer.words.waiting_typical;
   if (!map || across < 0 || across >= 1 || down < 0 || down >= 1) return viewer.words.unseen;
   const frame = viewer.frameOf(answer);
   const [frames, rows, columns] = map.shape;

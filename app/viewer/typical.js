@@ -20,6 +20,7 @@
  * @property {Record<string, string>} units
  * @property {string[][]} multipliers
  * @property {"mean" | "product"} combine
+ * @property {number} smallest_std A smaller standard deviation says nothing.
  * @property {number} spreads Standard deviations that a limit stands for.
  *
  * @typedef {{ key: string, clips: number, kind: string }} ReferenceLink
@@ -47,7 +48,7 @@ function typicalOf(reference) {
 
 /** @param {string} folder */
 async function loadTypical(folder) {
-  const response = await fetch(`${folder}/maps.json`);
+  const response = await fetch(`${folder}/maps.json`, { signal: AbortSignal.timeout(60_000) }); // then gates are drawn
   if (!response.ok) throw new Error(`${response.status}`);
   const typical = await response.json();
   const floats = (/** @type {string} */ text) => Array.from(new Float32Array(bytesOf(text).buffer));
@@ -182,7 +183,7 @@ function differenceLimit(answer, name, wanted, channel) {
   const known = /** @type {TypicalBlock} */ (typicalBlock(answer, block.name));
   const bytes = answer.typical?.channelBytes;
   if (!bytes || !isSingle(answer, block, gate, channel)) return known.limits[gate];
-  return unpack(bytes, known.channel_limits[gate], channel).data[0];
+  return Math.exp(unpack(bytes, known.channel_limits[gate], channel).data[0]); // sent as logarithms: they differ a hundredfold
 }
 
 /**
@@ -216,7 +217,7 @@ function channelDifferences(answer, name, wanted) {
   const means = channelMeans(answer, block.name, gate);
   if (!known || !means.length) return null;
   const typical = /** @type {Typical} */ (answer.typical);
-  const { spreads } = typical;
+  const { spreads, smallest_std } = typical;
   let [usual, spread] = [known.channel_mean, known.channel_std];
   if (gate !== "combined") {
     if (channelsOf(answer, block, gate) > 1 && !(typical.channelBytes && known.gates)) return null;
@@ -224,6 +225,6 @@ function channelDifferences(answer, name, wanted) {
     spread = usual.map((_, channel) => differenceLimit(answer, block.name, gate, channel) / spreads);
   }
   const values = means.map((mean, channel) => mean - usual[channel]);
-  const unusual = values.map((value, channel) => value / Math.max(spread[channel], 1e-4));
+  const unusual = values.map((value, channel) => value / Math.max(spread[channel], smallest_std));
   return { values, unusual, limit: spreads * Math.sqrt(meanOf(Float32Array.from(spread, (std) => std * std))) };
 }

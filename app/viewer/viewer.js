@@ -1,5 +1,5 @@
 // @ts-check
-// The component: it draws what the page gives it, without asking the server for anything but the channels' gates.
+// The component: it draws what the page gives it, without asking the server for anything but the channels' gates and what is usual.
 
 /**
  * @typedef {object} ViewerProps

@@ -32,6 +32,7 @@ function drawWords(viewer) {
 function drawSentence(viewer) {
   const { lead, words } = viewer;
   const map = viewer.mapOn(lead);
+  viewer.part("sentence").textContent = "";
   if (!map) return;
   const { block, gate, channel } = viewer.view;
   const [frames, rows, columns] = map.shape;

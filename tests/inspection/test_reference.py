@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
 from conftest import LABELS, clip_of, moving_frames, small_net
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_torch_file
 
 import aia
 from aia import AIAError, View
@@ -15,7 +18,7 @@ from aia.evaluation.contrast import measure_contrast
 from aia.hub import loading
 from aia.hub.files import REFERENCE
 from aia.hub.reference import read_reference, write_reference
-from aia.inspection.gates import LIMIT_SPREADS
+from aia.inspection.gates import LIMIT_SPREADS, SMALLEST_STD
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import figure, render
 from aia.visualization.view import limits, values
@@ -55,17 +58,17 @@ def test_typical_is_the_mean_over_the_reference_clips_for_every_gate_and_channel
             np.testing.assert_allclose(own.deviation(gate, channel), expected, atol=1e-6)
             spread = np.sqrt(np.square(maps - maps.mean(axis=0)).mean())
             assert own.deviation_limit(gate, channel) == pytest.approx(
-                max(LIMIT_SPREADS * spread, 3e-4), rel=1e-3, abs=1e-5
+                LIMIT_SPREADS * max(spread, SMALLEST_STD), rel=1e-3, abs=1e-5
             )
     means = np.stack([block.channel_mean for block in others])
     np.testing.assert_allclose(own.channel_deviation, own.channel_mean - means.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(
-        own.channel_zscore, own.channel_deviation / np.maximum(means.std(axis=0), 1e-4), rtol=1e-3
+        own.channel_zscore, own.channel_deviation / np.maximum(means.std(axis=0), SMALLEST_STD), rtol=1e-3
     )
     profiles = np.stack([block.temporal_profile for block in others])
     np.testing.assert_allclose(own.profile_deviation, own.temporal_profile - profiles.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(
-        own.profile_zscore, own.profile_deviation / np.maximum(profiles.std(axis=0), 1e-4), rtol=1e-3
+        own.profile_zscore, own.profile_deviation / np.maximum(profiles.std(axis=0), SMALLEST_STD), rtol=1e-3
     )
 
 
@@ -152,7 +155,7 @@ FAULTS = (
 def test_a_reference_is_read_as_strictly_as_weights(fault, folder, tmp_path):
     arrays = load_file(folder / REFERENCE)
     fault(arrays)
-    about = {"num_clips": "3", "kind": "test clips", "num_segments": "8", "input_size": "32"}
+    about = {"num_clips": "3", "kind": "test clips", "num_segments": "8", "input_size": "32", "weights": "0"}
     save_file(arrays, tmp_path / REFERENCE, about)
     with pytest.raises(AIAError, match="make it again"):
         read_reference(tmp_path / REFERENCE, small_net(size=32).config)
@@ -165,9 +168,11 @@ def test_a_file_that_is_no_reference_is_refused(content, tmp_path):
         read_reference(tmp_path / REFERENCE, small_net(size=32).config)
 
 
-@pytest.mark.parametrize("about", [{}, {"num_clips": "x"}, {"num_clips": "1"}, {"kind": "a\nb"}, {"kind": ""}])
+@pytest.mark.parametrize(
+    "about", [{}, {"num_clips": "x"}, {"num_clips": "1"}, {"num_clips": "9" * 4000}, {"kind": "a\nb"}, {"kind": ""}]
+)
 def test_a_reference_says_what_it_was_made_from(about, folder, tmp_path):
-    whole = {"num_clips": "3", "kind": "clips", "num_segments": "8", "input_size": "32"}
+    whole = {"num_clips": "3", "kind": "clips", "num_segments": "8", "input_size": "32", "weights": "0"}
     save_file(load_file(folder / REFERENCE), tmp_path / REFERENCE, whole | about if about else {})
     with pytest.raises(AIAError, match="make it again"):
         read_reference(tmp_path / REFERENCE, small_net(size=32).config)
@@ -253,6 +258,39 @@ def test_contrast_tells_a_clip_from_what_all_clips_share():
     net.reference = None
     with pytest.raises(AIAError, match="nothing says what is usual"):
         measure_contrast(net, CLIPS)
+
+
+def test_a_reference_belongs_to_the_weights_that_it_was_made_from(folder, tmp_path):
+    model = aia.load(folder, device="cpu")
+    with torch.no_grad():
+        model.head.bias += 1
+    model.save_pretrained(tmp_path / "tuned")
+    assert not (tmp_path / "tuned" / REFERENCE).exists(), "training went on"
+    shutil.copytree(folder, tmp_path / "mine")
+    model.save_pretrained(tmp_path / "mine")
+    assert aia.load(tmp_path / "mine", device="cpu").reference is None, "the old reference went with the old weights"
+    shutil.copy(folder / REFERENCE, tmp_path / "mine")
+    with pytest.raises(AIAError, match="made from other weights"):
+        aia.load(tmp_path / "mine", device="cpu")
+
+
+def test_a_damaged_reference_can_be_made_again(folder, video, tmp_path):
+    shutil.copytree(folder, tmp_path / "net")
+    (tmp_path / "net" / REFERENCE).write_bytes(b"damaged")
+    (tmp_path / "videos").mkdir()
+    for number in range(2):
+        (tmp_path / "videos" / f"{number}.mp4").symlink_to(video)
+    assert main(["reference", str(tmp_path / "net"), "--data", str(tmp_path / "videos")]) == 0
+    assert aia.load(tmp_path / "net", device="cpu").reference.num_clips == 2
+
+
+def test_numbers_of_eight_bits_are_refused(folder, tmp_path):
+    arrays = {
+        name: torch.from_numpy(values).to(torch.float8_e4m3fn) for name, values in load_file(folder / REFERENCE).items()
+    }
+    save_torch_file(arrays, tmp_path / REFERENCE, {})
+    with pytest.raises(AIAError, match="no numbers of 16 or 32 bits"):
+        read_reference(tmp_path / REFERENCE, small_net(size=32).config)
 
 
 def test_a_written_reference_replaces_the_old_one(folder, tmp_path):
