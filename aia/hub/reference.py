@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -14,8 +15,10 @@ from aia.errors import AIAError
 from aia.hub.files import REFERENCE, check_header
 from aia.limits import MAX_REFERENCE_BYTES
 from aia.modeling.config import AIAConfig
-from aia.modeling.network import AIANet
 from aia.modeling.reference import Reference, from_arrays
+
+if TYPE_CHECKING:  # torch takes seconds to import; the page reads references without
+    from aia.modeling.network import AIANet
 
 _NUMBERS, _WORDS = ("num_clips", "num_segments", "input_size"), ("kind", "weights")
 _TYPES = {"F16", "F32"}  # others would be read, or fail in NumPy

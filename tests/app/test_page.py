@@ -174,9 +174,18 @@ def test_a_channel_is_previewed_pinned_and_let_go(page, server):
     page.wait_for_function("(old) => document.querySelector('canvas.frame').toDataURL() === old", arg=everyone)
 
 
+def inspected_as_on(page, model) -> aia.Inspection:
+    """The example as the page has it: compared with the page's examples if these were ready when it was inspected."""
+    network = aia.load(model, device="cpu")
+    if page.evaluate("Boolean(document.querySelector('.viewer').viewer.answers[0].reference)"):
+        network.reference = aia.compute_reference(network, sorted(EXAMPLE.parent.glob("*.mp4")))
+    return aia.inspect(network, aia.read_clip(EXAMPLE))
+
+
 @desktop
 def test_the_value_under_the_pointer_and_the_table_are_the_gates(page, server):
     wait_for_answer(page)
+    page.locator(".viewer [data-state=scale]").select_option("absolute")
     seen = aia.inspect(aia.load(server[1][0], device="cpu"), aia.read_clip(EXAMPLE))
     found = state(page)
     values = seen.block(found["block"]).spatiotemporal_map[found["frame"]]
@@ -295,7 +304,7 @@ def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path
     wait_for_answer(page)
     page.locator(".viewer").get_by_role("radio", name="T", exact=True).click()
     tab(page, "Export")
-    seen = aia.inspect(aia.load(server[1][0], device="cpu"), aia.read_clip(EXAMPLE))
+    seen = inspected_as_on(page, server[1][0])
     view = View.from_state(state(page))
     for format in export.FORMATS:
         name, what = export.FORMATS[format].file_name, export.FORMATS[format].description
@@ -313,7 +322,8 @@ def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path
             assert numbers == pytest.approx(due, abs=1e-4)
         elif format in ("frame.png", "strip.png", "figure.png"):
             drawn, due = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int) for data in (got, wanted))
-            assert np.abs(drawn - due).max() <= 3, format  # the page's network may round differently
+            # The page's network may round differently: by one level, which near zero is a step of the colors of differences.
+            assert np.abs(drawn - due).max() <= 8, format
         assert got[:4] == wanted[:4] and len(got) == pytest.approx(len(wanted), rel=0.2), format
     page.locator("#python-button").click()
     expect(page.locator("#python")).to_contain_text("import aia")
