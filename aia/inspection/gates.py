@@ -155,10 +155,21 @@ class BlockGates:
             if channel is None and combination == "cascade" and sum(group[0].shape[1] > 1 for group in groups) > 1:
                 return _mean_over(_combined([_mean(group) for group in groups], combination), 1)
             return _combined([_mean([_of_channel(gate, channel) for gate in group]) for group in groups], combination)
-        if gate not in self.gates:
-            raise AIAError(f"{self.name} has no gate {gate!r}; choose combined, {', '.join(self.gates)}.")
+        self.num_channels(gate)  # refuses what does not exist
         values = _of_channel(self.gates[gate], channel)
         return np.broadcast_to(values, (frames, *values.shape[1:]))
+
+    def num_channels(self, gate: str = COMBINED) -> int:
+        """How many channels a gate tells apart: 1 if it has one value for all of them.
+
+        Raises:
+            AIAError: The block has no such gate.
+        """
+        if gate == COMBINED:
+            return int(max(unit.shape[1] for group in self._multipliers()[0] for unit in group))
+        if gate not in self.gates:
+            raise AIAError(f"{self.name} has no gate {gate!r}; choose combined, {', '.join(self.gates)}.")
+        return int(self.gates[gate].shape[1])
 
     @property
     def temporal_profile(self) -> np.ndarray:

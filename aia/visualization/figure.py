@@ -222,7 +222,7 @@ def _with_legend(
     """Pictures with a footer: what they show, and the time of each; unchanged without gates."""
     if not inspection.blocks:
         return pictures
-    block, gate, channel, _ = words(view)
+    block, gate, channel, _ = words(inspection, view)
     ends = [""] if times is None else [f" · {time:.2f} s" for time in times]
     missing = max(0, MIN_WIDTH - pictures.shape[2])
     pictures = np.pad(pictures, ((0, 0), (0, 0), (missing // 2, missing - missing // 2), (0, 0)), constant_values=255)
@@ -239,12 +239,16 @@ class ViewWords(NamedTuple):
     scale: str
 
 
-def words(view: View) -> ViewWords:
-    """Describes a view for a legend."""
+def words(inspection: Inspection, view: View) -> ViewWords:
+    """Describes a view of `checked` for a legend."""
+    if inspection.block(view.block).num_channels(view.gate) == 1:
+        channel = "the same for all channels"
+    else:
+        channel = "mean over channels" if view.channel is None else f"channel {view.channel}"
     return ViewWords(
         view.block,
         "combined gate" if view.gate == "combined" else f"gate {view.gate}",
-        "mean over channels" if view.channel is None else f"channel {view.channel}",
+        channel,
         "scale of both sides" if isinstance(view.scale, tuple) else SCALE_WORDS[view.scale],
     )
 
@@ -296,7 +300,7 @@ def _figure(inspection: Inspection, view: View) -> Figure:
 
 def _title(inspection: Inspection, view: View) -> tuple[str, str]:
     """The prediction, and what the figure shows; both in lines that fit."""
-    parts = [inspection.title, *(words(view) if inspection.blocks else ())]
+    parts = [inspection.title, *(words(inspection, view) if inspection.blocks else ())]
     parts += ["gates switched"] if inspection.switches else []
     return textwrap.fill(prediction(inspection), 68), textwrap.fill(" · ".join(parts), 120)
 
@@ -334,7 +338,7 @@ def _draw_bar(axes: Axes, inspection: Inspection, view: View) -> None:
     axes.set_xticks([])
     axes.yaxis.set_label_position("right")
     axes.yaxis.tick_right()
-    block, gate, channel, _ = words(view)
+    block, gate, channel, _ = words(inspection, view)
     meaning = "less or more open than usual" if view.scale == "typical" else channel
     axes.set_ylabel(f"{gate}, {block}\n{meaning}", labelpad=3)
     _number_scale(axes, inspection, view)

@@ -19,6 +19,7 @@ from aia import AIAError, View
 from aia.visualization import render
 from aia.visualization.export import FORMATS, export_view
 from aia.visualization.figure import SIDE, film, frame_picture, paper_figure, strip_picture, table
+from aia.visualization.figure import words as view_words
 from aia.visualization.view import limits, values
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -321,3 +322,9 @@ def test_the_same_frames_give_the_same_film_whatever_the_memory_held_before(tmp_
         subprocess.run([sys.executable, "-c", program, str(film)], cwd=ROOT, env=environment, check=True)
         films.append(film.read_bytes())
     assert films[0] == films[1]
+
+
+def test_a_gate_with_one_value_for_all_channels_is_not_called_a_mean(inspection):
+    said = {gate: view_words(inspection, View("layer2.0", gate)).channel for gate in ("C", "T", "combined")}
+    assert said == {"C": "the same for all channels", "T": "mean over channels", "combined": "mean over channels"}
+    assert view_words(inspection, View("layer2.0", "H", channel=3)).channel == "channel 3"
