@@ -20,6 +20,7 @@ from aia.hub.push import push
 from aia.hub.reference import reference_of, write_reference
 from aia.modeling import network
 from aia.modeling.config import AIAConfig
+from aia.modeling.reference import Reference
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -81,19 +82,24 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         """
         if kwargs.get("push_to_hub") and kwargs.get("repo_id") is None:
             kwargs["repo_id"] = Path(save_directory).name
+        reference = self._own_reference()
         with files.writing_into(save_directory) as part:
             try:
-                if self.reference and self.reference.weights == self.fingerprint():  # not after training went on
-                    write_reference(part, self.reference)
+                if reference:
+                    write_reference(part, reference)
                 address: str | None = super().save_pretrained(part, **kwargs)
             except SafetensorError as error:  # holds the system's error as text
                 number = int((re.findall(r"os error (\d+)", str(error)) or [0])[0])
                 raise OSError(number, os.strerror(number)) from None
             if (Path(save_directory) / "README.md").exists():
                 (part / "README.md").unlink()
-            if not (part / REFERENCE).exists():  # one that is there belongs to other weights
-                (Path(save_directory) / REFERENCE).unlink(missing_ok=True)
+        if reference is None:  # one that is there belongs to other weights
+            (Path(save_directory) / REFERENCE).unlink(missing_ok=True)
         return address
+
+    def _own_reference(self) -> Reference | None:
+        """The reference, unless the weights have changed since it was made."""
+        return self.reference if self.reference and self.reference.weights == self.fingerprint() else None
 
     def push_to_hub(  # type: ignore[override]  # the token comes from the environment only
         self,
@@ -137,7 +143,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
 
     def generate_model_card(self, **kwargs: Any) -> ModelCard:  # type: ignore[override]  # all by name
         """The card that `save_pretrained` and `push_to_hub` write beside the weights."""
-        return model_card(self.config, **{"reference": self.reference, **kwargs})
+        return model_card(self.config, **{"reference": self._own_reference(), **kwargs})
 
 
 def best_device() -> torch.device:

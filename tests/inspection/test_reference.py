@@ -266,6 +266,7 @@ def test_a_reference_belongs_to_the_weights_that_it_was_made_from(folder, tmp_pa
         model.head.bias += 1
     model.save_pretrained(tmp_path / "tuned")
     assert not (tmp_path / "tuned" / REFERENCE).exists(), "training went on"
+    assert REFERENCE not in (tmp_path / "tuned" / "README.md").read_text()
     shutil.copytree(folder, tmp_path / "mine")
     model.save_pretrained(tmp_path / "mine")
     assert aia.load(tmp_path / "mine", device="cpu").reference is None, "the old reference went with the old weights"
