@@ -317,7 +317,9 @@ def _reference(options: argparse.Namespace) -> int:
         raise AIAError(f"A reference needs two clips or more, not {options.clips}.")
     videos, kind = reference_clips(options.data, options.clips)
     if not (os.path.isdir(options.model) or options.model in available_models()):  # noqa: PTH112  any text is allowed
-        raise AIAError(f"{options.model} lies in the Hub's cache, which is not changed; save it into a folder first.")
+        raise AIAError(
+            f"{options.model} is in the Hub's cache, which must stay as it is; save the model in a folder first."
+        )
     config, weights = find_model(options.model)
     model = AIANet(config)
     read_weights(model, weights)  # not by `load`, which refuses a reference that no longer fits

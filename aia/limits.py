@@ -101,7 +101,7 @@ MAX_CHECKPOINT_BYTES = _limit(
     "MAX_CHECKPOINT_BYTES", 2**30, "bytes", "a safetensors file (a ResNet-101 with AIA has 170 MB)"
 )
 MAX_REFERENCE_BYTES = _limit(
-    "MAX_REFERENCE_BYTES", 128 * 2**20, "bytes", "what is typical for a model's gates (a ResNet-50 at 224 px has 60 MB)"
+    "MAX_REFERENCE_BYTES", 128 * 2**20, "bytes", "what is typical for a model's gates (a ResNet-50 at 224 px has 6 MB)"
 )
 MAX_HEADER_BYTES = _limit(
     "MAX_HEADER_BYTES", 2**20, "bytes", "a safetensors file's list of tensors (a ResNet-101 with AIA has 120 kB)"

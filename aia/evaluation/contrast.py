@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from aia.errors import AIAError
@@ -84,8 +85,6 @@ def _specific(values: np.ndarray) -> float:
 
 def _place(values: np.ndarray) -> np.ndarray:
     """Where a value from -1 to 1 lies along the colors of differences, 0 to 1."""
-    import cv2
-
     table = render.colormap_table(render.DIFFERENCE)
     lab = cv2.cvtColor(table[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(lab, axis=0), axis=1))])

@@ -92,7 +92,7 @@ def boxes(page: Page, parts: dict[str, str]) -> dict[str, dict]:
 
 
 def stand_in_the_first_screen(page: Page, names: list[str]) -> None:
-    """The parts lie in the window as it opens, above the tabs if these are at its foot."""
+    """The parts are inside the window as it opens, and above the tabs if these are at its foot."""
     width, height = page.viewport_size["width"], page.viewport_size["height"]
     size = "phone" if width == SIZES["phone"][0] else "desktop"
     assert page.evaluate("scrollY") == 0
