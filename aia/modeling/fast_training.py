@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -27,6 +29,8 @@ def library() -> ctypes.CDLL | None:
 
 def usable(x: Tensor) -> bool:
     """Whether the compiled passes can run on a feature."""
+    if x.device.type == "cuda":
+        return _gpu() is not None
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -35,8 +39,24 @@ def usable(x: Tensor) -> bool:
     )
 
 
-def _call(name: str, *arguments: Tensor | int | None) -> None:
-    build.call(getattr(library(), name), *arguments)
+@cache
+def _gpu() -> Any:
+    """The passes in Triton, or None where it is missing."""
+    try:
+        return import_module("aia.kernels.training_triton")
+    except ImportError:
+        return None
+
+
+def _call(name: str, x: Tensor, *arguments: Tensor | int | None) -> None:
+    if _on_gpu(x):
+        getattr(_gpu(), name)(x, *arguments)
+    else:
+        build.call(getattr(library(), name), x, *arguments)
+
+
+def _on_gpu(x: Tensor) -> bool:
+    return x.device.type == "cuda"
 
 
 class _PoolTHW(torch.autograd.Function):
@@ -46,9 +66,9 @@ class _PoolTHW(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, u: Tensor | None) -> Gates:
         b, t, h, w, c = x.shape
         shapes = (b, h, w, c), (b, t, w, c), (b, t, h, c)
-        pt, ph, pw = (x.new_empty(s[0], 2, *s[1:]) for s in shapes)
-        train = any(ctx.needs_input_grad)
-        args = [x.new_empty(s, dtype=torch.int32) if train else None for s in shapes]
+        pt, ph, pw = (x.new_empty(s[0], 2, *s[1:], dtype=torch.float32) for s in shapes)
+        train, index = any(ctx.needs_input_grad), torch.int16 if _on_gpu(x) else torch.int32
+        args = [x.new_empty(s, dtype=index) if train else None for s in shapes]
         _call("pool_thw", x, u, *x.shape, pt, ph, pw, *args)
         if train:
             ctx.save_for_backward(x, u, *args)
@@ -67,7 +87,7 @@ class _PoolC(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *gates: Tensor) -> Tensor:
-        pooled = x.new_empty(x.shape[0], 2, *x.shape[1:4])
+        pooled = x.new_empty(x.shape[0], 2, *x.shape[1:4], dtype=torch.float32)
         train = any(ctx.needs_input_grad)
         arg = x.new_empty(x.shape[:4], dtype=torch.int32) if train else None
         _call("pool_c", x, *(gates or (None,) * 3), *x.shape, pooled, arg)
@@ -231,4 +251,5 @@ def forward(module: nn.Module, v: Tensor) -> Tensor:
         out: Tensor = module(v)  # the STinC of before 2022-08-05 is converted, never trained
         return out
     x = v.permute(0, 1, 3, 4, 2).contiguous()  # [B, T, H, W, C]: no copy if v is channels last
-    return compiled(module, x).permute(0, 1, 4, 2, 3)
+    with torch.autocast(x.device.type, enabled=False):
+        return compiled(module, x).permute(0, 1, 4, 2, 3)

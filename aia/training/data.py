@@ -94,10 +94,11 @@ class Sample:
         return self.file
 
 
-def read_manifest(folder: Path) -> list[Sample]:
+def read_manifest(folder: Path, *, unlabeled: bool = False) -> list[Sample]:
     """Reads the clips and labels of a data folder.
 
     Args:
+        unlabeled: Whether to include the clips of a csv that have no label; their kind is "".
         folder: Either one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the videos
             beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or `SPLIT/CLASS/...`,
             with the splits train, val (or validation) and test.
@@ -109,19 +110,19 @@ def read_manifest(folder: Path) -> list[Sample]:
     tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
     if len(tables) > 1:
         raise AIAError(f"{folder} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
-    samples = _from_table(tables[0]) if tables else _from_folders(folder)
+    samples = _from_table(tables[0], unlabeled) if tables else _from_folders(folder)
     if not samples:
         raise AIAError(f"{folder} holds neither a csv (file, label, split) nor videos in a folder for each class.")
     return samples
 
 
-def _from_table(table: Path) -> list[Sample]:
+def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
     videos = table.with_suffix("") if table.with_suffix("").is_dir() else table.parent
     samples: list[Sample] = []
     unused: dict[str, list[int]] = {}  # reason -> lines
     for line, row in read_table(table, ("file", "label", "split"), ("scene",)):
         split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
-        if not row["label"]:
+        if not row["label"] and not unlabeled:
             unused.setdefault("without a label", []).append(line)
             continue
         if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):

@@ -15,7 +15,7 @@ from aia.errors import AIAError
 from aia.modeling.config import AIAConfig
 
 Optimizer = Literal["adamw", "sgd"]
-Augment = Literal["warp", "published"]
+Augment = Literal["warp", "published", "camera", "actions"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 EVERY = "*"  # in a table: each class that the table does not name, as itself
@@ -60,7 +60,9 @@ class Recipe:
         negatives: Clips per epoch of the class `background`, made from noise, or from one frame of another clip: still,
             moved as by a camera, or with flat shapes that move over it.
         augment: "warp": rotation, stretch, shift, color, blur and noise; or "published": only TSN's multi-scale crop. Both
-            mirror and reverse by the tables.
+            mirror and reverse by the tables. "camera" and "actions" make their clips on the device, see `resident.py`; the
+            tables above do not apply to them, but `background` and `holdout` do.
+        clips_per_epoch: Of "camera" and "actions".
         epochs: Passes over the real clips.
         batch_size: Clips of one step, over all processes.
         optimizer: "adamw" or "sgd".
@@ -96,6 +98,7 @@ class Recipe:
     background: str = ""
     negatives: int = 0
     augment: Augment = "warp"
+    clips_per_epoch: int = 0
     epochs: int = 40
     batch_size: int = 12
     optimizer: Optimizer = "adamw"
@@ -127,10 +130,18 @@ class Recipe:
             if not _fits(spec.name, value, spec.default):
                 raise AIAError(f"The recipe's {spec.name} cannot be {str(value)[:60]!r}{_rule(spec.name)}.")
         config = AIAConfig.from_dict({**self.network, "labels": list(self.classes.values()) or ["any"]})
-        if self.augment == "warp" and config.resize != (config.input_size, config.input_size):
+        if self.augment != "published" and config.resize != (config.input_size, config.input_size):
+            size = config.input_size
+            raise AIAError(f'A recipe with augment "{self.augment}" must resize to its input size, {size} x {size}.')
+        if self.resident != (self.clips_per_epoch >= self.batch_size):
             raise AIAError(
-                f'A recipe with augment "warp" must resize to its input size, {config.input_size} x {config.input_size}.'
+                'The recipe\'s clips_per_epoch must be at least a batch with augment "camera" or "actions", and 0 otherwise.'
             )
+
+    @property
+    def resident(self) -> bool:
+        """Whether the clips are made on the device, see `resident.py`."""
+        return self.augment in ("camera", "actions")
 
     @property
     def config(self) -> AIAConfig:

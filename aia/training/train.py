@@ -7,7 +7,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from aia.training.data import (
 )
 from aia.training.distributed import Processes
 from aia.training.recipe import Recipe, with_new_names
+from aia.training.resident import ResidentClips
 from aia.training.start import load_start
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class _Clips:
 
     def steps(self, recipe: Recipe) -> int:
         """Batches of an epoch. An incomplete last batch is left out."""
-        count = len(self.of_epoch(recipe, 0))
+        count = recipe.clips_per_epoch or len(self.of_epoch(recipe, 0))
         if count < recipe.batch_size:
             raise AIAError(
                 f"There are {count} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
@@ -174,6 +175,9 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
     load_start(model, init)
     held_out = _decode(clips, recipe, cache, team)  # takes a while, so it comes after all checks of the arguments
     parts = _Parts.build(model, recipe, steps, team.device)
+    resident = None
+    if recipe.resident:
+        resident = ResidentClips.read(read_manifest(data, unlabeled=True), recipe, data, team.device)
     first = parts.resume(team.from_first(state))
     history = _History(Path(out), recipe, first) if team.first else None
     shared = team.share(model)
@@ -181,8 +185,12 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
         start = time.perf_counter()
         if team.rank or team.device.type != "cpu":  # the state holds the random numbers of the first process's CPU only
             torch.manual_seed(recipe.seed + 1009 * (epoch + 1) + 100_003 * team.rank)
-        dataset = ClipDataset(clips.of_epoch(recipe, epoch), recipe, cache, epoch)
-        loss = _one_epoch(shared, parts, dataset, team)
+        batches: Iterable[tuple[Tensor, Tensor]]
+        if resident:
+            batches = resident.epoch(epoch, team.rank, team.count)
+        else:
+            batches = _loader(ClipDataset(clips.of_epoch(recipe, epoch), recipe, cache, epoch), team)
+        loss = _one_epoch(shared, parts, recipe, epoch, batches, team)
         if history is None:
             continue
         line = {"epoch": epoch + 1, "loss": round(loss, 4), "seconds": round(time.perf_counter() - start, 1)}
@@ -199,7 +207,7 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
 
 def _decode(clips: _Clips, recipe: Recipe, cache: Path, team: Processes) -> Iterable[tuple[Tensor, Tensor]]:
     """Fills the cache and returns the batches of held-out clips."""
-    if recipe.cache_frames:
+    if recipe.cache_frames and not recipe.resident:
         mine = [*clips.real, *clips.drawn][team.rank :: team.count]
         for sample in tqdm(mine, desc="clips", unit="clip", disable=not team.first):
             load_frames(sample, recipe, cache)
@@ -238,18 +246,22 @@ class _History:
         log.info("%s", line)
 
 
-def _one_epoch(shared: nn.Module, parts: _Parts, dataset: ClipDataset, team: Processes) -> float:
-    """Trains on every clip once and returns the mean loss."""
-    recipe, device = dataset.recipe, team.device
+def _one_epoch(
+    shared: nn.Module,
+    parts: _Parts,
+    recipe: Recipe,
+    epoch: int,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    team: Processes,
+) -> float:
+    """Trains on every batch once and returns the mean loss."""
+    device, steps = team.device, len(cast("Sized", loader))
     precision = getattr(torch, recipe.precision)
     optimizer, scaler, averaged = parts.optimizer, parts.scaler, parts.averaged
-    loader = _loader(dataset, team)
     shared.train()
     total = 0.0
-    title = f"epoch {dataset.epoch + 1}/{recipe.epochs}"
-    for x, y in tqdm(
-        _batches(loader), desc=title, total=len(loader), unit="batch", leave=False, disable=not team.first
-    ):
+    title = f"epoch {epoch + 1}/{recipe.epochs}"
+    for x, y in tqdm(_batches(loader), desc=title, total=steps, unit="batch", leave=False, disable=not team.first):
         with torch.autocast(device.type, precision, enabled=recipe.precision != "float32"):
             logits = shared(x.to(device))
         loss = F.cross_entropy(logits.float(), y.to(device), label_smoothing=recipe.label_smoothing)
@@ -260,11 +272,11 @@ def _one_epoch(shared: nn.Module, parts: _Parts, dataset: ClipDataset, team: Pro
         scaler.step(optimizer)
         scaler.update()
         parts.schedule.step()
-        if dataset.epoch < recipe.epochs / 3:
+        if epoch < recipe.epochs / 3:
             averaged.n_averaged.zero_()  # copies the weights in the first third, so that the start is not averaged in
         averaged.update_parameters(shared)
         total += loss.item()
-    return team.mean(total / max(1, len(loader)))
+    return team.mean(total / max(1, steps))
 
 
 class _Share:

@@ -1,0 +1,154 @@
+"""Epochs of clips that stay on the device: each step renders, cuts and colors its batch where the network is.
+
+For recipes with the augment "camera" or "actions". On a GPU no loader on the CPU keeps up with a small network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from aia.errors import AIAError
+from aia.training.action_batches import ActionBatches
+from aia.training.bank import Bank
+from aia.training.camera_batches import CameraBatches
+from aia.training.camera_tracks import camera_steps
+from aia.training.data import TRAIN_SPLITS, Sample
+from aia.training.recipe import Recipe
+from aia.video.reader import read_frames
+
+FRAMES_PER_SECOND = 6.0  # of what is kept of a clip
+CLIP_SIZE, STILL_SIZE = (160, 214), (240, 320)  # height and width of what is kept
+SMALL, SMALL_SHARE = 0.75, 0.5  # the first half of the epochs sees smaller frames: quicker, and things of other sizes
+PICTURES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True, eq=False)
+class ResidentClips:
+    """Everything that epochs are made of, on one device.
+
+    Attributes:
+        recipe: With the augment "camera" or "actions".
+        clips: The training clips.
+        stills: Pictures to render movement over; a clip of one frame each.
+        labels: Index of each clip's label, for "actions".
+        steps: Measured movement of each clip, for "camera".
+        scenes: Of each clip.
+    """
+
+    recipe: Recipe
+    clips: Bank
+    stills: Bank | None
+    labels: tuple[int, ...]
+    steps: tuple[NDArray[np.float32], ...]
+    scenes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, samples: Sequence[Sample], recipe: Recipe, data: Path, device: torch.device) -> ResidentClips:
+        """Decodes the training clips of a data folder and, for "camera", measures how the camera moves in them.
+
+        Args:
+            samples: Of the folder, with those without a label; see `read_manifest`.
+            recipe: Its `holdout` and the splits say what is trained on.
+            data: The folder. Pictures in its folder `stills`, if there is one, are rendered over; else the clips' own frames.
+            device: To keep the frames on.
+
+        Raises:
+            AIAError: No clip is left to train on, or one cannot be read.
+        """
+        camera = recipe.augment == "camera"
+        chosen = [s for s in samples if _trained_on(s, recipe) and (camera or s.kind in recipe.classes)]
+        if not chosen:
+            raise AIAError(f"{data} holds no clip that the recipe trains on.")
+        frames = [_frames(sample.video) for sample in tqdm(chosen, desc="clips", unit="clip")]
+        kinds = list(recipe.classes)
+        return cls(
+            recipe,
+            Bank.of(frames, device),
+            Bank.of(_stills(data, recipe) or [_resized(f[len(f) // 2], STILL_SIZE)[None] for f in frames], device)
+            if camera
+            else None,
+            () if camera else tuple(kinds.index(sample.kind) for sample in chosen),
+            tuple(camera_steps(np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in clip])) for clip in frames)
+            if camera
+            else (),
+            tuple(sample.scene or sample.video.stem for sample in chosen),
+        )
+
+    def epoch(self, epoch: int, rank: int, processes: int) -> Epoch:
+        """The batches of an epoch, this process's share of them."""
+        recipe, config = self.recipe, self.recipe.config
+        early = epoch < SMALL_SHARE * recipe.epochs
+        size = max(32, int(config.input_size * SMALL)) if early else config.input_size
+        common = {"size": size, "frames": config.num_segments, "seed": (recipe.seed * 1009 + epoch) * 64 + rank}
+        make: CameraBatches | ActionBatches
+        if self.stills is not None:
+            make = CameraBatches(self.clips, self.steps, self.scenes, self.stills, **common)
+        else:
+            make = ActionBatches(self.clips, self.labels, self.scenes, none_label=self._none, **common)
+        return Epoch(make, recipe, recipe.batch_size // processes)
+
+    @property
+    def _none(self) -> int:
+        kinds = list(self.recipe.classes)
+        return kinds.index(self.recipe.background) if self.recipe.background else -1
+
+
+class Epoch:
+    """Batches `(x, y)`: x float32 `[B, T, 3, S, S]`, normalized, on the device; y indices of labels `[B]`."""
+
+    def __init__(self, make: CameraBatches | ActionBatches, recipe: Recipe, batch_size: int) -> None:
+        self.make, self.recipe, self.batch_size = make, recipe, batch_size
+
+    def __len__(self) -> int:
+        return self.recipe.clips_per_epoch // self.recipe.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        config = self.recipe.config
+        for _ in range(len(self)):
+            x, y = self.make(self.batch_size)
+            mean, std = (x.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
+            yield (x - mean) / std, y
+
+
+def _trained_on(sample: Sample, recipe: Recipe) -> bool:
+    named = sample.scene in recipe.holdout or sample.video.name in recipe.holdout
+    return sample.split in TRAIN_SPLITS and not named
+
+
+def _frames(video: Path) -> NDArray[np.uint8]:
+    """A clip at `FRAMES_PER_SECOND` and `CLIP_SIZE`, `[N, H, W, 3]`."""
+    clip = read_frames(video, max_side=max(STILL_SIZE), display_name=str(video))
+    count = max(1, round(clip.duration * FRAMES_PER_SECOND)) if clip.duration else len(clip.frames)
+    chosen = np.linspace(0, len(clip.frames) - 1, min(count, len(clip.frames))).round().astype(int)
+    return np.stack([_resized(clip.frames[index], CLIP_SIZE) for index in chosen])
+
+
+def _stills(data: Path, recipe: Recipe) -> list[NDArray[np.uint8]]:
+    """The pictures in the folder `stills`, but for those whose name has the name of a held-out scene."""
+    found = []
+    for path in sorted((data / "stills").glob("*")):
+        if path.suffix.lower() in PICTURES and not any(_scene_in(scene, path.stem) for scene in recipe.holdout):
+            picture = cv2.imread(str(path))
+            if picture is not None:
+                found.append(_resized(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), STILL_SIZE)[None])
+    return found
+
+
+def _scene_in(scene: str, name: str) -> bool:
+    return bool(scene) and f"_{scene.replace('-', '_')}_" in f"_{name}_"
+
+
+def _resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if picture.shape[:2] == size:
+        return np.asarray(picture, np.uint8)
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
