@@ -296,7 +296,7 @@ def _push(options: argparse.Namespace) -> int:
 
 def _add_reference(commands: _Commands) -> None:
     command = commands.add_parser(
-        "reference", help="measure what is typical for a model's gates, and keep it in the model's folder"
+        "reference", help="measure what is usual for a model's gates, and keep it in the model's folder"
     )
     command.add_argument("model", metavar="MODEL", help="a model folder or a shipped model")
     command.add_argument("--data", required=True, type=Path, metavar="DIR", help="as of train, or a folder of videos")

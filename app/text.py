@@ -84,6 +84,7 @@ CLIP_OF_A_TOOL = (
 )
 TOO_LONG = "This request is too large; send clips to /gradio_api/upload."
 TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
+LOST = "The server did not answer this request: check your connection, then try again."
 FULL = "Too many visitors are waiting at this moment; try again in a minute."
 NO_DISK = "This server has no room for more clips at this moment; try again in an hour."
 DOWNLOADING = (
@@ -146,7 +147,7 @@ PYTHON_HELP = "A script that reproduces this view with the library aia."
 NO_SIDE_B = "There is no side B to export yet: create one in “What if” or “Compare”."
 LIMITS = (
     "Gates show what the network lets through for <em>every</em> class. They do not show why it chose this one: attention is "
-    "not an explanation. A gate itself looks similar for any clip; “from typical” shows what is different in yours. The model "
+    "not an explanation. A gate itself looks similar for any clip; “from usual” shows what is different in yours. The model "
     "knows only its own labels. A clip of something else may still get one of them."
 )
 UNKNOWN = "The model does not know this clip"
@@ -265,6 +266,8 @@ CLIP_BOX = {  # sentences of the clip box's own script
     "ended": "The camera stopped by itself: connect or allow it again, or upload a clip.",
     "hidden": "The camera was turned off while this page was hidden: press Camera to go on.",
 }
+# Words that Gradio speaks to a screen reader and has in no language: it would speak their keys.
+GRADIO = {"common.complete": "Done", "status.queue_position": "Place {position} of {size} in the queue"}
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
 
 

@@ -98,17 +98,17 @@ def _write_summary(inspection: Inspection, view: View, path: Path) -> None:
 FORMATS: dict[str, ExportFormat] = {
     format.name: format
     for format in (
-        ExportFormat("frame.png", "The frame with the gate over it, as a picture", _write_frame),
-        ExportFormat("strip.png", "All frames with the gate over them, as one picture", _write_strip),
+        ExportFormat("frame.png", "this frame with the gate", _write_frame),
+        ExportFormat("strip.png", "all frames with the gate", _write_strip),
         *(
             ExportFormat(f"figure.{ending}", format.description, partial(figure.paper_figure, format=ending))
             for ending, format in figure.FIGURE_FORMATS.items()
         ),
-        ExportFormat("film.mp4", "All frames with the gate over them, as a film", figure.film),
-        ExportFormat("gates.npz", "Every gate of every block, as NumPy arrays", _write_gates),
-        ExportFormat("values.csv", "The numbers behind the map, one a line", _write_values),
-        ExportFormat("channels.csv", "The mean gate of every channel of every block", _write_channels),
-        ExportFormat("inspection.json", "The answer, the clip, the network and this view", _write_summary),
+        ExportFormat("film.mp4", "all frames as a film", figure.film),
+        ExportFormat("gates.npz", "every gate, for NumPy", _write_gates),
+        ExportFormat("values.csv", "the map's numbers", _write_values),
+        ExportFormat("channels.csv", "mean gate per channel", _write_channels),
+        ExportFormat("inspection.json", "answer and network", _write_summary),
     )
 }
 

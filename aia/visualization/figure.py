@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCALE_WORDS = {
-    "typical": "difference from typical",
+    "typical": "difference from usual",
     "absolute": "scale 0 to 1",
     "clip": "scale of all blocks",
     "block": "scale of this block",
@@ -62,11 +62,9 @@ class FigureFormat(NamedTuple):
 
 
 FIGURE_FORMATS = {  # without the creation time, so that the same view gives the same file
-    "png": FigureFormat("A figure for a paper, 7 inches wide, 200 dots an inch", {"dpi": 200}),
-    "svg": FigureFormat(
-        "The same figure for the web and for drawing programs", {"dpi": 300, "metadata": {"Date": None}}
-    ),
-    "pdf": FigureFormat("The same figure for LaTeX and for print", {"dpi": 300, "metadata": {"CreationDate": None}}),
+    "png": FigureFormat("for a paper, 200 dpi", {"dpi": 200}),
+    "svg": FigureFormat("for the web and for drawing", {"dpi": 300, "metadata": {"Date": None}}),
+    "pdf": FigureFormat("for LaTeX and for print", {"dpi": 300, "metadata": {"CreationDate": None}}),
 }
 _STYLE = {"font.size": 7, "axes.linewidth": 0.6, "svg.fonttype": "none", "svg.hashsalt": "aia", "pdf.fonttype": 42}
 _style_lock = threading.Lock()  # matplotlib's settings belong to the whole process

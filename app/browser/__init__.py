@@ -10,7 +10,7 @@ TOKENS = APP / "browser" / "tokens.css"  # colors, spacing, radii and fonts of e
 # The files of each script in the order in which they are joined, under `app/`. `// @ts-check` in an editor reads the
 # same lists in the jsconfig.json beside the files; `python -m tools.lint_scripts` checks the joined scripts.
 SCRIPTS: dict[str, tuple[str, ...]] = {
-    "page": ("browser/server_root.js", "ui/page.js"),
+    "page": ("browser/server_root.js", "ui/lost_requests.js", "ui/page.js"),
     "clip_box": ("browser/server_root.js", "clip_box/camera.js", "clip_box/clip_box.js"),
     "viewer": (
         "browser/arrays.js",
@@ -52,6 +52,8 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "withResultShown",
         "withBlockShown",
         "openTabs",
+        "reportLostRequests",
+        "endTry",
         "showSideB",
         "startProblem",
     ),

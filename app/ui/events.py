@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -21,6 +22,7 @@ Parts = dict[str, Any]  # name of a component -> the component
 # Functions of page.js. The last input becomes what only the browser knows: the view, or whether it shows a result.
 SCROLL_TO_RESULT = "() => scrollToResult()"
 SHOW_SIDE_B = "() => showSideB()"
+END_TRY = "() => endTry()"
 AFTER_RESULT = "() => afterResult()"
 WITH_VIEW = "(...inputs) => withView(...inputs)"
 WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
@@ -92,7 +94,8 @@ def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
     def run_first_example(request: gr.Request):
         return _update(parts, handlers.run_first_example(dict(request.query_params), names))
 
-    page.load(None, js="() => { correctRoot(); remakeDeletedFiles(); openTabs(); }")
+    report = f"reportLostRequests({json.dumps(text.LOST)});"
+    page.load(None, js=f"() => {{ correctRoot(); remakeDeletedFiles(); openTabs(); {report} }}")
     if names:
         first = _select(parts, "problem", "model", "viewer", "summary")
         # One after the other: otherwise the prepared answer could replace the computed result.
@@ -146,6 +149,7 @@ def _bind_side_b(parts: Parts, names: list[str]) -> None:
     )
     for done in (switched, compared, tried):
         done.then(None, js=SHOW_SIDE_B)
+    tried.failure(None, js=END_TRY)  # Gradio skips `then` after a failed request
     parts["which"].change(
         lambda which: gr.update(visible=which == text.ANOTHER_CLIP), parts["which"], parts["another"], **PRIVATE
     )

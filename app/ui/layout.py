@@ -20,7 +20,7 @@ from app.server.guard import Guard
 from app.server.references import References
 from app.service import api, models, references, requests
 from app.ui import events, examples, handlers, html
-from app.ui.english import English
+from app.ui.first_paint import FirstPaint
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -173,8 +173,9 @@ def launch_options() -> dict:
         "theme": THEME,
         "css_paths": [browser.TOKENS, STYLE],
         "head": _preload() + browser.head("page"),
+        "i18n": gr.I18n(en=text.GRADIO),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(References), Middleware(Guard), Middleware(English)]},
+        "app_kwargs": {"middleware": [Middleware(References), Middleware(Guard), Middleware(FirstPaint)]},
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,

@@ -43,9 +43,12 @@ function showPanel(id) {
   requestAnimationFrame(() => panel?.scrollIntoView({ behavior: scrolling(), block: "start" }));
 }
 
+/** An experiment of the viewer has ended, or its request has failed. */
+const endTry = () => viewerOfPage()?.endTry();
+
 /** A new side B is brought into view. */
 function showSideB() {
-  viewerOfPage()?.endTry();
+  endTry();
   const stage = document.querySelector(".viewer .stage");
   if (!stage || document.querySelector("#problem .problem")) return;
   const { top, bottom } = stage.getBoundingClientRect();

@@ -49,23 +49,30 @@ def test_no_rule_is_written_in_two_style_sheets():
 
 
 @pytest.mark.parametrize("name", browser.SCRIPTS)
-def test_a_script_passes_the_linter(name):
+def test_a_script_passes_the_linter_and_the_check_of_its_types(name):
     assert lint_scripts.problems(name) == []
+    assert lint_scripts.type_problems(name) == []
 
 
 @pytest.mark.parametrize(
-    ("mistake", "sentence"),
+    ("check", "mistake", "sentence"),
     [
-        ("const answer = opennedAnswer();\nanswer.show();", "'opennedAnswer' is not defined"),
-        ("function nobodyCallsThis() {}", "'nobodyCallsThis' is declared but never used"),
-        ("function used() {\n  return 1;\n  used();\n}\nused();", "Unreachable code"),
+        (lint_scripts.problems, "const answer = opennedAnswer();\nanswer.show();", "'opennedAnswer' is not defined"),
+        (lint_scripts.problems, "function nobodyCallsThis() {}", "'nobodyCallsThis' is declared but never used"),
+        (lint_scripts.problems, "function used() {\n  return 1;\n  used();\n}\nused();", "Unreachable code"),
+        (lint_scripts.type_problems, 'render("no viewer");', "is not assignable to parameter of type 'Viewer'"),
+        (
+            lint_scripts.type_problems,
+            "document.body.inert.push(1);",
+            "Property 'push' does not exist on type 'boolean'",
+        ),
     ],
 )
-def test_the_linter_names_the_file_and_the_line_of_a_mistake(monkeypatch, mistake, sentence):
+def test_the_linter_names_the_file_and_the_line_of_a_mistake(monkeypatch, check, mistake, sentence):
     read, file = browser.read, "viewer/pixels.js"
     start = read(file).count("\n") + 1
     monkeypatch.setattr(browser, "read", lambda name: read(name) + (mistake + "\n" if name == file else ""))
-    found = [problem for problem in lint_scripts.problems("viewer") if sentence in problem]
+    found = [problem for problem in check("viewer") if sentence in problem]
     assert len(found) == 1
     place, line, _ = found[0].split(":", 2)
     assert place == f"app/{file}" and start <= int(line) < start + 4

@@ -352,7 +352,7 @@ def test_sides_of_other_lengths_and_blocks_share_timeline_scale_and_exports(page
     low, high = (float(page.locator(f"[data-part={end}]").inner_text()) for end in ("low", "high"))
     tab(page, "Export")
     page.locator("#side").get_by_text("B", exact=True).click()
-    choose(page, "#format", "values.csv: The numbers behind the map, one a line")
+    choose(page, "#format", f"values.csv: {export.FORMATS['values.csv'].description}")
     page.locator("#make").click()
     expect(page.locator("#file a[download]").first).to_have_attribute("href", re.compile("values.csv"))
     page.locator("#side").get_by_text("A", exact=True).click()
