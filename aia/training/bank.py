@@ -46,7 +46,8 @@ def spread(rng: np.random.Generator, start: NDArray[Any], length: NDArray[Any], 
     loose = rng.uniform(0, 1, (len(start), 1)) < 0.5
     inside = np.where(loose, rng.uniform(0.15, 0.85, (len(start), frames)), 0.5)
     place = (np.arange(frames) + inside) / frames * length[:, None]
-    return (start[:, None] + np.minimum(place, length[:, None] - 1)).astype(np.int64)
+    chosen: NDArray[np.int64] = (start[:, None] + np.minimum(place, length[:, None] - 1)).astype(np.int64)
+    return chosen
 
 
 def alike(scenes: Sequence[str]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -43,8 +43,8 @@ def _step(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[float, .
     corners = cv2.goodFeaturesToTrack(before, **_CORNERS)
     if corners is None or len(corners) < MIN_TRACKS:
         return None
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, **_FLOW)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **_FLOW)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, cast(Any, None), **_FLOW)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, cast(Any, None), **_FLOW)
     good = (found & found_back).ravel().astype(bool) & (np.abs(back - corners).max(axis=(1, 2)) < 1)
     if good.sum() < MIN_TRACKS:
         return None
