@@ -86,8 +86,8 @@ class Run:
 
     @property
     def none(self) -> int:
-        """The class "no gesture"."""
-        return self.labels.index(NO_GESTURE)
+        """The class that refuses a clip, such as "no gesture"."""
+        return self.labels.index(AIAConfig(self.labels).none_label)
 
 
 def run_name(temporal: str, attention: str, seed: int) -> str:
