@@ -8,6 +8,7 @@ import numbers
 import re
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -166,7 +167,7 @@ class AIAConfig:
     @property
     def none_label(self) -> str:
         """The label of clips that show none of the others, "no gesture" or "none of these"; "" if the network has none."""
-        return next((label for label in NONE_LABELS if label in self.labels), "")
+        return none_label(self.labels)
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -237,6 +238,11 @@ class AIAConfig:
         except (ValueError, RecursionError):
             raise AIAError(f"{Path(path).name} is not valid JSON; is it config.json of an AIA model?") from None
         return cls.from_dict(data)
+
+
+def none_label(labels: Sequence[str]) -> str:
+    """The one of `NONE_LABELS` that is among some labels; "" if none is."""
+    return next((label for label in NONE_LABELS if label in labels), "")
 
 
 def split_attention(attention: str) -> tuple[tuple[str, ...], Combination]:
