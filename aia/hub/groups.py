@@ -9,7 +9,6 @@ from aia.hub.files import CONFIG, available_models
 from aia.locations import CHECKPOINTS
 from aia.modeling.config import AIAConfig
 
-ALL = "all"  # asked for in place of a model's name
 # `AIAConfig.task` of the models of a group -> the model that answers for it. `app/text.py` says what each group knows.
 BEST = {
     "gestures": DEFAULT_MODEL,
