@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aia import limits
+from aia import AIAError, limits
 from aia.inspection.gates import FLAT_SPREAD
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.config import NO_GESTURE
@@ -14,6 +14,7 @@ from aia.video.source import FORMAT_NAMES
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
+    from aia.inspection.batch import Classified
     from aia.inspection.inspection import Prediction
     from aia.modeling.config import AIAConfig
     from app.result import Result
@@ -36,6 +37,54 @@ MODEL_USES = {
     "tsn-mobilenetv2-none": "blind to the order of frames",
     "tsm-mobilenetv2-none": "sees the order of frames",
 }
+
+
+class Group(NamedTuple):
+    """What the page says about a group of models.
+
+    Attributes:
+        title: Its name.
+        what: What its labels are, as in "none of its gestures".
+        brief: What it knows, in a few words.
+        sentence: What it knows and what it is good for.
+    """
+
+    title: str
+    what: str
+    brief: str
+    sentence: str
+
+
+GROUPS = {  # `AIAConfig.task` -> its group
+    "gestures": Group(
+        "Gestures",
+        "gestures",
+        "ten strokes of a finger",
+        "Ten gestures that a pointing finger draws in the air, seen by the person who draws them. Clips of anything else are "
+        "“no gesture”.",
+    ),
+    "camera": Group(
+        "Camera",
+        "camera movements",
+        "nine camera movements",
+        "How the camera moves: it stands still, pans, tilts, zooms or rolls. This fits every video, whatever it shows.",
+    ),
+    "actions": Group(
+        "Actions",
+        "actions",
+        "fourteen actions",
+        "Fourteen actions of people, mostly sports and playing an instrument. Clips of other actions are “none of these”.",
+    ),
+}
+OTHER_GROUP = "Other"
+ASK_ALL = "Ask all: the best model of each group"
+ASK_ALL_AGAIN = "Ask all"
+ASKED = "What each group of models says about the clip"
+ONLY_ONE = "Only {model} is asked."
+NOT_SURE = "not sure"
+CLOSEST = "{label}? {percent}"
+NO_ANSWER = "no answer"
+NOBODY_TO_ASK = "There is no group of models to ask on this page; choose a model from the menu."
 KEPT_FOR = how_long(limits.DELETE_AFTER_SECONDS)
 TITLE = "AIA Studio"
 TAGLINE = "See what attention lets through in a video network."
@@ -277,21 +326,26 @@ def knows(labels: Sequence[str]) -> str:
     return f"This model knows {len(labels)} label{'s' * (len(labels) > 1)}: {shown}."
 
 
+def groups(tasks: Sequence[str]) -> list[str]:
+    """A sentence on what each group knows."""
+    return [f"{GROUPS[task].title}: {GROUPS[task].sentence}" for task in tasks]
+
+
 def headline(inspection: Inspection) -> tuple[str, str]:
     """The model's answer, and a sentence on its confidence."""
     best, limit = percent(float(inspection.probabilities.max())), percent(inspection.config.threshold)
+    none, known = inspection.config.none_label, _what_it_knows(inspection.config)
     if not inspection.is_confident:
         needed = f"{best} confident (below {limit} it says that it does not know)"
-        if inspection.label == NO_GESTURE:
+        if inspection.label == none:
             return (
                 UNKNOWN,
-                f"It cannot tell whether there is a gesture. The closest label is “{inspection.label}”: {needed}",
+                f"It cannot tell whether the clip shows one of its {known}. The closest label is “{none}”: {needed}",
             )
-        known = "gestures" if NO_GESTURE in inspection.labels else "labels"
         return UNKNOWN, f"Probably none of its {known}. The closest is “{inspection.label}”: {needed}"
-    if inspection.label == NO_GESTURE:
+    if inspection.label == none:
         return inspection.label, (
-            f"An answer, not an error: the clip shows none of this model's {len(inspection.labels) - 1} gestures. The gates "
+            f"An answer, not an error: the clip shows none of this model's {len(inspection.labels) - 1} {known}. The gates "
             "still work: see where and when they open."
         )
     if inspection.config.threshold == 0:
@@ -300,6 +354,34 @@ def headline(inspection: Inspection) -> tuple[str, str]:
             "that it does not know."
         )
     return inspection.label, f"{best} confident (below {limit} it says that it does not know)"
+
+
+def _what_it_knows(config: AIAConfig) -> str:
+    """What a network's labels are, in the plural."""
+    if config.task in GROUPS:
+        return GROUPS[config.task].what
+    return "gestures" if config.none_label == NO_GESTURE else "labels"
+
+
+def card(answer: Classified | AIAError) -> tuple[str, str, bool]:
+    """What a group's card says: an answer, how probable it is, and whether the model knows the clip."""
+    if isinstance(answer, AIAError):
+        return NO_ANSWER, str(answer), False
+    best = percent(float(answer.probabilities.max()))
+    if not answer.is_confident:
+        return NOT_SURE, CLOSEST.format(label=answer.label, percent=best), False
+    return answer.label, best, answer.label != answer.config.none_label
+
+
+def only_one(name: str, task: str) -> str:
+    """That one model alone is asked, and what its group knows."""
+    known = f" {GROUPS[task].title}: {GROUPS[task].sentence}" if task in GROUPS else ""
+    return ONLY_ONE.format(model=name) + known
+
+
+def entry_of_group(task: str, entry: str) -> str:
+    """A menu's entry of a model, after the title of its group."""
+    return f"{GROUPS[task].title if task in GROUPS else OTHER_GROUP} · {entry}"
 
 
 def model_entry(config: AIAConfig, name: str) -> str:

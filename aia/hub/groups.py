@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aia.hub import DEFAULT_MODEL
-from aia.hub.files import CONFIG, available_models
-from aia.locations import CHECKPOINTS
-from aia.modeling.config import AIAConfig
+from aia.hub.files import available_models, find_model
 
 # `AIAConfig.task` of the models of a group -> the model that answers for it. `app/text.py` says what each group knows.
 BEST = {
@@ -32,7 +30,7 @@ def best_models(tasks: Mapping[str, str] | None = None) -> dict[str, str]:
         'tsn-mobilenetv2-stinc'
     """
     if tasks is None:
-        tasks = {name: AIAConfig.from_file(CHECKPOINTS / name / CONFIG).task for name in available_models()}
+        tasks = {name: find_model(name)[0].task for name in available_models()}
     found = {}
     for task, best in BEST.items():
         models = [name for name, of in tasks.items() if of == task]

@@ -54,6 +54,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "openTabs",
         "showSideB",
         "startProblem",
+        "startCards",
     ),
     "clip_box": ("startClipBox",),
     "viewer": ("startViewer",),

@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aia import console, files, limits
+from aia import AIAError, console, files, limits
 from aia.hub import DEFAULT_MODEL
 from aia.locations import ASSETS
 from app import viewer
 from app.result import Result
 from app.service import models, requests
 from app.ui import html
+
+if TYPE_CHECKING:
+    from aia.inspection.batch import Classified
 
 FOLDER = ASSETS / "answers"
 
@@ -28,6 +32,16 @@ def of_example(example: str, model: str) -> Result:
     if result.inspection.reference is reference:
         return result
     return replace(result, inspection=result.inspection.with_reference(reference))
+
+
+def asked(example: str, best: Mapping[str, str]) -> dict[str, Classified | AIAError]:
+    """What the best model of each group says about an example."""
+    return dict(_asked(example, tuple(best.items())))
+
+
+@lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
+def _asked(example: str, best: tuple[tuple[str, str], ...]) -> dict[str, Classified | AIAError]:
+    return requests.classify_all(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), dict(best))
 
 
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
