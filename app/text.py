@@ -46,7 +46,7 @@ class Group(NamedTuple):
         title: Its name.
         what: What its labels are, as in "none of its gestures".
         brief: What it knows, in a few words.
-        sentence: What it knows and what it is good for.
+        sentence: What it knows and what it is good for, after its title and a colon.
     """
 
     title: str
@@ -59,28 +59,27 @@ GROUPS = {  # `AIAConfig.task` -> its group
     "gestures": Group(
         "Gestures",
         "gestures",
-        "ten strokes of a finger",
-        "Ten gestures that a pointing finger draws in the air, seen by the person who draws them. Clips of anything else are "
-        "“no gesture”.",
+        "ten finger strokes",
+        "what a pointing finger draws in the air, in first-person view. Any other clip is “no gesture”.",
     ),
     "camera": Group(
         "Camera",
         "camera movements",
-        "nine camera movements",
-        "How the camera moves: it stands still, pans, tilts, zooms or rolls. This fits every video, whatever it shows.",
+        "nine movements",
+        "it stands still, pans, tilts, rolls or zooms (by its lens or by moving). This fits every video.",
     ),
     "actions": Group(
         "Actions",
         "actions",
         "fourteen actions",
-        "Fourteen actions of people, mostly sports and playing an instrument. Clips of other actions are “none of these”.",
+        "what people do, mostly sports and playing an instrument. Any other action is “none of these”.",
     ),
 }
 OTHER_GROUP = "Other"
-ASK_ALL = "Ask all: the best model of each group"
+ASK_ALL = "Ask all: each group's best"
 ASK_ALL_AGAIN = "Ask all"
 ASKED = "What each group of models says about the clip"
-ONLY_ONE = "Only {model} is asked."
+ONLY_ONE = "Only the model that you chose is asked."
 NOT_SURE = "not sure"
 CLOSEST = "{label}? {percent}"
 NO_ANSWER = "no answer"
@@ -326,9 +325,9 @@ def knows(labels: Sequence[str]) -> str:
     return f"This model knows {len(labels)} label{'s' * (len(labels) > 1)}: {shown}."
 
 
-def groups(tasks: Sequence[str]) -> list[str]:
-    """A sentence on what each group knows."""
-    return [f"{GROUPS[task].title}: {GROUPS[task].sentence}" for task in tasks]
+def knows_of(task: str) -> str:
+    """What a group knows."""
+    return f"{GROUPS[task].title}: {GROUPS[task].sentence}"
 
 
 def headline(inspection: Inspection) -> tuple[str, str]:
@@ -371,12 +370,6 @@ def card(answer: Classified | AIAError) -> tuple[str, str, bool]:
     if not answer.is_confident:
         return NOT_SURE, CLOSEST.format(label=answer.label, percent=best), False
     return answer.label, best, answer.label != answer.config.none_label
-
-
-def only_one(name: str, task: str) -> str:
-    """That one model alone is asked, and what its group knows."""
-    known = f" {GROUPS[task].title}: {GROUPS[task].sentence}" if task in GROUPS else ""
-    return ONLY_ONE.format(model=name) + known
 
 
 def entry_of_group(task: str, entry: str) -> str:

@@ -126,7 +126,7 @@ def choose(model: str, offered: Sequence[str], best: Best, own: list[str], refus
     if model == ALL_MODELS and best:
         for name in best.values():
             models.download(name)
-        return {"known": html.about_clips(*text.groups([*best]))}
+        return {"known": html.about_clips(*map(text.knows_of, best))}
     if model not in (*offered, *own) and (refusal or not isinstance(model, str)):
         raise aia.AIAError((refusal or text.UNKNOWN_MODEL).format(name=str(model)[:100]))
     models.download(model)
@@ -178,14 +178,14 @@ def _cards(model: str, asked: Mapping[str, Any] | None, best: Best) -> str:
     if not best:
         return ""
     if asked is None:
-        return html.only_one(models.title(model), models.group(model))
+        return html.only_one(models.group(model))
     return html.cards([*best], models.group(model), asked)
 
 
 def _result(result: Result, best: Best) -> Updates:
     """A new result, for the components in `RESULT`."""
     inspection = result.inspection
-    known = [text.knows(inspection.labels)] if result.asked is None else text.groups([*best])
+    known = [text.knows(inspection.labels)] if result.asked is None else [*map(text.knows_of, best)]
     return {
         "shown": result,
         "other": None,

@@ -77,7 +77,7 @@ def cards(tasks: Sequence[str], chosen: str, asked: Mapping[str, Classified | AI
         asked: What the models say; a group that is missing still has to answer.
     """
     inside = "".join(_card(task, asked.get(task), pressed=task == chosen) for task in tasks)
-    return f'<div class="cards" role="group" aria-label="{escape(text.ASKED)}">{inside}</div>'
+    return f'<div class="cards" role="group" aria-label="{escape(text.ASKED)}">{inside}</div>{_knows(chosen)}'
 
 
 def _card(task: str, answer: Classified | AIAError | None, *, pressed: bool) -> str:
@@ -87,17 +87,21 @@ def _card(task: str, answer: Classified | AIAError | None, *, pressed: bool) -> 
     brief = f'<span class="brief">{escape(group.brief)}</span>' if answer else ""
     return (
         f'<button type="button" class="card{kind}" data-task="{escape(task)}" aria-pressed="{str(pressed).lower()}" '
-        f'title="{escape(group.sentence)}"><span class="group">{escape(group.title)} {brief}</span>'
-        f'<span class="says">{escape(says)} <span class="number">{escape(detail)}</span></span></button>'
+        f'title="{escape(text.knows_of(task))}"><span class="group">{escape(group.title)} {brief}</span>'
+        f'<span class="words"><span class="says">{escape(says)}</span> <span class="number">{escape(detail)}</span></span>'
+        "</button>"
     )
 
 
-def only_one(name: str, task: str) -> str:
-    """In place of the cards where a visitor has chosen one model: its group, and a button that asks all."""
-    sentence = text.only_one(name, task)
+def _knows(task: str) -> str:
+    return f'<p class="knows">{escape(text.knows_of(task))}</p>' if task in text.GROUPS else ""
+
+
+def only_one(task: str) -> str:
+    """In place of the cards where a visitor has chosen one model: what its group knows, and a button that asks all."""
     return (
-        f'<p class="only"><span>{escape(sentence)}</span>'
-        f'<button type="button" data-task="{ALL_MODELS}">{escape(text.ASK_ALL_AGAIN)}</button></p>'
+        f'<div class="only"><div>{_knows(task)}<p>{escape(text.ONLY_ONE)}</p></div>'
+        f'<button type="button" data-task="{ALL_MODELS}">{escape(text.ASK_ALL_AGAIN)}</button></div>'
     )
 
 

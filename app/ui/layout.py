@@ -62,7 +62,7 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     """Lays the page out. Returns every component that an event reads or changes, by its name."""
     first = names[0] if names else None
     chosen, best = models.first_choice(names), models.best_models(names)
-    known = text.groups([*best]) if chosen == ALL_MODELS else [text.knows(models.labels(first) if first else ())]
+    known = [*map(text.knows_of, best)] if chosen == ALL_MODELS else [text.knows(models.labels(first) if first else ())]
     ready = examples.first_paint(handlers.FIRST_EXAMPLE, first)
     parts: dict[str, Any] = {
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
@@ -92,6 +92,7 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
                 html.cards([*best], models.group(first), {}) if first and chosen == ALL_MODELS else "",
                 visible=models.asks_all(names),
                 js_on_load="startCards(element, trigger, watch);",
+                apply_default_css=False,  # Gradio's own is for running text
                 elem_id="cards",
             )
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
