@@ -125,7 +125,7 @@ def test_another_card_is_one_press_away_by_pointer_and_by_key_and_asks_for_no_se
     expect(page.locator("#label")).to_have_text("no gesture")
     for task, said in SAYS.items():
         expect(card(page, task).locator(".words")).to_have_text(said)
-    assert [url for url in sent if "/upload" in url] == []
+    assert [url for url in sent if "/gradio_api/upload" in url] == []
     expect(page.locator("#model input")).to_have_value(text.ASK_ALL)
 
 
@@ -165,7 +165,6 @@ def test_the_menu_names_the_group_of_each_model_and_the_page_says_what_the_group
     page.locator("[popovertarget=about-clips]").click()
     for task in BEST:
         expect(page.locator("#about-clips")).to_contain_text(text.knows_of(task))
-    assert text.ASK_ALL not in "".join(text.TABS.values())
 
 
 def test_an_example_is_looked_into_by_its_own_group(page, own_clip):
@@ -193,9 +192,10 @@ def test_a_link_opens_the_group_that_it_shows_or_the_model_that_its_sender_chose
 
 def test_cards_and_result_stand_in_the_first_screen(page, own_clip):
     parts = [*(f".card[data-task={task}]" for task in BEST), "#label", ".answer .track", "canvas.frame >> nth=0"]
-    for step in (lambda: None, lambda: upload(page, own_clip)):
-        step()
-        arrived(page)
+    for task in ("gestures", "camera"):
+        if task == "camera":
+            upload(page, own_clip)
+        looked_into(page, task)
         width, height = page.viewport_size["width"], page.viewport_size["height"]
         floor = page.locator("#tabs .tab-container >> visible=true").bounding_box()["y"] if width < 1000 else height
         boxes = [page.locator(part).bounding_box() for part in [*parts, ".viewer .transport"]]
@@ -247,8 +247,8 @@ def test_a_page_with_one_group_asks_nobody_else(browser, tmp_path, own_clip):
         expect(page.locator("#label")).to_have_text("no gesture")
         expect(page.locator("#cards")).to_have_count(0)
         page.locator("#model input").click()
-        expect(page.get_by_role("option")).to_have_count(2)
-        expect(page.get_by_role("option", name=re.compile(r"Ask all|·"))).to_have_count(0)
+        expect(page.locator("#model").get_by_role("option")).to_have_count(2)
+        expect(page.locator("#model").get_by_role("option", name=re.compile(r"Ask all|·"))).to_have_count(0)
         page.close()
 
 
