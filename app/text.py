@@ -66,7 +66,7 @@ GROUPS = {  # `AIAConfig.task` -> its group
         "Camera",
         "camera movements",
         "nine movements",
-        "it stands still, pans, tilts, rolls or zooms (by its lens or by moving). This fits every video.",
+        "it stands still, pans, tilts, rolls, zooms or moves in and out. This fits every video.",
     ),
     "actions": Group(
         "Actions",
@@ -80,8 +80,7 @@ ASK_ALL = "Ask all: each group's best"
 ASK_ALL_AGAIN = "Ask all"
 ASKED = "What each group of models says about the clip"
 ONLY_ONE = "Only the model that you chose is asked."
-NOT_SURE = "not sure"
-CLOSEST = "{label}? {percent}"
+NOT_SURE = "not sure: {label}?"
 NO_ANSWER = "no answer"
 NOBODY_TO_ASK = "There is no group of models to ask on this page; choose a model from the menu."
 KEPT_FOR = how_long(limits.DELETE_AFTER_SECONDS)
@@ -365,11 +364,9 @@ def _what_it_knows(config: AIAConfig) -> str:
 def card(answer: Classified | AIAError) -> tuple[str, str, bool]:
     """What a group's card says: an answer, how probable it is, and whether the model knows the clip."""
     if isinstance(answer, AIAError):
-        return NO_ANSWER, str(answer), False
-    best = percent(float(answer.probabilities.max()))
-    if not answer.is_confident:
-        return NOT_SURE, CLOSEST.format(label=answer.label, percent=best), False
-    return answer.label, best, answer.label != answer.config.none_label
+        return NO_ANSWER, "", False
+    says = answer.label if answer.is_confident else NOT_SURE.format(label=answer.label)
+    return says, f"{100 * answer.probabilities.max():.0f} %", answer.knows_clip
 
 
 def entry_of_group(task: str, entry: str) -> str:

@@ -103,6 +103,8 @@ def ask_all(
 ) -> Result:
     """Asks the best model of each group about a clip, which is read once, and looks into what one of them says.
 
+    An example is looked into by its own group; another clip by the most certain of those that know it, or by `current`.
+
     Args:
         video: Path of the video file; None if the visitor gave none.
         best: From `models.best_models`.
@@ -114,9 +116,10 @@ def ask_all(
     """
     clips: dict[int, aia.Clip] = {}
     loaded, asked = _ask(video, best, clips, step)
-    task = most_certain(asked) or (current if current in loaded else next(iter(loaded)))
-    if example := example_of(str(video)):
-        task = next((of for of, names in EXAMPLES_OF.items() if example in names and of in loaded), task)
+    answered = [task for task, answer in asked.items() if not isinstance(answer, aia.AIAError)]
+    task = most_certain(asked) or (current if current in answered else answered[0])
+    if (own := group_of_example(example_of(str(video)))) in loaded:
+        task = own
     disconnect.raise_if_disconnected("the network")
     step(0.7, text.STEP_RUN)
     model = loaded[task]
@@ -138,7 +141,7 @@ def _ask(
     """Runs every model that can be loaded. `clips` receives the clip in each number of frames that one of them takes.
 
     Raises:
-        AIAError: There is no clip, it cannot be read, or no model can be loaded.
+        AIAError: There is no clip, it cannot be read, or no model says anything.
     """
     from aia.inspection.batch import Inputs  # imports torch; the page starts without it
 
@@ -146,14 +149,12 @@ def _ask(
         raise aia.AIAError(text.NO_VIDEO)
     step(0.1, text.STEP_READ)
     loaded: dict[str, LoadedModel] = {}
-    asked: dict[str, Classified | aia.AIAError] = {}
+    problems: dict[str, aia.AIAError] = {}
     for task, name in best.items():
         try:
             loaded[task] = models.get(name)
         except aia.AIAError as error:
-            asked[task] = error
-    if not loaded:
-        raise next(iter(asked.values()), aia.AIAError(text.NOBODY_TO_ASK))
+            problems[task] = error
 
     def read(segments: int) -> aia.Clip:
         clips[segments] = _read(video, segments)
@@ -162,21 +163,21 @@ def _ask(
     inputs = Inputs([model.network.config for model in loaded.values()], read)
     disconnect.raise_if_disconnected("the networks")
     step(0.5, text.STEP_RUN)
-    asked |= zip(loaded, _predict(tuple(loaded.values()), inputs), strict=True)
-    return loaded, {task: asked[task] for task in best}
+    answers = problems | dict(zip(loaded, _predict(tuple(loaded.values()), inputs), strict=True))
+    errors = [answer for answer in answers.values() if isinstance(answer, aia.AIAError)]
+    if len(errors) == len(answers):
+        raise errors[0] if errors else aia.AIAError(text.NOBODY_TO_ASK)
+    return loaded, {task: answers[task] for task in best}
 
 
 def most_certain(asked: Mapping[str, Classified | aia.AIAError]) -> str:
     """The group with the most probable answer among those that know the clip; "" if none does."""
-    known = {task: float(answer.probabilities.max()) for task, answer in asked.items() if knows(answer)}
+    known = {
+        task: float(answer.probabilities.max())
+        for task, answer in asked.items()
+        if not isinstance(answer, aia.AIAError) and answer.knows_clip
+    }
     return max(known, key=lambda task: known[task], default="")
-
-
-def knows(answer: Classified | aia.AIAError) -> bool:
-    """Whether a model gives a clip one of its labels: not the one that means none of the others, and above its threshold."""
-    if isinstance(answer, aia.AIAError):
-        return False
-    return answer.is_confident and answer.label != answer.config.none_label
 
 
 def rank_blocks(
@@ -311,6 +312,11 @@ def example_of(video: str) -> str:
     example = EXAMPLES_FOLDER / Path(video).name
     comparable = example.stem in EXAMPLES and example.is_file() and Path(video).is_file()
     return example.stem if comparable and filecmp.cmp(example, video, shallow=False) else ""
+
+
+def group_of_example(example: str) -> str:
+    """The task of the group that knows an example; "" for another name."""
+    return next((task for task, examples in EXAMPLES_OF.items() if example in examples), "")
 
 
 def answer(result: Result, *, channels: bool = True) -> tuple[dict, bytes]:

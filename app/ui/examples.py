@@ -1,6 +1,6 @@
 """Results of the examples: computed once and kept in memory. A small form in assets/ is for the first paint.
 
-`python -m app.ui.examples` writes the files of the default model into assets/answers.
+`python -m app.ui.examples` writes the files of each example's best model into assets/answers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aia import AIAError, console, files, limits
-from aia.hub import DEFAULT_MODEL
+from aia.hub.groups import BEST
 from aia.locations import ASSETS
 from app import viewer
 from app.result import Result
@@ -32,6 +32,11 @@ def of_example(example: str, model: str) -> Result:
     if result.inspection.reference is reference:
         return result
     return replace(result, inspection=result.inspection.with_reference(reference))
+
+
+def best_model(example: str) -> str:
+    """The shipped model that answers for the group of an example."""
+    return BEST[requests.group_of_example(example)]
 
 
 def asked(example: str, best: Mapping[str, str]) -> dict[str, Classified | AIAError]:
@@ -55,7 +60,7 @@ def first_paint(example: str, model: str | None) -> dict[str, Any]:
     It has no gates of single channels. They are ten times the rest, and come with the computed result a moment later.
     """
     path = FOLDER / f"{example}.json"
-    if model != DEFAULT_MODEL or not path.is_file():
+    if model != best_model(example) or not path.is_file():
         return {}
     prepared = json.loads(path.read_text(encoding="utf-8"))
     return prepared | {"viewer": viewer.value(prepared["viewer"])}
@@ -63,7 +68,7 @@ def first_paint(example: str, model: str | None) -> dict[str, Any]:
 
 def prepare(example: str) -> dict[str, Any]:
     """Computes what `first_paint` reads."""
-    result = of_example(example, DEFAULT_MODEL)
+    result = of_example(example, best_model(example))
     return {
         "viewer": requests.answer(result, channels=False)[0] | {"prepared": True},
         "summary": html.result(result.inspection, run=False),

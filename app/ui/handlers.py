@@ -142,7 +142,7 @@ def load_link(query: dict[str, str], offered: Sequence[str], best: Best) -> Upda
 
     A link to the best model of a group opens with all groups asked. The box of the clip stays empty: it invites an upload.
     """
-    example, model, sentence = _parse_link(query, offered)
+    example, model, sentence = _parse_link(query, offered, best)
     problem = _problem(sentence) if sentence else {"problem": NO_PROBLEM}
     chosen = ALL_MODELS if model in best.values() else model
     cards = _cards(model, {} if chosen == ALL_MODELS else None, best)
@@ -151,7 +151,7 @@ def load_link(query: dict[str, str], offered: Sequence[str], best: Best) -> Upda
 
 def run_first_example(query: dict[str, str], offered: Sequence[str], best: Best) -> Updates:
     """The result of the example that `load_link` chose. It does not set the model: the visitor may have changed it."""
-    example, model, _ = _parse_link(query, offered)
+    example, model, _ = _parse_link(query, offered, best)
     try:
         result = examples.of_example(example, model)
         return _result(replace(result, asked={}) if model in best.values() else result, best)
@@ -159,9 +159,14 @@ def run_first_example(query: dict[str, str], offered: Sequence[str], best: Best)
         return _problem(errors.sentence(error))
 
 
-def _parse_link(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
-    """Example, model and problem of a link. The first of the page replace those that do not exist; the problem says so."""
-    model, example = query.get("model") or offered[0], query.get("example") or FIRST_EXAMPLE
+def _parse_link(query: dict[str, str], offered: Sequence[str], best: Best) -> tuple[str, str, str]:
+    """Example, model and problem of a link. The first of the page replace those that do not exist; the problem says so.
+
+    An example without a model gets its group's best where all groups are asked.
+    """
+    example = query.get("example") or FIRST_EXAMPLE
+    usual = best.get(requests.group_of_example(example), offered[0]) if offered[0] in best.values() else offered[0]
+    model = query.get("model") or usual
     missing = [
         *([text.OF_MODEL.format(name=model[:100])] if model not in offered else []),
         *([text.OF_EXAMPLE.format(name=example[:60])] if example not in requests.EXAMPLES else []),

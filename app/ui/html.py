@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from aia import limits
+from aia import AIAError, limits
 from aia.hub import ALL_MODELS
 from app import text
 
 if TYPE_CHECKING:
-    from aia import AIAError, Inspection
+    from aia import Inspection
     from aia.inspection.ablation import Ranking
     from aia.inspection.batch import Classified
     from app.result import Result
@@ -82,14 +82,13 @@ def cards(tasks: Sequence[str], chosen: str, asked: Mapping[str, Classified | AI
 
 def _card(task: str, answer: Classified | AIAError | None, *, pressed: bool) -> str:
     group = text.GROUPS[task]
-    says, detail, known = text.card(answer) if answer else (group.brief, "", False)
+    says, probability, known = text.card(answer) if answer else (group.brief, "", False)
     kind = "" if known else " refused" if answer else " waiting"
-    brief = f'<span class="brief">{escape(group.brief)}</span>' if answer else ""
+    title = str(answer) if isinstance(answer, AIAError) else text.knows_of(task)
     return (
         f'<button type="button" class="card{kind}" data-task="{escape(task)}" aria-pressed="{str(pressed).lower()}" '
-        f'title="{escape(text.knows_of(task))}"><span class="group">{escape(group.title)} {brief}</span>'
-        f'<span class="words"><span class="says">{escape(says)}</span> <span class="number">{escape(detail)}</span></span>'
-        "</button>"
+        f'title="{escape(title)}"><span class="group">{escape(group.title)} <span class="number">{probability}</span></span>'
+        f'<span class="says">{escape(says)}</span></button>'
     )
 
 

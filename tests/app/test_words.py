@@ -42,7 +42,9 @@ def test_the_headline_of_a_group_names_what_it_knows():
         ((0.2, 0.5, 0.3), "none of its camera movements. The closest is “static”"),
     ):
         seen = seen_as(probabilities, 0.6, ("pan left", "static", "none of these"))
-        label, sentence = text.headline(dataclasses.replace(seen, config=dataclasses.replace(seen.config, task="camera")))
+        label, sentence = text.headline(
+            dataclasses.replace(seen, config=dataclasses.replace(seen.config, task="camera"))
+        )
         assert said in sentence and label in (text.UNKNOWN, "none of these")
 
 
