@@ -198,8 +198,8 @@ LIMITS = (
 )
 UNKNOWN = "The model does not know this clip"
 BLIND = (
-    "This model averages single frames and is blind to their order, so it cannot tell a left swipe from a right one. "
-    "A model with TSM or AIA sees the order."
+    "This model averages single frames and is blind to their order: a clip played backwards gets the same answer. A model with "
+    "TSM or AIA sees the order."
 )
 NO_GATES = (
     "This is the plain video network without AIA: it has no gates. To see some, choose a model with AIA in the menu “Model”, "
@@ -281,7 +281,7 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
 }
 RECORD_SECONDS = 3
 CLIP_BOX = {  # sentences of the clip box's own script
-    "drop": "Upload a video, drop one here, or record a gesture with your camera.",
+    "drop": "Upload a video, drop one here, or record one with your camera.",
     "formats": f"{FORMAT_NAMES}.",
     "drop_here": "or drop a video here",
     "choose": "Upload",
@@ -476,7 +476,7 @@ def compared(a: Result, b: Result) -> str:
                 "their order. Compare with a model with TSM or AIA."
             )
         if answer_a == answer_b:
-            return f"Backwards it still says {answer_a}: the gesture is the same backwards, or it missed the order."
+            return f"Backwards it still says {answer_a}: the clip means the same backwards, or it missed the order."
         return f"Forwards it says {answer_a}, backwards {answer_b}: this network notices the order of the frames."
     if a.inspection.labels != b.inspection.labels:
         return "The two models know different labels, so their probabilities cannot be compared with each other."

@@ -227,7 +227,11 @@ def test_the_cards_have_no_serious_fault_of_accessibility(page, three_groups, ow
     looked_into(page, "camera")
     assert faults() == []
     choose(page, "Camera · TSN, no gates")
-    expect(page.locator(".only")).to_be_visible()
+    page.wait_for_function(
+        "document.querySelector('.viewer').viewer.answers[0].link.model === 'camera-tsn-mobilenetv2-none'"
+    )
+    expect(page.locator("#summary .note")).to_be_visible()
+    expect(page.locator("#answer .wrap:visible")).to_have_count(0)  # Gradio's sign of a running request
     assert faults() == []
 
 

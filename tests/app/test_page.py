@@ -285,7 +285,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     expect(page.locator("#about-gates")).to_contain_text("T, H and W only weighed")
     choose(page, "#model", Path(server[1][2]).name)
     expect(page.locator(".pane")).to_contain_text("choose a model with AIA")
-    expect(page.locator("#summary .note")).to_contain_text("cannot tell a left swipe from a right one")
+    expect(page.locator("#summary .note")).to_contain_text("a clip played backwards gets the same answer")
     expect(page.locator(".film button")).to_have_count(8)
     expect(page.locator(".ladder")).to_be_hidden()
     tab(page, "What if")
