@@ -115,7 +115,7 @@ def title(name: str) -> str:
 
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:
     """Entries of a menu of models: what it shows, and the model's name. Where there are several groups, each has its own."""
-    if len({group(name) for name in names} - {""}) < 2:
+    if not asks_all(names):
         return [(_entry(name), name) for name in names]
     ordered = sorted(names, key=lambda name: _place(group(name)))
     return [(text.entry_of_group(group(name), _entry(name)), name) for name in ordered]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -83,10 +84,13 @@ def show(
             result = requests.inspect_video(video, model, offered, step=step)
         return {"problem": NO_PROBLEM} | _result(result, best)
     except Exception as error:
-        problem = _problem(errors.sentence(error) + (text.KEPT if shown else ""))
-        return (
-            problem | {"video": None} if isinstance(error, requests.Gone) else problem
-        )  # the box asks for a clip again
+        return _no_result(error, shown)
+
+
+def _no_result(error: Exception, shown: Result | None) -> Updates:
+    """Why there is no new result."""
+    problem = _problem(errors.sentence(error) + (text.KEPT if shown else ""))
+    return problem | {"video": None} if isinstance(error, requests.Gone) else problem  # the box asks for a clip again
 
 
 def look_into(shown: Result | None, task: str, best: Best, step: requests.Step) -> Updates:
@@ -96,7 +100,7 @@ def look_into(shown: Result | None, task: str, best: Best, step: requests.Step) 
         other = requests.inspect_video(result.video, best[task], [best[task]], step=step)
         return {"problem": NO_PROBLEM} | _result(replace(other, asked=result.asked), best)
     except Exception as error:
-        return _problem(errors.sentence(error) + (text.KEPT if shown else ""))
+        return _no_result(error, shown)
 
 
 def ask_the_others(shown: Result | None, best: Best) -> Updates:
@@ -125,7 +129,8 @@ def choose(model: str, offered: Sequence[str], best: Best, own: list[str], refus
     """
     if model == ALL_MODELS and best:
         for name in best.values():
-            models.download(name)
+            with suppress(aia.AIAError):  # its card says why
+                models.download(name)
         return {"known": html.about_clips(*map(text.knows_of, best))}
     if model not in (*offered, *own) and (refusal or not isinstance(model, str)):
         raise aia.AIAError((refusal or text.UNKNOWN_MODEL).format(name=str(model)[:100]))
