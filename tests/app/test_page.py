@@ -44,7 +44,7 @@ def page(browser, server, request):
 
 def choose(page, dropdown: str, option: str) -> None:
     page.locator(f"{dropdown} input").click()
-    page.get_by_role("option", name=re.compile(rf"^{re.escape(option)}( ·|$)")).click()
+    page.get_by_role("option", name=re.compile(rf"^(Other · )?{re.escape(option)}$")).click()
 
 
 def state(page) -> dict:
