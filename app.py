@@ -66,8 +66,10 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
 
 def _warm(models: ModuleType, extra: list[str]) -> None:
     try:
-        if names := models.offered(extra):
-            models.warm(names[0])
+        names = models.offered(extra)
+        others = models.best_models(names).values() if models.asks_all(names) else ()
+        for name in dict.fromkeys([*names[:1], *others]):
+            models.warm(name)
     finally:
         memory.settle()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aia import console
 from aia.errors import AIAError
-from aia.hub import DEFAULT_MODEL
+from aia.hub import ALL_MODELS, DEFAULT_MODEL
 
 if TYPE_CHECKING:  # torch takes seconds to import; --help does without
     from aia.hub.pretrained import AIANet
@@ -128,7 +128,9 @@ def _model(name: str, *, revision: str | None = None, device: str | None = None,
 
 
 def _add_classify(commands: _Commands) -> None:
-    command = commands.add_parser("classify", help="label videos")
+    command = commands.add_parser(
+        "classify", help="label videos", description="With --model all, the best shipped model of each group answers."
+    )
     command.add_argument("videos", nargs="+", metavar="VIDEO")
     command.add_argument("--json", action="store_true", help="print one JSON object per file and line")
     command.add_argument(
@@ -152,12 +154,12 @@ def _classify(options: argparse.Namespace) -> int:
     if options.batch > MAX_BATCH:
         raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
     failed, videos = False, _expanded(options.videos)
+    if options.model == ALL_MODELS:
+        return _classify_all(options, videos)
     for video, result in zip(videos, classify(_load(options), videos, batch=options.batch), strict=True):
         if isinstance(result, AIAError):
             failed = True
-            print(result, file=sys.stderr)
-            if options.json:
-                print(json.dumps({"file": video, "error": str(result)}), flush=True)
+            _print_error(video, result, options)
             continue
         if options.json:
             rest = {"model": options.model, "frames": result.indices.tolist()}
@@ -167,6 +169,46 @@ def _classify(options: argparse.Namespace) -> int:
             for warning in result.warnings:
                 print(f"  {warning}", file=sys.stderr)
     return int(failed)
+
+
+def _classify_all(options: argparse.Namespace, videos: list[str]) -> int:
+    """A line for each file and group, or one JSON object for each file."""
+    from aia.hub.groups import best_models
+    from aia.inspection.batch import classify_all
+
+    failed, names = False, best_models()
+    if not names:
+        raise AIAError(f"No shipped model belongs to a group; give a folder or user/repo instead of {ALL_MODELS}.")
+    models = [_model(name, device=options.device, precision=options.precision) for name in names.values()]
+    for video, answers in zip(videos, classify_all(models, videos, batch=options.batch), strict=True):
+        if isinstance(answers, AIAError):
+            failed = True
+            _print_error(video, answers, options)
+            continue
+        groups: dict[str, Any] = {}
+        for (task, name), answer in zip(names.items(), answers, strict=True):
+            if isinstance(answer, AIAError):
+                failed = True
+                print(f"{video}: {task}: {answer}", file=sys.stderr)
+                groups[task] = {"error": str(answer), "model": name}
+                continue
+            groups[task] = {**answer.answer(), "model": name, "frames": answer.indices.tolist()}
+            if not options.json:
+                print(f"{video}: {task}: {_answer(answer)}", flush=True)
+        if options.json:
+            print(json.dumps({"file": video, "model": ALL_MODELS, "answers": groups}), flush=True)
+        else:
+            for warning in dict.fromkeys(
+                warning for answer in answers if not isinstance(answer, AIAError) for warning in answer.warnings
+            ):
+                print(f"  {warning}", file=sys.stderr)
+    return int(failed)
+
+
+def _print_error(video: str, error: AIAError, options: argparse.Namespace) -> None:
+    print(error, file=sys.stderr)
+    if options.json:
+        print(json.dumps({"file": video, "error": str(error)}), flush=True)
 
 
 def _answer(prediction: Prediction) -> str:

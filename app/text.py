@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aia import limits
+from aia import AIAError, limits
 from aia.inspection.gates import FLAT_SPREAD
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.config import NO_GESTURE
@@ -14,6 +14,7 @@ from aia.video.source import FORMAT_NAMES
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
+    from aia.inspection.batch import Classified
     from aia.inspection.inspection import Prediction
     from aia.modeling.config import AIAConfig
     from app.result import Result
@@ -36,6 +37,52 @@ MODEL_USES = {
     "tsn-mobilenetv2-none": "blind to the order of frames",
     "tsm-mobilenetv2-none": "sees the order of frames",
 }
+
+
+class Group(NamedTuple):
+    """What the page says about a group of models.
+
+    Attributes:
+        title: Its name.
+        what: What its labels are, as in "none of its gestures".
+        brief: What it knows, in a few words.
+        sentence: What it knows and what it is good for, after its title and a colon.
+    """
+
+    title: str
+    what: str
+    brief: str
+    sentence: str
+
+
+GROUPS = {  # `AIAConfig.task` -> its group
+    "gestures": Group(
+        "Gestures",
+        "gestures",
+        "ten finger strokes",
+        "what a pointing finger draws in the air, in first-person view. Any other clip is “no gesture”.",
+    ),
+    "camera": Group(
+        "Camera",
+        "camera movements",
+        "nine movements",
+        "it stands still, pans, tilts, rolls, zooms or moves in and out. This fits every video.",
+    ),
+    "actions": Group(
+        "Actions",
+        "actions",
+        "fourteen actions",
+        "what people do, mostly sports and playing an instrument. Any other action is “none of these”.",
+    ),
+}
+OTHER_GROUP = "Other"
+ASK_ALL = "Ask all: each group's best"
+ASK_ALL_AGAIN = "Ask all"
+ASKED = "What each group of models says about the clip"
+ONLY_ONE = "Only the model that you chose is asked."
+NOT_SURE = "not sure: {label}?"
+NO_ANSWER = "no answer"
+NOBODY_TO_ASK = "There is no group of models to ask on this page; choose a model from the menu."
 KEPT_FOR = how_long(limits.DELETE_AFTER_SECONDS)
 TITLE = "AIA Studio"
 TAGLINE = "See what attention lets through in a video network."
@@ -152,8 +199,8 @@ LIMITS = (
 )
 UNKNOWN = "The model does not know this clip"
 BLIND = (
-    "This model averages single frames and is blind to their order, so it cannot tell a left swipe from a right one. "
-    "A model with TSM or AIA sees the order."
+    "This model averages single frames and is blind to their order: a clip played backwards gets the same answer. A model with "
+    "TSM or AIA sees the order."
 )
 NO_GATES = (
     "This is the plain video network without AIA: it has no gates. To see some, choose a model with AIA in the menu “Model”, "
@@ -235,7 +282,7 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
 }
 RECORD_SECONDS = 3
 CLIP_BOX = {  # sentences of the clip box's own script
-    "drop": "Upload a video, drop one here, or record a gesture with your camera.",
+    "drop": "Upload a video, drop one here, or record one with your camera.",
     "formats": f"{FORMAT_NAMES}.",
     "drop_here": "or drop a video here",
     "choose": "Upload",
@@ -280,21 +327,26 @@ def knows(labels: Sequence[str]) -> str:
     return f"This model knows {len(labels)} label{'s' * (len(labels) > 1)}: {shown}."
 
 
+def knows_of(task: str) -> str:
+    """What a group knows."""
+    return f"{GROUPS[task].title}: {GROUPS[task].sentence}"
+
+
 def headline(inspection: Inspection) -> tuple[str, str]:
     """The model's answer, and a sentence on its confidence."""
     best, limit = percent(float(inspection.probabilities.max())), percent(inspection.config.threshold)
+    none, known = inspection.config.none_label, _what_it_knows(inspection.config)
     if not inspection.is_confident:
         needed = f"{best} confident (below {limit} it says that it does not know)"
-        if inspection.label == NO_GESTURE:
+        if inspection.label == none:
             return (
                 UNKNOWN,
-                f"It cannot tell whether there is a gesture. The closest label is “{inspection.label}”: {needed}",
+                f"It cannot tell whether the clip shows one of its {known}. The closest label is “{none}”: {needed}",
             )
-        known = "gestures" if NO_GESTURE in inspection.labels else "labels"
         return UNKNOWN, f"Probably none of its {known}. The closest is “{inspection.label}”: {needed}"
-    if inspection.label == NO_GESTURE:
+    if inspection.label == none:
         return inspection.label, (
-            f"An answer, not an error: the clip shows none of this model's {len(inspection.labels) - 1} gestures. The gates "
+            f"An answer, not an error: the clip shows none of this model's {len(inspection.labels) - 1} {known}. The gates "
             "still work: see where and when they open."
         )
     if inspection.config.threshold == 0:
@@ -303,6 +355,26 @@ def headline(inspection: Inspection) -> tuple[str, str]:
             "that it does not know."
         )
     return inspection.label, f"{best} confident (below {limit} it says that it does not know)"
+
+
+def _what_it_knows(config: AIAConfig) -> str:
+    """What a network's labels are, in the plural."""
+    if config.task in GROUPS:
+        return GROUPS[config.task].what
+    return "gestures" if config.none_label == NO_GESTURE else "labels"
+
+
+def card(answer: Classified | AIAError) -> tuple[str, str, bool]:
+    """What a group's card says: an answer, how probable it is, and whether the model knows the clip."""
+    if isinstance(answer, AIAError):
+        return NO_ANSWER, "", False
+    says = answer.label if answer.is_confident else NOT_SURE.format(label=answer.label)
+    return says, f"{100 * answer.probabilities.max():.0f} %", answer.knows_clip
+
+
+def entry_of_group(task: str, entry: str) -> str:
+    """A menu's entry of a model, after the title of its group."""
+    return f"{GROUPS[task].title if task in GROUPS else OTHER_GROUP} · {entry}"
 
 
 def model_entry(config: AIAConfig, name: str) -> str:
@@ -407,7 +479,7 @@ def compared(a: Result, b: Result) -> str:
                 "their order. Compare with a model with TSM or AIA."
             )
         if answer_a == answer_b:
-            return f"Backwards it still says {answer_a}: the gesture is the same backwards, or it missed the order."
+            return f"Backwards it still says {answer_a}: the clip means the same backwards, or it missed the order."
         return f"Forwards it says {answer_a}, backwards {answer_b}: this network notices the order of the frames."
     if a.inspection.labels != b.inspection.labels:
         return "The two models know different labels, so their probabilities cannot be compared with each other."

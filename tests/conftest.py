@@ -144,8 +144,8 @@ def until(true, seconds=600):
 
 
 @contextmanager
-def serving(home, *arguments, **environment):
-    """`python app.py` on a free port, until the block ends; yields its address."""
+def serving(home, *arguments, root=ROOT, **environment):
+    """`python app.py` on a free port, until the block ends; yields its address. `root`: of the project or a copy of it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,7 +154,7 @@ def serving(home, *arguments, **environment):
     log = (home / "log").open("w")
     command = [sys.executable, "app.py", *arguments, "--port", str(port)]
     process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
+        command, cwd=root, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
     )
 
     def answers() -> bool:

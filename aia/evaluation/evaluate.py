@@ -19,7 +19,7 @@ from aia.errors import AIAError
 from aia.evaluation import metrics
 from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.hub.loading import CHECKPOINTS
-from aia.modeling.config import NO_GESTURE, AIAConfig, Temporal
+from aia.modeling.config import NO_GESTURE, AIAConfig, Temporal, none_label
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.out_of_distribution import unknown_clips
@@ -86,8 +86,8 @@ class Run:
 
     @property
     def none(self) -> int:
-        """The class "no gesture"."""
-        return self.labels.index(NO_GESTURE)
+        """The class that refuses a clip, such as "no gesture"."""
+        return self.labels.index(none_label(self.labels))
 
 
 def run_name(temporal: str, attention: str, seed: int) -> str:

@@ -1,10 +1,10 @@
-"""Classifies many files: threads read ahead while the network works on several clips at a time."""
+"""Classifies clips without recording gates: many files, and with several networks that share what they read of a clip."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from aia.inspection.inspection import Prediction, probabilities
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
+from aia.video.clip import Clip
 from aia.video.reader import read_clip
 
 BATCH = 4  # clips at a time; more are no faster on a CPU
@@ -50,16 +51,37 @@ def classify(model: AIANet, files: Iterable[str | Path], *, batch: int = BATCH) 
     Yields:
         For each file the prediction, or the error that says why it could not be read or classified.
     """
+    for answers in classify_all([model], files, batch=batch):
+        yield answers if isinstance(answers, AIAError) else answers[0]
+
+
+def classify_all(
+    models: Sequence[AIANet], files: Iterable[str | Path], *, batch: int = BATCH
+) -> Iterator[list[Classified | AIAError] | AIAError]:
+    """Classifies files with several networks; see `classify`. Each file is read once for all that take as many frames.
+
+    Args:
+        models: From `aia.load`.
+        files: Videos.
+        batch: How many clips go through a network together, 1 or more.
+
+    Yields:
+        For each file what each model says, in the order of the models, or why the file could not be read.
+    """
     cancelled = threading.Event()
     pool = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-    submitted = (pool.submit(_prepare, file, model.config, cancelled) for file in files)  # a generator: on demand
-    pending: deque[Future[_Prepared | AIAError]] = deque()
+    configs = [model.config for model in models]
+    submitted = (pool.submit(_prepare, file, configs, cancelled) for file in files)  # a generator: on demand
+    pending: deque[Future[Inputs | AIAError]] = deque()
     try:
         pending.extend(islice(submitted, 2 * batch))
         while pending:
             clips = [pending.popleft().result() for _ in range(min(batch, len(pending)))]
-            pending.extend(islice(submitted, len(clips)))  # are read while the network works
-            yield from _predictions(model, clips)
+            pending.extend(islice(submitted, len(clips)))  # are read while the networks work
+            readable = [clip for clip in clips if isinstance(clip, Inputs)]
+            answers = iter(list(zip(*(predict(model, readable) for model in models), strict=True)))
+            for clip in clips:
+                yield clip if isinstance(clip, AIAError) else list(next(answers))
     finally:
         cancelled.set()  # reading a file may take long
         pool.shutdown(cancel_futures=True)
@@ -67,29 +89,64 @@ def classify(model: AIANet, files: Iterable[str | Path], *, batch: int = BATCH) 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """The network's input for a clip, `[1, T, 3, S, S]`, and what is reported about the clip."""
+    """A network's input for a clip, `[1, T, 3, S, S]`, and what is reported about the clip."""
 
     x: Tensor
     indices: np.ndarray
     warnings: tuple[str, ...]
 
 
-def _prepare(path: str | Path, config: AIAConfig, cancelled: threading.Event) -> _Prepared | AIAError:
+class Inputs:
+    """What some networks take of one clip. Networks with the same preprocessing share one tensor."""
+
+    def __init__(self, configs: Iterable[AIAConfig], read: Callable[[int], Clip]) -> None:
+        """Reads and prepares a clip.
+
+        Args:
+            configs: Of the networks.
+            read: Number of frames -> the clip. It is called once for each number.
+
+        Raises:
+            AIAError: The clip cannot be read.
+        """
+        clips: dict[int, Clip] = {}
+        self._prepared: dict[tuple[object, ...], _Prepared] = {}
+        for config in configs:
+            if (key := _preprocessing(config)) not in self._prepared:
+                clip = clips.get(config.num_segments) or clips.setdefault(
+                    config.num_segments, read(config.num_segments)
+                )
+                self._prepared[key] = _Prepared(preprocess(clip.frames, config), clip.indices, clip.warnings)
+
+    def of(self, config: AIAConfig) -> _Prepared:
+        """What a network with this configuration takes."""
+        return self._prepared[_preprocessing(config)]
+
+
+def _preprocessing(config: AIAConfig) -> tuple[object, ...]:
+    """All that a network's input depends on."""
+    return config.num_segments, config.input_size, config.resize, config.mean, config.std
+
+
+def _prepare(path: str | Path, configs: Iterable[AIAConfig], cancelled: threading.Event) -> Inputs | AIAError:
     try:
-        clip = read_clip(path, config.num_segments, cancelled=cancelled, display_name=str(path))
-        return _Prepared(preprocess(clip.frames, config), clip.indices, clip.warnings)
+        return Inputs(configs, lambda segments: read_clip(path, segments, cancelled=cancelled, display_name=str(path)))
     except AIAError as error:
         return error
 
 
-def _predictions(model: AIANet, clips: list[_Prepared | AIAError]) -> Iterator[Classified | AIAError]:
-    readable = [clip for clip in clips if isinstance(clip, _Prepared)]
-    logits: Iterator[Tensor] = iter(())
-    if readable:
-        with torch.inference_mode():
-            logits = iter(model(torch.cat([clip.x for clip in readable]).to(model.device)).float().cpu())
-    for clip in clips:
-        yield clip if isinstance(clip, AIAError) else _prediction(model, clip, next(logits))
+def predict(model: AIANet, clips: Sequence[Inputs]) -> list[Classified | AIAError]:
+    """Classifies prepared clips, all in one forward pass.
+
+    Returns:
+        For each clip the prediction, or an error if the logits are not finite.
+    """
+    prepared = [clip.of(model.config) for clip in clips]
+    if not prepared:
+        return []
+    with torch.inference_mode():
+        logits = model(torch.cat([clip.x for clip in prepared]).to(model.device)).float().cpu()
+    return [_prediction(model, clip, row) for clip, row in zip(prepared, logits, strict=True)]
 
 
 def _prediction(model: AIANet, clip: _Prepared, logits: Tensor) -> Classified | AIAError:

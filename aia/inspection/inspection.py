@@ -78,6 +78,11 @@ class Prediction:
         return bool(self.probabilities.max() >= self.config.threshold)
 
     @property
+    def knows_clip(self) -> bool:
+        """Whether the prediction says what the clip shows: confident, and not the label for none of the others."""
+        return self.is_confident and self.label != self.config.none_label
+
+    @property
     def sure(self) -> bool:
         """The old name of `is_confident`."""
         warnings.warn("Use is_confident.", DeprecationWarning, stacklevel=2)

@@ -8,6 +8,7 @@ import numbers
 import re
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +24,8 @@ ARCHS = tuple(BACKBONES)  # the names that come with the library
 ATTENTIONS = tuple(ATTENTION_SETTINGS)
 
 NO_GESTURE = "no gesture"  # the label of clips without a gesture, if a network has it
+NONE_LABELS = (NO_GESTURE, "none of these")  # labels that refuse a clip: it shows none of the others
+MAX_TASK_LENGTH = 30  # characters
 
 MIN_INPUT_SIZE = 32  # pixels: backbones halve the picture five times
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
@@ -55,6 +58,7 @@ class AIAConfig:
         threshold: The model rejects clips whose largest probability is lower, 0 <= x < 1 (Hendrycks and Gimpel, ICLR 2017);
             0 for a network without a measured threshold, which gives every clip a label.
         default_block: The block to show first, such as "features.12"; "" for the one whose map varies most.
+        task: What the labels are about, such as "gestures"; at most 30 characters, "" for not said.
 
     Raises:
         AIAError: A value has the wrong type or is out of range; the sentence names the field.
@@ -77,6 +81,7 @@ class AIAConfig:
     temperature: float = 1.0
     threshold: float = 0.0
     default_block: str = ""
+    task: str = ""
 
     def __post_init__(self) -> None:
         for name in ("labels", "mean", "std", "resize"):  # JSON has lists only
@@ -135,12 +140,17 @@ class AIAConfig:
             )
 
     def _check_labels(self) -> None:
+        if not isinstance(self.task, str) or len(self.task) > MAX_TASK_LENGTH or not _is_plain(self.task):
+            raise AIAError(
+                f"The configuration's task must be plain text of at most {MAX_TASK_LENGTH} characters, "
+                f"not {_show(self.task)}."
+            )
         if not isinstance(self.labels, tuple) or not 1 <= len(self.labels) <= MAX_LABELS:
             raise AIAError(f"The configuration needs a list of 1 to {MAX_LABELS} labels.")
         for label in self.labels:
             if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_LENGTH:
                 raise AIAError(f"A label must be text of 1 to {MAX_LABEL_LENGTH} characters, not {_show(label)}.")
-            if any(unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS for letter in label):
+            if not _is_plain(label):
                 raise AIAError(
                     f"A label must be plain text on one line, without hidden characters, not {_show(label)}."
                 )
@@ -153,6 +163,11 @@ class AIAConfig:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.labels)
+
+    @property
+    def none_label(self) -> str:
+        """The label of clips that show none of the others, "no gesture" or "none of these"; "" if the network has none."""
+        return none_label(self.labels)
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -225,6 +240,11 @@ class AIAConfig:
         return cls.from_dict(data)
 
 
+def none_label(labels: Sequence[str]) -> str:
+    """The one of `NONE_LABELS` that is among some labels; "" if none is."""
+    return next((label for label in NONE_LABELS if label in labels), "")
+
+
 def split_attention(attention: str) -> tuple[tuple[str, ...], Combination]:
     """The old way to ask `ATTENTION_SETTINGS[attention]` for `kinds` and `combination`."""
     warnings.warn(
@@ -241,6 +261,10 @@ def _one_of(field: str, value: Any, choices: tuple[str, ...]) -> None:
 def _whole(field: str, value: Any, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise AIAError(f"The configuration's {field} must be a whole number from {low} to {high}, not {_show(value)}.")
+
+
+def _is_plain(text: str) -> bool:
+    return not any(unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS for letter in text)
 
 
 def _is_number(value: Any) -> bool:

@@ -45,7 +45,9 @@ def _step(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[float, .
         return None
     there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, cast(Any, None), **_FLOW)
     back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, cast(Any, None), **_FLOW)
-    good = (found & found_back).ravel().astype(bool) & (np.abs(back - corners).max(axis=(1, 2)) < 1)
+    good = (np.asarray(found) & np.asarray(found_back)).ravel().astype(bool) & (
+        np.abs(back - corners).max(axis=(1, 2)) < 1
+    )
     if good.sum() < MIN_TRACKS:
         return None
     height, width = before.shape

@@ -56,6 +56,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "endTry",
         "showSideB",
         "startProblem",
+        "startCards",
     ),
     "clip_box": ("startClipBox",),
     "viewer": ("startViewer",),

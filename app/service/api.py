@@ -7,17 +7,21 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from aia import AIAError
+from aia.hub import ALL_MODELS
 from aia.visualization import export
 from aia.visualization.view import SCHEMA, View
 from app import text
 from app.gradio_internals import describe_value
 from app.result import Result
 from app.service import exports, models, requests
+
+if TYPE_CHECKING:
+    from aia.inspection.batch import Classified
 
 LIST = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}  # as text: separated by commas
 CLIP = {"path": "clip.mp4", "url": "clip.mp4", "meta": {"_type": "gradio.FileData"}}  # in the examples of "Use via API"
@@ -35,19 +39,23 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
     first = names[0] if names else ""
 
     def list_models() -> list[dict[str, Any]]:
-        """Lists the models of this page: name, network, labels, and whether it has gates. The first is the default."""
+        """Lists the models of this page: name, group, network, labels, and whether it has gates. The first is the default."""
         return [_description(name) for name in names]
 
     def classify(video: str, model: str = first) -> dict[str, Any]:
-        """Classifies a short video of a gesture.
+        """Classifies a short video: a gesture, a movement of the camera or an action, as the model knows.
 
         Returns the label, whether the model is sure (if not, it does not know the clip and the label is only the closest),
-        the probability of every label, the model's name and the 0-based indices of the frames that the network saw.
+        the probability of every label, the model's name and the 0-based indices of the frames that the network saw. For
+        "all" these stand in "answers" for each group of models (see list_models), or an "error".
 
         Args:
             video: The video file.
-            model: A name from list_models.
+            model: A name from list_models, or "all": the best model of each group answers.
         """
+        if model == ALL_MODELS and model not in names:
+            answers = requests.classify_all(video, models.best_models(names))
+            return {"model": ALL_MODELS, "answers": {task: _classified(answer) for task, answer in answers.items()}}
         return _answer(requests.inspect_video(video, model, names))
 
     def inspect(video: str, model: str = first, block: str = "") -> tuple[dict[str, Any], str, str]:
@@ -271,8 +279,20 @@ def _summary(function: Callable) -> str:
 def _description(name: str) -> dict[str, Any]:
     config = models.config(name)
     if config is None:  # not downloaded yet
-        return {"name": name, "network": models.title(name), "labels": [], "gates": None}
-    return {"name": name, "network": config.title, "labels": list(config.labels), "gates": config.attention != "none"}
+        return {"name": name, "group": "", "network": models.title(name), "labels": [], "gates": None}
+    return {
+        "name": name,
+        "group": models.group(name),
+        "network": config.title,
+        "labels": list(config.labels),
+        "gates": config.attention != "none",
+    }
+
+
+def _classified(answer: Classified | AIAError) -> dict[str, Any]:
+    if isinstance(answer, AIAError):
+        return {"error": str(answer)}
+    return {**answer.answer(), "model": answer.model, "frames": answer.indices.tolist()}
 
 
 def _answer(result: Result) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import aia
 from aia import limits
-from aia.hub import DEFAULT_MODEL, loading
+from aia.hub import ALL_MODELS, groups, loading
 from aia.locations import ASSETS
 from aia.video import worker
 from app import text
@@ -75,7 +75,8 @@ class LoadedModel:
 def offered(extra: Sequence[str] = ()) -> list[str]:
     """Names to choose from: `extra`, the shipped models, and the models in the environment variable AIA_MODELS.
 
-    The default is the first of the shipped models. AIA comes before no AIA, and TSN, where the gates decide, before TSM.
+    The default is the first of the shipped models. Each group begins with its best model; AIA comes before no AIA, and TSN,
+    where the gates decide, before TSM.
 
     AIA_MODELS holds folders and Hub repositories, separated by commas or white space.
     """
@@ -87,7 +88,22 @@ def offered(extra: Sequence[str] = ()) -> list[str]:
 def _rank(name: str) -> tuple:
     model = config(name)
     network = (model.attention == "none", model.temporal != "tsn") if model else (True, True)
-    return name != DEFAULT_MODEL, *network, name
+    return _place(group(name)), name not in groups.BEST.values(), *network, name
+
+
+def group(name: str) -> str:
+    """The task of a model's group; "" for a model of no group."""
+    model = config(name)
+    return model.task if model and model.task in groups.BEST else ""
+
+
+def _place(task: str) -> int:
+    return [*groups.BEST, ""].index(task)
+
+
+def best_models(names: Sequence[str]) -> dict[str, str]:
+    """The model that answers for each group of some models, by the group's task; see `aia.hub.groups`."""
+    return groups.best_models({name: group(name) for name in names})
 
 
 def title(name: str) -> str:
@@ -98,13 +114,33 @@ def title(name: str) -> str:
 
 
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Entries of a menu of models: what it shows, and the model's name."""
-    return [(_entry(name), name) for name in names]
+    """Entries of a menu of models: what it shows, and the model's name. Where there are several groups, each has its own."""
+    if not asks_all(names):
+        return [(_entry(name), name) for name in names]
+    ordered = sorted(names, key=lambda name: _place(group(name)))
+    return [(text.entry_of_group(group(name), _entry(name)), name) for name in ordered]
 
 
 def _entry(name: str) -> str:
     model = config(name) if name in aia.available_models() else None
     return text.model_entry(model, name) if model else title(name)
+
+
+def menu(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Entries of the page's own menu: asking all groups, if there are several, and each model."""
+    return [*([(text.ASK_ALL, ALL_MODELS)] if asks_all(names) else []), *choices(names)]
+
+
+def asks_all(names: Sequence[str]) -> bool:
+    """Whether there are several groups to ask."""
+    return len(best_models(names)) > 1
+
+
+def first_choice(names: Sequence[str]) -> str | None:
+    """What the page's menu begins with: asking all, unless the first model was put before those of the groups."""
+    if names and asks_all(names) and names[0] in best_models(names).values():
+        return ALL_MODELS
+    return names[0] if names else None
 
 
 def without_gates(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,6 +18,7 @@ from app.service import disconnect, models, references
 
 if TYPE_CHECKING:
     from aia.inspection.ablation import Ranking, RankingMode
+    from aia.inspection.batch import Classified, Inputs
     from aia.modeling.recording import SwitchMode
     from app.service.models import LoadedModel
 
@@ -35,18 +36,21 @@ except ImportError:
 
 
 EXAMPLES_FOLDER = ASSETS / "examples"
-EXAMPLES = {  # file in assets/examples -> label on the page
-    "swipe-left": "swipe left",
-    "swipe-right": "swipe right",
-    "swipe-up": "swipe up",
-    "circle": "circle",
-    "check-mark": "check mark",
-    "caret": "caret",
-    "cross": "cross",
-    "star": "star",
-    "square": "square",
-    "no-gesture-waving": "waving (no gesture)",
+EXAMPLES_OF = {  # task of a group -> file in assets/examples -> label on the page
+    "gestures": {
+        "swipe-left": "swipe left",
+        "swipe-right": "swipe right",
+        "swipe-up": "swipe up",
+        "circle": "circle",
+        "check-mark": "check mark",
+        "caret": "caret",
+        "cross": "cross",
+        "star": "star",
+        "square": "square",
+        "no-gesture-waving": "waving (no gesture)",
+    },
 }
+EXAMPLES = {name: label for examples in EXAMPLES_OF.values() for name, label in examples.items()}
 KEPT_SIDE = 640  # pixels; the network gets the frames at full size, a result keeps smaller ones
 
 Step = Callable[[float, str], None]  # called with the progress, 0 to 1, and what is done next
@@ -81,13 +85,99 @@ def inspect_video(
     video = checked(video, model, offered)
     step(0.1, text.STEP_READ)
     loaded = models.get(model)
-    clip = _read(video, loaded, backwards)
+    clip = _read(video, loaded.network.config.num_segments, backwards)
     disconnect.raise_if_disconnected("the network")
     step(0.5, text.STEP_RUN)
     inspection = _inspect(loaded, clip, tuple(switches)).with_reference(loaded.network.reference)
     disconnect.raise_if_disconnected("the answer")
     step(0.8, text.STEP_DRAW)
     return Result(video, model, backwards, tuple(switches), replace(inspection, clip=_small(clip)))
+
+
+def ask_all(
+    video: str | None,
+    best: Mapping[str, str],
+    *,
+    current: str = "",
+    step: Step = lambda *_: None,
+) -> Result:
+    """Asks the best model of each group about a clip, which is read once, and looks into what one of them says.
+
+    An example is looked into by its own group; another clip by the most certain of those that know it, or by `current`.
+
+    Args:
+        video: Path of the video file; None if the visitor gave none.
+        best: From `models.best_models`.
+        current: The group that the visitor looks at now, for a clip that no model knows.
+        step: Told of every step.
+
+    Raises:
+        AIAError: It cannot be done; the sentence is for the visitor.
+    """
+    clips: dict[int, aia.Clip] = {}
+    loaded, asked = _ask(video, best, clips, step)
+    answered = [task for task, answer in asked.items() if not isinstance(answer, aia.AIAError)]
+    task = most_certain(asked) or (current if current in answered else answered[0])
+    if (own := group_of_example(example_of(str(video)))) in loaded:
+        task = own
+    disconnect.raise_if_disconnected("the network")
+    step(0.7, text.STEP_RUN)
+    model = loaded[task]
+    clip = clips[model.network.config.num_segments]
+    inspection = _inspect(model, clip, ()).with_reference(model.network.reference)
+    disconnect.raise_if_disconnected("the answer")
+    step(0.9, text.STEP_DRAW)
+    return Result(str(video), best[task], False, (), replace(inspection, clip=_small(clip)), asked)
+
+
+def classify_all(video: str | None, best: Mapping[str, str]) -> dict[str, Classified | aia.AIAError]:
+    """What the best model of each group says about a clip, or why it says nothing; see `ask_all`."""
+    return _ask(video, best, {})[1]
+
+
+def _ask(
+    video: str | None, best: Mapping[str, str], clips: dict[int, aia.Clip], step: Step = lambda *_: None
+) -> tuple[dict[str, LoadedModel], dict[str, Classified | aia.AIAError]]:
+    """Runs every model that can be loaded. `clips` receives the clip in each number of frames that one of them takes.
+
+    Raises:
+        AIAError: There is no clip, it cannot be read, or no model says anything.
+    """
+    from aia.inspection.batch import Inputs  # imports torch; the page starts without it
+
+    if not video:
+        raise aia.AIAError(text.NO_VIDEO)
+    step(0.1, text.STEP_READ)
+    loaded: dict[str, LoadedModel] = {}
+    problems: dict[str, aia.AIAError] = {}
+    for task, name in best.items():
+        try:
+            loaded[task] = models.get(name)
+        except aia.AIAError as error:
+            problems[task] = error
+
+    def read(segments: int) -> aia.Clip:
+        clips[segments] = _read(video, segments)
+        return clips[segments]
+
+    inputs = Inputs([model.network.config for model in loaded.values()], read)
+    disconnect.raise_if_disconnected("the networks")
+    step(0.5, text.STEP_RUN)
+    answers = problems | dict(zip(loaded, _predict(tuple(loaded.values()), inputs), strict=True))
+    errors = [answer for answer in answers.values() if isinstance(answer, aia.AIAError)]
+    if len(errors) == len(answers):
+        raise errors[0] if errors else aia.AIAError(text.NOBODY_TO_ASK)
+    return loaded, {task: answers[task] for task in best}
+
+
+def most_certain(asked: Mapping[str, Classified | aia.AIAError]) -> str:
+    """The group with the most probable answer among those that know the clip; "" if none does."""
+    known = {
+        task: float(answer.probabilities.max())
+        for task, answer in asked.items()
+        if not isinstance(answer, aia.AIAError) and answer.knows_clip
+    }
+    return max(known, key=lambda task: known[task], default="")
 
 
 def rank_blocks(
@@ -100,7 +190,7 @@ def rank_blocks(
     """
     video = checked(video, model, offered)
     loaded = models.get(model)
-    clip = _read(video, loaded, backwards)
+    clip = _read(video, loaded.network.config.num_segments, backwards)
     disconnect.raise_if_disconnected("the ranking")
     return _rank_blocks(loaded, clip, mode)
 
@@ -118,7 +208,7 @@ def trace_block(
     names = loaded.network.block_names
     if not names:
         raise aia.AIAError(text.NOTHING_TO_LEARN)
-    clip = _read(video, loaded, backwards)
+    clip = _read(video, loaded.network.config.num_segments, backwards)
     disconnect.raise_if_disconnected("the lesson")
     return _trace_block(loaded, clip, block or loaded.network.config.default_block or names[0], unit)
 
@@ -136,15 +226,15 @@ def checked(video: str | None, model: str, offered: Sequence[str]) -> str:
     return video
 
 
-def _read(video: str, model: LoadedModel, backwards: bool) -> aia.Clip:
-    """The frames that a model takes, read in a separate process: no file can take the page down.
+def _read(video: str, segments: int, backwards: bool = False) -> aia.Clip:
+    """A clip in so many frames, read in a separate process: no file can take the page down.
 
     Raises:
         Gone: The video has been deleted meanwhile.
     """
     if not Path(video).is_file():
         raise Gone(text.CLIP_GONE)
-    clip = worker.read_clip(video, model.network.config.num_segments)
+    clip = worker.read_clip(video, segments)
     return clip.backwards() if backwards else clip
 
 
@@ -154,6 +244,20 @@ def _inspect(model: LoadedModel, clip: aia.Clip, switches: tuple[aia.Switch, ...
     return model.run(lambda network: aia.inspect(network, clip, switches=switches, held=not switches)).with_reference(
         None
     )
+
+
+@on_gpu
+def _predict(models: tuple[LoadedModel, ...], inputs: Inputs) -> list[Classified | aia.AIAError]:
+    return [_prediction(model, inputs) for model in models]
+
+
+def _prediction(model: LoadedModel, inputs: Inputs) -> Classified | aia.AIAError:
+    from aia.inspection.batch import predict
+
+    try:
+        return model.run(lambda network: predict(network, [inputs])[0])
+    except aia.AIAError as error:  # there is not enough memory for this one
+        return error
 
 
 @on_gpu
@@ -208,6 +312,11 @@ def example_of(video: str) -> str:
     example = EXAMPLES_FOLDER / Path(video).name
     comparable = example.stem in EXAMPLES and example.is_file() and Path(video).is_file()
     return example.stem if comparable and filecmp.cmp(example, video, shallow=False) else ""
+
+
+def group_of_example(example: str) -> str:
+    """The task of the group that knows an example; "" for another name."""
+    return next((task for task, examples in EXAMPLES_OF.items() if example in examples), "")
 
 
 def answer(result: Result, *, channels: bool = True) -> tuple[dict, bytes]:

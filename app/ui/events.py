@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from aia.hub import ALL_MODELS
 from app import gradio_internals, text
 from app.server.guard import is_from_elsewhere
-from app.service import requests
+from app.service import models, requests
 from app.ui import handlers, html
 
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
@@ -49,8 +50,7 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
     """A new result: from a clip, the button, an example, or another model."""
 
     def show(video, model, shown, own, progress=gr.Progress()):  # noqa: B008  gradio's way
-        step = _step(progress)
-        return _update(parts, handlers.show(video, model, [*names, *own], step, kept=shown is not None))
+        return _update(parts, handlers.show(video, model, [*names, *own], best, _step(progress), shown=shown))
 
     def show_other_model(video, model, shown, own, has_result, progress=gr.Progress()):  # noqa: B008
         video = video or (shown and shown.video)  # the box may have been emptied since
@@ -61,8 +61,19 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
     def choose(model, own, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         progress(0, desc=text.STEP_MODEL)
         refusal = text.NOT_FROM_HERE if is_from_elsewhere(request.headers) else ""
-        return _update(parts, handlers.choose(model, names, own, refusal if allow_custom else text.UNKNOWN_MODEL))
+        refusal = refusal if allow_custom else text.UNKNOWN_MODEL
+        return _update(parts, handlers.choose(model, names, best, own, refusal))
 
+    def press_card(video, shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
+        task = gradio_internals.event_values(event).get("task")
+        if task == ALL_MODELS and best:
+            asked = show(video or (shown and shown.video), ALL_MODELS, shown, own, progress)
+            return {parts["model"]: ALL_MODELS} | asked
+        if task not in best:
+            return _nothing(parts)
+        return _update(parts, handlers.look_into(shown, task, best, _step(progress)))
+
+    best = _best(names)
     video, model, own = parts["video"], parts["model"], parts["own"]
     inputs = [video, model, parts["shown"], own]
     on_summary: dict[str, Any] = {"show_progress_on": [parts["summary"]]}
@@ -83,26 +94,35 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
         show_other_model, [*inputs, parts["view"]], outputs, js=WITH_RESULT_SHOWN, **on_summary, **HEAVY
     )
     shown_again.then(None, js=AFTER_RESULT)
+    pressed = parts["cards"].select(press_card, [video, parts["shown"], own], [*outputs, model], **on_summary, **HEAVY)
+    pressed.then(None, js=AFTER_RESULT)
 
 
 def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
     """The page opens: the prepared answer of an example, then its computed result."""
 
     def load_link(request: gr.Request):
-        return _update(parts, handlers.load_link(dict(request.query_params), names))
+        return _update(parts, handlers.load_link(dict(request.query_params), names, best))
 
     def run_first_example(request: gr.Request):
-        return _update(parts, handlers.run_first_example(dict(request.query_params), names))
+        return _update(parts, handlers.run_first_example(dict(request.query_params), names, best))
 
+    def ask_the_others(shown):
+        return _update(parts, handlers.ask_the_others(shown, best)) or _nothing(parts)
+
+    best = _best(names)
     report = f"reportLostRequests({json.dumps(text.LOST)});"
     page.load(None, js=f"() => {{ correctRoot(); remakeDeletedFiles(); openTabs(); {report} }}")
     if names:
-        first = _select(parts, "problem", "model", "viewer", "summary")
+        first = _select(parts, "problem", "model", "viewer", "cards", "summary")
         # One after the other: otherwise the prepared answer could replace the computed result.
         prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **PRIVATE)
         result = _select(parts, *handlers.RESULT)
         computed = prepared.then(run_first_example, None, result, show_progress="hidden", **HEAVY)
         computed.then(None, js=AFTER_RESULT)
+        if best:
+            others = _select(parts, "problem", "shown", "cards")
+            computed.then(ask_the_others, parts["shown"], others, show_progress="hidden", **HEAVY)
 
 
 def _bind_side_b(parts: Parts, names: list[str]) -> None:
@@ -203,6 +223,11 @@ def _bind_exports(parts: Parts) -> None:
         make_file, _select(parts, *sides, "format", "view"), _select(parts, "problem", "file"), **of_view
     )
     parts["show_python"].click(python, _select(parts, *sides, "view"), _select(parts, "problem", "python"), **of_view)
+
+
+def _best(names: list[str]) -> dict[str, str]:
+    """The model that answers for each group; empty if there are not several to ask."""
+    return models.best_models(names) if models.asks_all(names) else {}
 
 
 def _select(parts: Parts, *names: str) -> list[Any]:

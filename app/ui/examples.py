@@ -1,22 +1,26 @@
 """Results of the examples: computed once and kept in memory. A small form in assets/ is for the first paint.
 
-`python -m app.ui.examples` writes the files of the default model into assets/answers.
+`python -m app.ui.examples` writes the files of each example's best model into assets/answers.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aia import console, files, limits
-from aia.hub import DEFAULT_MODEL
+from aia import AIAError, console, files, limits
+from aia.hub.groups import BEST
 from aia.locations import ASSETS
 from app import viewer
 from app.result import Result
 from app.service import models, requests
 from app.ui import html
+
+if TYPE_CHECKING:
+    from aia.inspection.batch import Classified
 
 FOLDER = ASSETS / "answers"
 
@@ -30,6 +34,21 @@ def of_example(example: str, model: str) -> Result:
     return replace(result, inspection=result.inspection.with_reference(reference))
 
 
+def best_model(example: str) -> str:
+    """The shipped model that answers for the group of an example."""
+    return BEST[requests.group_of_example(example)]
+
+
+def asked(example: str, best: Mapping[str, str]) -> dict[str, Classified | AIAError]:
+    """What the best model of each group says about an example."""
+    return dict(_asked(example, tuple(best.items())))
+
+
+@lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
+def _asked(example: str, best: tuple[tuple[str, str], ...]) -> dict[str, Classified | AIAError]:
+    return requests.classify_all(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), dict(best))
+
+
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
 def _computed(example: str, model: str) -> Result:
     return requests.inspect_video(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
@@ -41,7 +60,7 @@ def first_paint(example: str, model: str | None) -> dict[str, Any]:
     It has no gates of single channels. They are ten times the rest, and come with the computed result a moment later.
     """
     path = FOLDER / f"{example}.json"
-    if model != DEFAULT_MODEL or not path.is_file():
+    if model != best_model(example) or not path.is_file():
         return {}
     prepared = json.loads(path.read_text(encoding="utf-8"))
     return prepared | {"viewer": viewer.value(prepared["viewer"])}
@@ -49,7 +68,7 @@ def first_paint(example: str, model: str | None) -> dict[str, Any]:
 
 def prepare(example: str) -> dict[str, Any]:
     """Computes what `first_paint` reads."""
-    result = of_example(example, DEFAULT_MODEL)
+    result = of_example(example, best_model(example))
     return {
         "viewer": requests.answer(result, channels=False)[0] | {"prepared": True},
         "summary": html.result(result.inspection, run=False),

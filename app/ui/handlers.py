@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 import aia
+from aia.hub import ALL_MODELS
 from aia.visualization import export
 from aia.visualization.view import View
 from aia.visualization.view import limits as scale_limits
@@ -23,9 +25,10 @@ log = logging.getLogger(__name__)
 FIRST_EXAMPLE = next(iter(requests.EXAMPLES))
 
 Updates = dict[str, Any]  # name of a component -> its new value
+Best = Mapping[str, str]  # task of a group -> the model that answers for it; empty on a page with one group
 # Components that a new result changes. Those of the previous result are emptied.
 RESULT = (
-    *("problem", "shown", "other", "summary", "viewer", "known", "where", "other_model"),
+    *("problem", "shown", "other", "cards", "summary", "viewer", "known", "where", "other_model"),
     *("what_if", "ranking", "compared", "lesson", "file", "python", "side"),
 )
 NO_PROBLEM = gr.update(value="", visible=False)
@@ -54,37 +57,81 @@ def _or_problem(handler: Callable[..., Updates]) -> Callable[..., Updates]:
     return safe
 
 
-def show(video: str | None, model: str, offered: Sequence[str], step: requests.Step, *, kept: bool = False) -> Updates:
+def show(
+    video: str | None,
+    model: str,
+    offered: Sequence[str],
+    best: Best,
+    step: requests.Step,
+    *,
+    shown: Result | None = None,
+) -> Updates:
     """A new result. It replaces the previous result and its comparison.
 
     Args:
         video: The clip; None if there is none.
-        model: Name of the model.
+        model: Name of the model, or `ALL_MODELS`.
         offered: The names that this visitor may use.
+        best: The model that answers for each group.
         step: Told of every step.
-        kept: Whether the page shows a result. It stays after an error, and the sentence says so.
+        shown: The result that the page shows. It stays after an error, and the sentence says so.
     """
     try:
-        return {"problem": NO_PROBLEM} | _result(requests.inspect_video(video, model, offered, step=step))
+        if model == ALL_MODELS and best:
+            current = models.group(shown.model) if shown else ""
+            result = requests.ask_all(video, best, current=current, step=step)
+        else:
+            result = requests.inspect_video(video, model, offered, step=step)
+        return {"problem": NO_PROBLEM} | _result(result, best)
     except Exception as error:
-        problem = _problem(errors.sentence(error) + (text.KEPT if kept else ""))
-        return (
-            problem | {"video": None} if isinstance(error, requests.Gone) else problem
-        )  # the box asks for a clip again
+        return _no_result(error, shown)
 
 
-def choose(model: str, offered: Sequence[str], own: list[str], refusal: str) -> Updates:
+def _no_result(error: Exception, shown: Result | None) -> Updates:
+    """Why there is no new result."""
+    problem = _problem(errors.sentence(error) + (text.KEPT if shown else ""))
+    return problem | {"video": None} if isinstance(error, requests.Gone) else problem  # the box asks for a clip again
+
+
+def look_into(shown: Result | None, task: str, best: Best, step: requests.Step) -> Updates:
+    """What the best model of another group says about the same clip, in detail. The cards stay."""
+    try:
+        result = _existing(shown)
+        other = requests.inspect_video(result.video, best[task], [best[task]], step=step)
+        return {"problem": NO_PROBLEM} | _result(replace(other, asked=result.asked), best)
+    except Exception as error:
+        return _no_result(error, shown)
+
+
+def ask_the_others(shown: Result | None, best: Best) -> Updates:
+    """Fills the cards of an example, whose own group was asked first."""
+    if shown is None or shown.asked is None or shown.asked:
+        return {}
+    try:
+        asked = examples.asked(requests.example_of(shown.video), best)
+    except Exception as error:
+        return _problem(errors.sentence(error))
+    return {"shown": replace(shown, asked=asked), "cards": html.cards([*best], models.group(shown.model), asked)}
+
+
+def choose(model: str, offered: Sequence[str], best: Best, own: list[str], refusal: str) -> Updates:
     """Downloads and loads the chosen model, and shows its labels.
 
     Args:
-        model: Any name.
+        model: Any name, or `ALL_MODELS`.
         offered: The names that the page offers to everybody.
+        best: The model that answers for each group.
         own: The names that this visitor has added; a new name is appended.
         refusal: The sentence for a new name; "" if this visitor may add one.
 
     Raises:
         AIAError: The model is refused or cannot be loaded. The page keeps its result.
     """
+    if model == ALL_MODELS and best:
+        for name in best.values():
+            with suppress(aia.AIAError):  # its card says why
+                models.download(name)
+        return {"known": html.about_clips(*map(text.knows_of, best))}
     if model not in (*offered, *own) and (refusal or not isinstance(model, str)):
         raise aia.AIAError((refusal or text.UNKNOWN_MODEL).format(name=str(model)[:100]))
     models.download(model)
@@ -92,32 +139,39 @@ def choose(model: str, offered: Sequence[str], own: list[str], refusal: str) -> 
     if model not in (*offered, *own):
         own.append(model)
     choices = models.choices([*offered, *own])
-    return {"known": html.about_clips(labels), "other_model": gr.update(choices=choices), "own": own}
+    return {"known": html.about_clips(text.knows(labels)), "other_model": gr.update(choices=choices), "own": own}
 
 
-def load_link(query: dict[str, str], offered: Sequence[str]) -> Updates:
+def load_link(query: dict[str, str], offered: Sequence[str], best: Best) -> Updates:
     """The model of a link, or the first of the page, with the prepared answer of the link's example.
 
-    The box of the clip stays empty: it invites an upload.
+    A link to the best model of a group opens with all groups asked. The box of the clip stays empty: it invites an upload.
     """
-    example, model, sentence = _parse_link(query, offered)
+    example, model, sentence = _parse_link(query, offered, best)
     problem = _problem(sentence) if sentence else {"problem": NO_PROBLEM}
-    return problem | {"model": model} | examples.first_paint(example, model)
+    chosen = ALL_MODELS if model in best.values() else model
+    cards = _cards(model, {} if chosen == ALL_MODELS else None, best)
+    return problem | {"model": chosen, "cards": cards} | examples.first_paint(example, model)
 
 
-def run_first_example(query: dict[str, str], offered: Sequence[str]) -> Updates:
+def run_first_example(query: dict[str, str], offered: Sequence[str], best: Best) -> Updates:
     """The result of the example that `load_link` chose. It does not set the model: the visitor may have changed it."""
-    example, model, _ = _parse_link(query, offered)
+    example, model, _ = _parse_link(query, offered, best)
     try:
         result = examples.of_example(example, model)
-        return _result(result)
+        return _result(replace(result, asked={}) if model in best.values() else result, best)
     except Exception as error:
         return _problem(errors.sentence(error))
 
 
-def _parse_link(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str, str]:
-    """Example, model and problem of a link. The first of the page replace those that do not exist; the problem says so."""
-    model, example = query.get("model") or offered[0], query.get("example") or FIRST_EXAMPLE
+def _parse_link(query: dict[str, str], offered: Sequence[str], best: Best) -> tuple[str, str, str]:
+    """Example, model and problem of a link. The first of the page replace those that do not exist; the problem says so.
+
+    An example without a model gets its group's best where all groups are asked.
+    """
+    example = query.get("example") or FIRST_EXAMPLE
+    usual = best.get(requests.group_of_example(example), offered[0]) if offered[0] in best.values() else offered[0]
+    model = query.get("model") or usual
     missing = [
         *([text.OF_MODEL.format(name=model[:100])] if model not in offered else []),
         *([text.OF_EXAMPLE.format(name=example[:60])] if example not in requests.EXAMPLES else []),
@@ -129,15 +183,26 @@ def _parse_link(query: dict[str, str], offered: Sequence[str]) -> tuple[str, str
     return example, model if model in offered else offered[0], problem
 
 
-def _result(result: Result) -> Updates:
+def _cards(model: str, asked: Mapping[str, Any] | None, best: Best) -> str:
+    """The cards of all groups, or that one model alone was asked; nothing on a page with one group."""
+    if not best:
+        return ""
+    if asked is None:
+        return html.only_one(models.group(model))
+    return html.cards([*best], models.group(model), asked)
+
+
+def _result(result: Result, best: Best) -> Updates:
     """A new result, for the components in `RESULT`."""
     inspection = result.inspection
+    known = [text.knows(inspection.labels)] if result.asked is None else [*map(text.knows_of, best)]
     return {
         "shown": result,
         "other": None,
+        "cards": _cards(result.model, result.asked, best),
         "summary": html.result(inspection),
         "viewer": gr.update(value=viewer.value(*requests.answer(result)), other=""),
-        "known": html.about_clips(inspection.labels),
+        "known": html.about_clips(*known),
         "where": gr.update(choices=text.where_choices(inspection), value="*"),
         "other_model": result.model,
         "what_if": "",

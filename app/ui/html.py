@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from aia import limits
+from aia import AIAError, limits
+from aia.hub import ALL_MODELS
 from app import text
 
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
+    from aia.inspection.batch import Classified
     from app.result import Result
 
 TOP = 5  # labels shown
@@ -45,12 +47,12 @@ def intro(sentence: str, name: str, *paragraphs: str) -> str:
     return f'<div class="intro"><p class="quiet">{escape(sentence)}</p>{info(name, text.MORE, *paragraphs)}</div>'
 
 
-def about_clips(labels: Sequence[str]) -> str:
-    """An info mark: the labels that a model knows, the formats of clips, and how long a clip is kept."""
+def about_clips(*known: str) -> str:
+    """An info mark: sentences on what is known, the formats of clips, and how long a clip is kept."""
     megabytes = limits.MAX_UPLOAD_BYTES >> 20
     privacy = text.PRIVACY.format(time=text.KEPT_FOR, seconds=limits.MAX_SECONDS, megabytes=megabytes)
     formats = f"{text.CLIP_BOX['drop']} {text.CLIP_BOX['formats']}"
-    return info("about-clips", text.ABOUT_CLIPS, text.knows(labels), formats, privacy)
+    return info("about-clips", text.ABOUT_CLIPS, *known, formats, privacy)
 
 
 def error(sentence: str) -> str:
@@ -64,6 +66,42 @@ def error(sentence: str) -> str:
 def muted(sentence: str) -> str:
     """A sentence in a muted color."""
     return f'<p class="quiet">{escape(sentence)}</p>'
+
+
+def cards(tasks: Sequence[str], chosen: str, asked: Mapping[str, Classified | AIAError]) -> str:
+    """A card for each group: what its best model says about the clip. A press looks into that model.
+
+    Args:
+        tasks: Of the groups.
+        chosen: The one that is looked into.
+        asked: What the models say; a group that is missing still has to answer.
+    """
+    inside = "".join(_card(task, asked.get(task), pressed=task == chosen) for task in tasks)
+    return f'<div class="cards" role="group" aria-label="{escape(text.ASKED)}">{inside}</div>{_knows(chosen)}'
+
+
+def _card(task: str, answer: Classified | AIAError | None, *, pressed: bool) -> str:
+    group = text.GROUPS[task]
+    says, probability, known = text.card(answer) if answer else (group.brief, "", False)
+    kind = "" if known else " refused" if answer else " waiting"
+    title = str(answer) if isinstance(answer, AIAError) else text.knows_of(task)
+    return (
+        f'<button type="button" class="card{kind}" data-task="{escape(task)}" aria-pressed="{str(pressed).lower()}" '
+        f'title="{escape(title)}"><span class="group">{escape(group.title)} <span class="number">{probability}</span></span>'
+        f'<span class="says">{escape(says)}</span></button>'
+    )
+
+
+def _knows(task: str) -> str:
+    return f'<p class="knows">{escape(text.knows_of(task))}</p>' if task in text.GROUPS else ""
+
+
+def only_one(task: str) -> str:
+    """In place of the cards where a visitor has chosen one model: what its group knows, and a button that asks all."""
+    return (
+        f'<div class="only"><div>{_knows(task)}<p>{escape(text.ONLY_ONE)}</p></div>'
+        f'<button type="button" data-task="{ALL_MODELS}">{escape(text.ASK_ALL_AGAIN)}</button></div>'
+    )
 
 
 def result(inspection: Inspection, *, run: bool = True) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from aia import limits
-from aia.hub import DEFAULT_MODEL
+from aia.hub import ALL_MODELS, DEFAULT_MODEL
 from aia.visualization import export
 from app import browser, gradio_internals, learn, text, viewer
 from app.clip_box import ClipBox
@@ -61,6 +61,8 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
 def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     """Lays the page out. Returns every component that an event reads or changes, by its name."""
     first = names[0] if names else None
+    chosen, best = models.first_choice(names), models.best_models(names)
+    known = [*map(text.knows_of, best)] if chosen == ALL_MODELS else [text.knows(models.labels(first) if first else ())]
     ready = examples.first_paint(handlers.FIRST_EXAMPLE, first)
     parts: dict[str, Any] = {
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
@@ -71,8 +73,8 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     with gr.Row(elem_id="bar"):
         gr.HTML(html.header(), elem_id="head")
         parts["model"] = gr.Dropdown(
-            models.choices(names),
-            value=first,
+            models.menu(names),
+            value=chosen,
             label=text.ANY_MODEL if allow_custom else text.MODEL,
             container=False,
             elem_id="model",
@@ -81,11 +83,19 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     with gr.Row(elem_id="clips"):
         parts["video"] = video = ClipBox(label=text.UPLOAD, elem_id="clip")
         parts["run"] = gr.Button(text.RUN, elem_id="run")
-        parts["known"] = gr.HTML(html.about_clips(models.labels(first) if first else ()), elem_id="known")
+        parts["known"] = gr.HTML(html.about_clips(*known), elem_id="known")
         parts["examples"] = _examples(video, text.EXAMPLES)
     with gr.Column(elem_id="desk"):  # style.css places the parts of the tabs and of the viewer in its grid
         parts["problem"] = gr.HTML(visible=False, js_on_load="startProblem(element, props, watch);", elem_id="problem")
-        parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
+        with gr.Column(elem_id="answer"):
+            parts["cards"] = gr.HTML(
+                html.cards([*best], models.group(first), {}) if first and chosen == ALL_MODELS else "",
+                visible=models.asks_all(names),
+                js_on_load="startCards(element, trigger, watch);",
+                apply_default_css=False,  # Gradio's own is for running text
+                elem_id="cards",
+            )
+            parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):
             gr.Tab(text.TABS["look"], elem_id="tab-look")
             with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:

@@ -39,7 +39,7 @@ function openTabs() {
  * @param {string} id
  */
 function showPanel(id) {
-  const panel = document.getElementById(id === "tab-look" ? "summary" : id);
+  const panel = document.getElementById(id === "tab-look" ? "answer" : id);
   requestAnimationFrame(() => panel?.scrollIntoView({ behavior: scrolling(), block: "start" }));
 }
 
@@ -59,12 +59,13 @@ const scrolling = () => (matchMedia("(prefers-reduced-motion: reduce)").matches 
 
 /** On a narrow screen the result is out of sight when a visitor asks for it. */
 function scrollToResult() {
-  const result = document.querySelector("#problem .problem") ?? document.querySelector("#summary");
+  const result = document.querySelector("#problem .problem") ?? document.querySelector("#answer");
   const top = result?.getBoundingClientRect().top ?? 0;
   if (innerWidth < 1000 && (top < 0 || top > innerHeight / 3)) result?.scrollIntoView({ behavior: scrolling() });
 }
 
 function afterResult() {
+  for (const card of document.querySelectorAll("#cards [aria-busy]")) card.ariaBusy = null;
   if (scrollY > 0) scrollToResult();
   const open = document.querySelector("[role=tab][aria-selected=true]")?.id ?? "";
   const refresh = { "tab-learn-button": "#relearn", "tab-what-if-button": "#rerank" }[open];
@@ -111,4 +112,29 @@ function startProblem(element, props, watch) {
   };
   bringIntoView(); // a visitor who pressed a button further down sees it
   watch("value", bringIntoView);
+}
+
+/**
+ * Runs the cards of the groups: a press asks the page to look into another group. The pressed card keeps the focus, though its
+ * element is replaced.
+ *
+ * @param {HTMLElement} element
+ * @param {(event: string, data: object) => void} trigger
+ * @param {(name: string, call: () => void) => void} watch
+ */
+function startCards(element, trigger, watch) {
+  let pressed = "";
+  element.addEventListener("click", ({ target }) => {
+    /** @type {HTMLElement | null} */
+    const card = target instanceof Element ? target.closest("[data-task]") : null;
+    if (!card || card.ariaPressed === "true") return;
+    pressed = card.dataset.task ?? "";
+    card.ariaBusy = "true";
+    trigger("select", { task: pressed });
+  });
+  watch("value", () => {
+    const card = element.querySelector(`[data-task="${pressed}"], [aria-pressed="true"]`);
+    if (pressed && document.activeElement === document.body && card instanceof HTMLElement) card.focus();
+    pressed = "";
+  });
 }

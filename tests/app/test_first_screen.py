@@ -170,7 +170,7 @@ def test_an_experiment_is_one_press_and_both_sides_stand_in_sight(page):
 @desktop
 def test_only_experiments_that_the_model_allows_are_offered(page):
     page.locator("#model input").click()
-    page.get_by_role("option", name=re.compile("^TSM, no gates")).click()
+    page.get_by_role("option", name=re.compile(r"^(Gestures · )?TSM, no gates")).click()
     expect(page.locator("#summary")).to_contain_text("TSM with no AIA")
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].blocks.length === 0")
     assert page.locator("[data-try]").all_inner_texts() == [text.VIEWER["tries"]["backwards"]]

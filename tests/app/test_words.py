@@ -30,9 +30,22 @@ def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
     label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6))
     assert label == text.UNKNOWN and "none of its gestures. The closest is “star”: 50.0 %" in sentence
     label, sentence = text.headline(seen_as((0.2, 0.3, 0.5), 0.6))
-    assert label == text.UNKNOWN and "cannot tell whether there is a gesture" in sentence
+    assert label == text.UNKNOWN and "cannot tell whether the clip shows one of its gestures" in sentence
     label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6, ("open", "shut", "push")))
     assert label == text.UNKNOWN and "none of its labels" in sentence
+
+
+def test_the_headline_of_a_group_names_what_it_knows():
+    for probabilities, said in (
+        ((0.1, 0.1, 0.8), "shows none of this model's 2 camera movements"),
+        ((0.2, 0.3, 0.5), "cannot tell whether the clip shows one of its camera movements"),
+        ((0.2, 0.5, 0.3), "none of its camera movements. The closest is “static”"),
+    ):
+        seen = seen_as(probabilities, 0.6, ("pan left", "static", "none of these"))
+        label, sentence = text.headline(
+            dataclasses.replace(seen, config=dataclasses.replace(seen.config, task="camera"))
+        )
+        assert said in sentence and label in (text.UNKNOWN, "none of these")
 
 
 def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():

@@ -12,13 +12,13 @@ GOOD = {"labels": ["a", "b"]}
 
 def test_a_configuration_survives_json():
     config = AIAConfig(("a", "b"), arch="mobilenet_v2", attention="stinc->cinst", resize=128, input_size=112)
-    config = dataclasses.replace(config, temperature=0.7, threshold=0.6, default_block="features.12")
+    config = dataclasses.replace(config, temperature=0.7, threshold=0.6, default_block="features.12", task="camera")
     assert AIAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_a_configuration_from_before_thresholds_always_answers_and_is_not_tempered():
     config = AIAConfig.from_dict(GOOD)
-    assert (config.temperature, config.threshold, config.default_block) == (1, 0, "")
+    assert (config.temperature, config.threshold, config.default_block, config.task) == (1, 0, "", "")
 
 
 @pytest.mark.slow
@@ -73,6 +73,10 @@ def test_it_cannot_be_changed_once_checked():
         ({"default_block": "features.12"}, "default_block"),
         ({"default_block": None}, "default_block"),
         ({"default_block": ["layer1.0"]}, "default_block"),
+        ({"task": None}, "task"),
+        ({"task": "t" * 31}, "task"),
+        ({"task": "two\nlines"}, "task"),
+        ({"task": ["camera"]}, "task"),
         ({"arch": "resnet101", "default_block": "layer3.1"}, "default_block"),
     ],
 )
@@ -80,6 +84,14 @@ def test_a_wrong_field_is_named_in_one_sentence(change, named):
     with pytest.raises(AIAError) as error:
         AIAConfig.from_dict({**GOOD, **change})
     assert named in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("labels", "none"),
+    [(("a", "no gesture"), "no gesture"), (("none of these", "a"), "none of these"), (("a", "b"), "")],
+)
+def test_the_label_that_refuses_a_clip_is_known(labels, none):
+    assert AIAConfig(labels).none_label == none
 
 
 @pytest.mark.parametrize("data", [None, [], "x", 3, {}])

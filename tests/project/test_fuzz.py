@@ -23,7 +23,7 @@ from aia.video import worker
 FAR = int(os.environ.get("FUZZ", "1"))
 LABELS = ["left", "right"]
 FIELDS = ("labels", "arch", "temporal", "attention", "num_segments", "input_size", "resize", "mean", "std")
-FIELDS += ("temperature", "threshold", "default_block")
+FIELDS += ("temperature", "threshold", "default_block", "task")
 WEIGHTS = "model.safetensors"
 
 
