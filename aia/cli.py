@@ -395,7 +395,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _evaluate_models(options: argparse.Namespace) -> int:
     from aia import files
-    from aia.evaluation.evaluate import SPLITS, evaluate, measure, recipe_of, write_results
+    from aia.evaluation.evaluate import SPLITS, TEST_SPLITS, evaluate, measure, recipe_of, write_results
 
     if options.data is None:
         raise AIAError("Evaluating a model needs clips; give their folder with --data.")
@@ -405,7 +405,7 @@ def _evaluate_models(options: argparse.Namespace) -> int:
     for name in models:
         model, recipe = _model(name), recipe_of(name, options.recipe)
         if options.write:
-            run = measure(model, options.data, recipe, (*SPLITS, "test") if options.test else SPLITS)
+            run = measure(model, options.data, recipe, (*SPLITS, *TEST_SPLITS) if options.test else SPLITS)
             write_results([run], options.write)
             print(f"{options.write}: {run.name}, {sum(len(split.clips) for split in run.splits.values())} clips")
         else:

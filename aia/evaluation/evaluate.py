@@ -16,19 +16,22 @@ from torch.utils.data import DataLoader
 
 from aia import files
 from aia.errors import AIAError
-from aia.evaluation import metrics
+from aia.evaluation import camera_clips, metrics
 from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.hub.loading import CHECKPOINTS
-from aia.modeling.config import NO_GESTURE, AIAConfig, Temporal, none_label
+from aia.modeling.config import AIAConfig, Temporal, none_label
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
+from aia.modeling.recording import Switch, SwitchMode, recording
 from aia.synthetic.out_of_distribution import unknown_clips
 from aia.training.data import PlainDataset, Sample, class_order, read_manifest, split_samples
 from aia.training.recipe import Recipe
 from aia.training.train import EVAL_BATCH, predict
 
 RESULTS = CHECKPOINTS / "results.json"
-SPLITS = ("held-out", "background", "unknown")  # "test" only on request
+SPLITS = ("held-out", "background", "unknown", "rendered")  # as far as a recipe has them
+TEST_SPLITS = ("test", "copies", "held", "shuffled")  # only on request
+SWITCHED: Mapping[str, SwitchMode] = {"held": "mean", "shuffled": "shuffle"}
 DECIMALS = 3  # of the stored logits
 Setting: TypeAlias = tuple[Temporal, str]  # temporal and attention of an `AIAConfig`
 
@@ -64,7 +67,10 @@ class Run:
         labels: In the order of the logits.
         trained: Label -> number of real clips it was trained on.
         splits: Logits of the requested splits: "test", "held-out" (kept from training by the recipe), "background" (all
-            clips without a gesture, also those it was trained on) and "unknown" (see `out_of_distribution.py`).
+            clips without a gesture, also those it was trained on) and "unknown" (see `out_of_distribution.py`). Of camera
+            movements also "rendered" and "copies", see `camera_clips.py`. For a network with gates and its own recipe of
+            clips made on the device, "held" and "shuffled": the test clips with its gates held at their mean, and mixed
+            among the frames.
     """
 
     temporal: Temporal
@@ -113,8 +119,20 @@ def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str]
     if config.labels != recipe.config.labels:
         raise AIAError("The model's labels are not those of the recipe; give the recipe it was trained by.")
     for split in splits:
-        if split == "unknown":
-            if NO_GESTURE not in config.labels:
+        if split in SWITCHED:
+            if not (recipe.resident and model.block_names):
+                continue
+            chosen = _of_split(samples, recipe, "test")
+            names = tuple(sample.video.name for sample in chosen)
+            with recording([Switch(SWITCHED[split])]):
+                answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
+        elif split in camera_clips.SPLITS:
+            if recipe.augment != "camera":
+                continue
+            names, clips, labels = camera_clips.read(split, samples, recipe, data)
+            answers = [(predict(model, clips), labels)]
+        elif split == "unknown":
+            if not config.none_label or recipe.augment == "camera":  # any clip has a camera
                 continue
             names, clips = _unknown_inputs(
                 AIAConfig(
@@ -126,7 +144,7 @@ def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str]
                     std=config.std,
                 )
             )
-            answers = [(predict(model, clips), torch.full((len(names),), config.labels.index(NO_GESTURE)))]
+            answers = [(predict(model, clips), torch.full((len(names),), config.labels.index(config.none_label)))]
         else:
             chosen = _of_split(samples, recipe, split)
             names = tuple(sample.video.name for sample in chosen)

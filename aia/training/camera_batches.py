@@ -65,8 +65,8 @@ class CameraBatches:
         real = round(count * self.PARTS[2])
         over_clips = round(count * self.PARTS[1])
         parts = [
-            self._rendered(count - real - over_clips, self._stills),
-            self._rendered(over_clips, self._still_camera),
+            self._rendered(self._labels(count - real - over_clips), self._stills),
+            self._rendered(self._labels(over_clips), self._still_camera),
             self._real(real),
         ]
         x, y = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -75,8 +75,15 @@ class CameraBatches:
     def _uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return low + (high - low) * torch.rand(*shape, generator=self.rng, device=self.device)
 
-    def _rendered(self, count: int, ground: Callable[[int, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        labels = torch.randint(0, len(camera.LABELS), (count,), generator=self.rng, device=self.device)
+    def over_stills(self, labels: Tensor) -> Tensor:
+        """Clips of given labels `[B]`, rendered over stills, in their own colors."""
+        return self._rendered(labels, self._stills)[0].clamp(0, 1)
+
+    def _labels(self, count: int) -> Tensor:
+        return torch.randint(0, len(camera.LABELS), (count,), generator=self.rng, device=self.device)
+
+    def _rendered(self, labels: Tensor, ground: Callable[[int, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        count = len(labels)
         move = camera.random_movement(labels, self.frames, self.rng)
         at = torch.randint(0, self.frames, (count, 1, 1), generator=self.rng, device=self.device)
         content = move.content - move.content.gather(1, at.expand(-1, 1, 4))

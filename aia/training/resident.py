@@ -53,7 +53,9 @@ class ResidentClips:
     scenes: tuple[str, ...]
 
     @classmethod
-    def read(cls, samples: Sequence[Sample], recipe: Recipe, data: Path, device: torch.device) -> ResidentClips:
+    def read(
+        cls, samples: Sequence[Sample], recipe: Recipe, data: Path, device: torch.device, *, held_out: bool = False
+    ) -> ResidentClips:
         """Decodes the training clips of a data folder and, for "camera", measures how the camera moves in them.
 
         Args:
@@ -61,20 +63,27 @@ class ResidentClips:
             recipe: Its `holdout` and the splits say what is trained on.
             data: The folder. Pictures in its folder `stills`, if there is one, are rendered over; else the clips' own frames.
             device: To keep the frames on.
+            held_out: Whether to read what the recipe holds out instead.
 
         Raises:
             AIAError: No clip is left to train on, or one cannot be read.
         """
         camera = recipe.augment == "camera"
-        chosen = [s for s in samples if _trained_on(s, recipe) and (camera or s.kind in recipe.classes)]
+        chosen = [
+            s
+            for s in samples
+            if s.split in TRAIN_SPLITS and _held_out(s, recipe) == held_out and (camera or s.kind in recipe.classes)
+        ]
         if not chosen:
-            raise AIAError(f"{data} holds no clip that the recipe trains on.")
-        frames = [_frames(sample.video) for sample in tqdm(chosen, desc="clips", unit="clip")]
+            raise AIAError(f"{data} holds no clip that the recipe {'holds out' if held_out else 'trains on'}.")
+        frames = [_frames(sample.video) for sample in tqdm(chosen, desc="clips", unit="clip", mininterval=5)]
         kinds = list(recipe.classes)
         return cls(
             recipe,
             Bank.of(frames, device),
-            Bank.of(_stills(data, recipe) or [_resized(f[len(f) // 2], STILL_SIZE)[None] for f in frames], device)
+            Bank.of(
+                _stills(data, recipe, held_out) or [_resized(f[len(f) // 2], STILL_SIZE)[None] for f in frames], device
+            )
             if camera
             else None,
             () if camera else tuple(kinds.index(sample.kind) for sample in chosen),
@@ -120,9 +129,8 @@ class Epoch:
             yield (x - mean) / std, y
 
 
-def _trained_on(sample: Sample, recipe: Recipe) -> bool:
-    named = sample.scene in recipe.holdout or sample.video.name in recipe.holdout
-    return sample.split in TRAIN_SPLITS and not named
+def _held_out(sample: Sample, recipe: Recipe) -> bool:
+    return sample.scene in recipe.holdout or sample.video.name in recipe.holdout
 
 
 def _frames(video: Path) -> NDArray[np.uint8]:
@@ -133,11 +141,11 @@ def _frames(video: Path) -> NDArray[np.uint8]:
     return np.stack([_resized(clip.frames[index], CLIP_SIZE) for index in chosen])
 
 
-def _stills(data: Path, recipe: Recipe) -> list[NDArray[np.uint8]]:
-    """The pictures in the folder `stills`, but for those whose name has the name of a held-out scene."""
+def _stills(data: Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
+    """The pictures in the folder `stills` whose name has, or has not, the name of a held-out scene."""
     found = []
     for path in sorted((data / "stills").glob("*")):
-        if path.suffix.lower() in PICTURES and not any(_scene_in(scene, path.stem) for scene in recipe.holdout):
+        if path.suffix.lower() in PICTURES and held_out == any(_scene_in(scene, path.stem) for scene in recipe.holdout):
             picture = cv2.imread(str(path))
             if picture is not None:
                 found.append(_resized(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), STILL_SIZE)[None])
