@@ -106,7 +106,7 @@ class Faithfulness:
         tried: Clips that they were chosen from.
         groups: Groups that these clips belong to.
         seed: Of the random maps and the bootstrap.
-        rows: The orders.
+        rows: The orders; the last is random.
     """
 
     model: str
@@ -138,17 +138,19 @@ class Faithfulness:
             *(
                 f"| {row.name} | {text(row.deletion)} | {text(row.deletion_gain)} | {text(row.insertion)} "
                 f"| {text(row.insertion_gain)} |"
-                for row in self.rows
+                for row in self.rows[:-1]
             ),
+            *(f"| {row.name} | {text(row.deletion)} | | {text(row.insertion)} | |" for row in self.rows[-1:]),
             "",
-            *(f"* {row.sentence}" for row in self.rows if row.name != RANDOM),
+            *(f"* {row.sentence}" for row in self.rows[:-1]),
             "",
-            "| probability | " + " | ".join(f"{100 * i // STEPS} %" for i in range(STEPS + 1)) + " |",
-            "|---|" + "---|" * (STEPS + 1),
+            f"| probability | {' | '.join(f'{100 * i // STEPS} %' for i in range(1, STEPS))} |",
+            "|---|" + "---|" * (STEPS - 1),
         ]
         for row in self.rows:
             for way, curve in (("blurred", row.deletion_curve), ("sharp", row.insertion_curve)):
-                lines.append(f"| {row.name}, {way} first | {' | '.join(f'{point.mean:.2f}' for point in curve)} |")
+                points = (f"{point.mean:.2f} ({point.low:.2f} to {point.high:.2f})" for point in curve[1:-1])
+                lines.append(f"| {row.name}, {way} first | {' | '.join(points)} |")
         return "\n".join(lines)
 
 
@@ -170,8 +172,10 @@ def read_clips(model: AIANet, data: Path, recipe: Recipe, split: str, most: int 
         most: Clips to try, evenly chosen from the split.
 
     Raises:
-        AIAError: The data cannot be read, the model has other labels than the recipe, or fewer than two clips are left.
+        AIAError: The data cannot be read, the model has other labels than the recipe, or fewer than two groups are left.
     """
+    if most < 2:
+        raise AIAError(f"Faithfulness is measured on two clips or more, not {most}.")
     samples = read_manifest(data)
     recipe = recipe.resolve(class_order(data, samples))
     if model.config.labels != recipe.config.labels:
@@ -187,11 +191,12 @@ def read_clips(model: AIANet, data: Path, recipe: Recipe, split: str, most: int 
 def choose(model: AIANet, x: Tensor, labels: Tensor, groups: Sequence[str]) -> Clips:
     """The clips of `read_clips` among N in memory; arguments as the attributes of `Clips`."""
     counts = (predict(model, x).argmax(1) == labels) & (predict(model, blur(x)).argmax(1) != labels)
-    if counts.sum() < 2:
-        raise AIAError(
-            f"Of {len(x)} clips only {int(counts.sum())} are answered right when sharp and wrong when blurred; give more."
-        )
     kept = tuple(group for group, keep in zip(groups, counts, strict=True) if keep)
+    if len(set(kept)) < 2:
+        raise AIAError(
+            f"Only {len(kept)} of {len(x)} clips, of {len(set(kept))} scenes, are answered right when sharp and wrong when "
+            "blurred; give clips of two scenes or more that the model knows."
+        )
     return Clips(x[counts], labels[counts], kept, len(x))
 
 
@@ -207,8 +212,10 @@ def measure_faithfulness(model: AIANet, clips: Clips, *, block: str = "", seed: 
         seed: Of the random maps and the bootstrap.
 
     Raises:
-        AIAError: The model has no such block.
+        AIAError: The model has no such block, or there is no such seed.
     """
+    if not 0 <= seed < 2**32:
+        raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
     block = chosen_block(model, block)
     maps = orders(model, clips, block)
     gates = maps["gate itself"]

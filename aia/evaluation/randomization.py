@@ -29,6 +29,7 @@ from aia.video.clip import sample_indices
 
 SHUFFLES = 2  # of every row, averaged
 MOST_CLIPS = 16  # evenly chosen
+ALIKE = 0.2  # a rank correlation from which on two maps have something in common
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,23 @@ class Randomization:
     seed: int
     rows: tuple[Row, ...] = field(repr=False)
 
+    @property
+    def sentence(self) -> str:
+        """What the last row says of the gates."""
+        gate, difference = self.rows[-1].gate.mean, self.rows[-1].difference.mean
+        left = max(abs(gate), abs(difference)) >= ALIKE
+        return (
+            f"With all weights shuffled, the gates' order of the cells correlates with the trained one by {gate:.2f}, and "
+            f"that of their difference by {difference:.2f} (1 is the same order, 0 any other): "
+            + ("part of the picture is there without learning." if left else "the picture is a result of the training.")
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """All numbers as JSON types."""
         return dataclasses.asdict(self)
 
     def to_markdown(self) -> str:
         """A table and a sentence."""
-        last = self.rows[-1]
         return "\n".join(
             [
                 f"Rank correlation of the maps at {self.block} with those of a network whose weights are shuffled, {SHUFFLES} "
@@ -84,9 +95,8 @@ class Randomization:
                 "|---|---|---|---|",
                 *(f"| {r.shuffled} | {text(r.gate)} | {text(r.difference)} | {text(r.cam)} |" for r in self.rows),
                 "",
-                f"A network with shuffled weights has learned nothing. Its gates still resemble the trained ones by "
-                f"{last.gate.mean:.2f}, their difference from the mean by {last.difference.mean:.2f}, and Grad-CAM by "
-                f"{last.cam.mean:.2f} (1: the same order of the cells, 0: nothing in common).",
+                f"{self.sentence} Shuffling the head, or a part above the block, leaves the gates as they are: they are "
+                "computed before the label, so they cannot say what speaks for a label.",
             ]
         )
 
@@ -132,11 +142,11 @@ def _plain(model: AIANet) -> AIANet:
 
 def trunk_parts(model: AIANet) -> list[str]:
     """The names of the trunk's parts with weights, from the input on, such as "conv1", "layer1.0" or "features.0"."""
-    parts = {}
+    parts: list[tuple[str, nn.Module]] = []
     for name, child in model.backbone.named_children():
-        units = child.named_children() if isinstance(child, nn.Sequential) else ((None, child),)
-        parts |= {name if unit is None else f"{name}.{unit}": part for unit, part in units}
-    return [name for name, part in parts.items() if any(True for _ in part.parameters())]
+        units = child.named_children() if isinstance(child, nn.Sequential) else ()
+        parts += [(f"{name}.{unit}", part) for unit, part in units] or [(name, child)]
+    return [name for name, part in parts if any(True for _ in part.parameters())]
 
 
 def _shuffled(trained: AIANet, x: Tensor, block: str, noise: torch.Generator) -> Iterator[tuple[str, AIANet]]:
@@ -165,8 +175,7 @@ def shuffle(network: AIANet, parts: Sequence[nn.Module], x: Tensor, noise: torch
         norm.train()
     if norms:
         for batch in torch.split(x, BATCH_SIZE):
-            with recording.recording():  # the units run in plain PyTorch
-                network(batch.to(network.device))
+            network(batch.to(network.device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return network.eval()
@@ -195,5 +204,5 @@ def rank_correlation(a: Floats, b: Floats) -> float:
 def _ranks(values: Floats) -> Floats:
     """The place of each value in the order of all, equal values in the middle of theirs; their mean is 0."""
     _, own, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(counts) - counts / 2)[own]
-    return ranks - ranks.mean()
+    ranks: Floats = (np.cumsum(counts) - counts / 2)[own] - len(values) / 2
+    return ranks
