@@ -119,7 +119,7 @@ def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed:
     block = chosen_block(model, block)
     chosen = sample_indices(len(clips.x), min(MOST_CLIPS, len(clips.x)))
     x, labels, groups = clips.x[chosen], clips.labels[chosen], [clips.groups[i] for i in chosen]
-    trained = _plain(model)
+    trained = plain(model)
     usual = _maps(trained, x, labels, block)
     values: dict[str, list[Floats]] = {}
     with tqdm(total=SHUFFLES * (3 + len(trunk_parts(trained))), desc=f"{model.name} shuffles") as progress:
@@ -133,8 +133,8 @@ def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed:
     return Randomization(model.name, block, len(x), len(set(groups)), seed, tuple(rows))
 
 
-def _plain(model: AIANet) -> AIANet:
-    """The same network without quick forms, which would keep the weights from before."""
+def plain(model: AIANet) -> AIANet:
+    """A copy of the network without quick forms, which would not let batch norms measure."""
     network = AIANet(model.config)
     network.load_state_dict(model.state_dict())
     return network.to(model.device).eval()
@@ -163,7 +163,7 @@ def _shuffled(trained: AIANet, x: Tensor, block: str, noise: torch.Generator) ->
 
 @torch.no_grad()
 def shuffle(network: AIANet, parts: Sequence[nn.Module], x: Tensor, noise: torch.Generator) -> AIANet:
-    """Shuffles the weights of some parts of a network, and lets their batch norms measure clips `[N, T, 3, S, S]` again."""
+    """Shuffles the weights of some parts of a `plain` network, and lets their batch norms measure clips `x` again."""
     for weights in (weights for part in parts for weights in part.parameters()):
         order = torch.randperm(weights.numel(), generator=noise).to(weights.device)
         weights.copy_(weights.flatten()[order].view_as(weights))

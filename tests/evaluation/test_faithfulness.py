@@ -16,7 +16,7 @@ from aia import AIAError
 from aia.cli import main
 from aia.evaluation.deletion import STEPS, Curves, area, blur, places_in_order
 from aia.evaluation.faithfulness import choose, intervals, measure_faithfulness, orders
-from aia.evaluation.randomization import measure_randomization, rank_correlation, shuffle, trunk_parts
+from aia.evaluation.randomization import measure_randomization, plain, rank_correlation, shuffle, trunk_parts
 from aia.modeling.preprocess import preprocess
 from aia.visualization.render import write_mp4
 
@@ -228,7 +228,7 @@ def test_the_parts_hold_all_weights_of_the_trunk(arch):
 
 
 def test_shuffled_weights_are_the_same_values_in_another_order(known):
-    net, clips = copy.deepcopy(known[0]), known[1]
+    net, clips = plain(known[0]), known[1]
     part, before = net.backbone.layer2[0], copy.deepcopy(net.state_dict())
     shuffle(net, [part], clips.x, torch.Generator().manual_seed(0))
     after = net.state_dict()

@@ -27,10 +27,11 @@ class OfFrames(nn.Module):
 @pytest.mark.parametrize("label", [0, 2])
 def test_grad_cam_of_a_label_is_that_of_the_package(layer, label):
     """The package gives each frame its own scale, twice, so the maps are compared frame by frame."""
-    net = small_net(size=32)
-    x = preprocess(moving_frames(4, 32, 32), net.config)
+    net = small_net(size=64)
+    net.head.weight.data.abs_()  # so that something supports each label
+    x = preprocess(moving_frames(4, 64, 64), net.config)
     ours = grad_cam(net, x, [layer], torch.tensor([label]))[layer][0].numpy()
-    ours = scale_cam_image(scale_cam_image(ours, (32, 32)))
+    ours = scale_cam_image(scale_cam_image(ours, (64, 64)))
     with GradCAM(OfFrames(net), [net.backbone.get_submodule(layer)]) as cam:
         theirs = cam(x[0], [ClassifierOutputTarget(label)])
     assert ours.max() > 0.99 and theirs.max() > 0.9
