@@ -363,7 +363,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _faithfulness(options: argparse.Namespace) -> int:
     from aia.evaluation.evaluate import recipe_of
-    from aia.evaluation.faithfulness import measure_faithfulness, read_clips
+    from aia.evaluation.faithfulness import measure_faithfulness
+    from aia.evaluation.known_clips import read_clips
     from aia.evaluation.randomization import measure_randomization
 
     if not options.models or options.data is None:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aia.errors import AIAError
-from aia.evaluation.deletion import STEPS, Curves, area, blur
-from aia.evaluation.evaluate import split_of
+from aia.evaluation.deletion import STEPS, Curves, area
+from aia.evaluation.known_clips import Clips
 from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
 from aia.evaluation.metrics import Floats
@@ -29,31 +28,11 @@ from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
 from aia.modeling.network import AIANet
 from aia.modeling.reference import COMBINED
-from aia.training.data import class_order, read_manifest
-from aia.training.recipe import Recipe
-from aia.training.train import decode_all, predict
-from aia.video.clip import sample_indices
 
 RANDOM_DRAWS = 3  # random maps whose curves are averaged
 BATCH_SIZE = 4  # clips at a time for Grad-CAM
 RESAMPLES = 2000  # of the bootstrap
 RANDOM = "random"
-
-
-class Clips(NamedTuple):
-    """N clips that a network answers right, and only as long as they are sharp.
-
-    Attributes:
-        x: As the network takes them, `[N, T, 3, S, S]`.
-        labels: Indices of their labels, `[N]`.
-        groups: What they have in common with other clips, such as the scene; clips of one group are not independent.
-        tried: Clips that the N were chosen from.
-    """
-
-    x: Tensor
-    labels: Tensor
-    groups: tuple[str, ...]
-    tried: int
 
 
 @dataclass(frozen=True)
@@ -159,47 +138,6 @@ def text(score: Score) -> str:
     return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
-def read_clips(model: AIANet, data: Path, recipe: Recipe, split: str, most: int = 100) -> Clips:
-    """Reads labeled clips, and keeps those that the network answers right when they are sharp and wrong when they are blurred.
-
-    On the others no order of the cells can be better than another.
-
-    Args:
-        model: Any network.
-        data: See `read_manifest`.
-        recipe: The model's.
-        split: As of `aia.evaluation.evaluate.evaluate`.
-        most: Clips to try, evenly chosen from the split.
-
-    Raises:
-        AIAError: The data cannot be read, the model has other labels than the recipe, or fewer than two groups are left.
-    """
-    if most < 2:
-        raise AIAError(f"Faithfulness is measured on two clips or more, not {most}.")
-    samples = read_manifest(data)
-    recipe = recipe.resolve(class_order(data, samples))
-    if model.config.labels != recipe.config.labels:
-        raise AIAError("The model's labels are not those of the recipe; give the recipe it was trained by.")
-    chosen = split_of(samples, recipe, split)
-    if not chosen:
-        raise AIAError(f"{data} has no clip in the split {split!r}.")
-    chosen = [chosen[i] for i in sample_indices(len(chosen), min(most, len(chosen)))]
-    x, labels = decode_all(chosen, recipe)
-    return choose(model, x, labels, tuple(sample.scene or sample.video.name for sample in chosen))
-
-
-def choose(model: AIANet, x: Tensor, labels: Tensor, groups: Sequence[str]) -> Clips:
-    """The clips of `read_clips` among N in memory; arguments as the attributes of `Clips`."""
-    counts = (predict(model, x).argmax(1) == labels) & (predict(model, blur(x)).argmax(1) != labels)
-    kept = tuple(group for group, keep in zip(groups, counts, strict=True) if keep)
-    if len(set(kept)) < 2:
-        raise AIAError(
-            f"Only {len(kept)} of {len(x)} clips, of {len(set(kept))} scenes, are answered right when sharp and wrong when "
-            "blurred; give clips of two scenes or more that the model knows."
-        )
-    return Clips(x[counts], labels[counts], kept, len(x))
-
-
 def measure_faithfulness(model: AIANet, clips: Clips, *, block: str = "", seed: int = 0) -> Faithfulness:
     """Measures how well the gates of one block, and other maps, order the cells of clips by what the network relies on.
 
@@ -207,7 +145,7 @@ def measure_faithfulness(model: AIANet, clips: Clips, *, block: str = "", seed: 
 
     Args:
         model: With AIA, in eval mode.
-        clips: From `read_clips`.
+        clips: From `aia.evaluation.known_clips.read_clips`.
         block: One of the model's `block_names`; the one that the page shows first by default, or else the last.
         seed: Of the random maps and the bootstrap.
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from tqdm import tqdm
 
-from aia.evaluation.faithfulness import BATCH_SIZE, Clips, chosen_block, intervals, text
+from aia.evaluation.faithfulness import BATCH_SIZE, chosen_block, intervals, text
+from aia.evaluation.known_clips import Clips
 from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
 from aia.evaluation.metrics import Floats
@@ -109,7 +110,7 @@ def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed:
 
     Args:
         model: With AIA.
-        clips: From `read_clips`.
+        clips: From `aia.evaluation.known_clips.read_clips`.
         block: As of `measure_faithfulness`.
         seed: Of the shuffles and the bootstrap.
 

@@ -15,7 +15,8 @@ import aia
 from aia import AIAError
 from aia.cli import main
 from aia.evaluation.deletion import STEPS, Curves, area, blur, places_in_order
-from aia.evaluation.faithfulness import choose, intervals, measure_faithfulness, orders
+from aia.evaluation.faithfulness import intervals, measure_faithfulness, orders
+from aia.evaluation.known_clips import choose
 from aia.evaluation.randomization import measure_randomization, plain, rank_correlation, shuffle, trunk_parts
 from aia.modeling.preprocess import preprocess
 from aia.visualization.render import write_mp4
