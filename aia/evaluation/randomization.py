@@ -77,7 +77,7 @@ class Randomization:
         left = max(abs(gate), abs(difference)) >= ALIKE
         return (
             f"With all weights shuffled, the gates' order of the cells correlates with the trained one by {gate:.2f}, and "
-            f"that of their difference by {difference:.2f} (1 is the same order, 0 any other): "
+            f"that of their difference by {difference:.2f} (1: the same order, 0: no relation): "
             + ("part of the picture is there without learning." if left else "the picture is a result of the training.")
         )
 
