@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from aia.errors import AIAError
@@ -15,7 +16,6 @@ from aia.modeling.network import AIANet
 from aia.training.data import class_order, read_manifest
 from aia.training.recipe import Recipe
 from aia.training.train import decode_all, predict
-from aia.video.clip import sample_indices
 
 
 class Clips(NamedTuple):
@@ -44,7 +44,7 @@ def read_clips(model: AIANet, data: Path, recipe: Recipe, split: str, most: int 
         data: See `read_manifest`.
         recipe: The model's.
         split: As of `aia.evaluation.evaluate.evaluate`.
-        most: Clips to try, evenly chosen from the split.
+        most: Clips to try, see `pick`.
 
     Raises:
         AIAError: The data cannot be read, the model has other labels than the recipe, or fewer than two groups are left.
@@ -58,7 +58,7 @@ def read_clips(model: AIANet, data: Path, recipe: Recipe, split: str, most: int 
     chosen = split_of(samples, recipe, split)
     if not chosen:
         raise AIAError(f"{data} has no clip in the split {split!r}.")
-    chosen = [chosen[i] for i in sample_indices(len(chosen), min(most, len(chosen)))]
+    chosen = [chosen[i] for i in pick(len(chosen), most)]
     x, labels = decode_all(chosen, recipe)
     return choose(model, x, labels, tuple(sample.scene or sample.video.name for sample in chosen))
 
@@ -73,3 +73,8 @@ def choose(model: AIANet, x: Tensor, labels: Tensor, groups: Sequence[str]) -> C
             "blurred; give clips of two scenes or more that the model knows."
         )
     return Clips(x[counts], labels[counts], kept, len(x))
+
+
+def pick(count: int, most: int) -> list[int]:
+    """At most so many indices of a list, at random but always the same: every second may be all of one scene."""
+    return sorted(np.random.default_rng(0).permutation(count)[:most].tolist())

@@ -19,17 +19,16 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from tqdm import tqdm
 
 from aia.evaluation.faithfulness import BATCH_SIZE, chosen_block, intervals, text
-from aia.evaluation.known_clips import Clips
+from aia.evaluation.known_clips import Clips, pick
 from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
 from aia.evaluation.metrics import Floats
 from aia.modeling import recording
 from aia.modeling.blocks import Attention
 from aia.modeling.network import AIANet
-from aia.video.clip import sample_indices
 
 SHUFFLES = 2  # of every row, averaged
-MOST_CLIPS = 16  # evenly chosen
+MOST_CLIPS = 16
 ALIKE = 0.2  # a rank correlation from which on two maps have something in common
 
 
@@ -118,7 +117,7 @@ def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed:
         AIAError: The model has no such block.
     """
     block = chosen_block(model, block)
-    chosen = sample_indices(len(clips.x), min(MOST_CLIPS, len(clips.x)))
+    chosen = pick(len(clips.x), MOST_CLIPS)
     x, labels, groups = clips.x[chosen], clips.labels[chosen], [clips.groups[i] for i in chosen]
     trained = plain(model)
     usual = _maps(trained, x, labels, block)

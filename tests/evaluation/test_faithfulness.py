@@ -16,7 +16,7 @@ from aia import AIAError
 from aia.cli import main
 from aia.evaluation.deletion import STEPS, Curves, area, blur, places_in_order
 from aia.evaluation.faithfulness import intervals, measure_faithfulness, orders
-from aia.evaluation.known_clips import choose
+from aia.evaluation.known_clips import choose, pick
 from aia.evaluation.randomization import measure_randomization, plain, rank_correlation, shuffle, trunk_parts
 from aia.modeling.preprocess import preprocess
 from aia.visualization.render import write_mp4
@@ -163,6 +163,11 @@ def test_only_clips_count_whose_answer_is_right_when_sharp_and_wrong_when_blurre
         choose(net, x, torch.zeros(3, dtype=torch.long), ("a", "a", "a"))
     with pytest.raises(AIAError, match="Only 0 of 3 clips"):
         choose(net, x, torch.ones(3, dtype=torch.long), ("a", "b", "c"))
+
+
+def test_fewer_clips_are_still_of_all_scenes_of_a_table_that_lists_them_in_turn():
+    assert {index % 4 for index in pick(40, 20)} == {0, 1, 2, 3} and len(set(pick(40, 20))) == 20
+    assert pick(7, 100) == list(range(7)) and pick(40, 20) == pick(40, 20)
 
 
 @pytest.mark.slow
