@@ -48,7 +48,7 @@ format: .venv/.dev ## ruff's fixes and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/.bench ## time everything and put the tables into the README; one part: make bench ARGS=forward
+bench: .venv/.dev ## time everything and put the tables into the README; one part: make bench ARGS=forward
 	$(PY) -m benchmarks $(if $(ARGS),$(ARGS),--update)
 
 examples: .venv/.app ## draw assets/examples again
@@ -86,13 +86,9 @@ clean: ## remove .venv, caches and builds; runs/ stays
 .venv/.dev: requirements-dev.txt requirements.txt | .venv/bin/pip
 	@echo "Installing $< into .venv: some GB for torch, a few minutes the first time."
 	@$(PY) -m pip install -q --disable-pip-version-check -r $<
-	@touch .venv/.app $@
-
 # Without its dependencies: they would put another build of OpenCV over ours, one that needs libGL.
-.venv/.bench: .venv/.dev
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps grad-cam ttach
-	@$(PY) -m pip install -q --disable-pip-version-check scikit-learn
-	@touch $@
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps "grad-cam>=1.5" ttach
+	@touch .venv/.app $@
 
 .venv/bin/pip:
 	@for python in $(PYTHONS); do \

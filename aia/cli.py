@@ -386,11 +386,39 @@ def _add_evaluate(commands: _Commands) -> None:
     command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
     command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
     command.add_argument("--results", metavar="FILE", help="the logits to make the tables from; shipped by default")
+    command.add_argument(
+        "--faithfulness",
+        action="store_true",
+        help="whether the models rely on what their gates mark, on the split's clips",
+    )
+    command.add_argument("--block", default="", help="of --faithfulness: the one that the page shows first by default")
+    command.add_argument("--clips", type=int, default=100, metavar="N", help="of --faithfulness: at most so many (100)")
+    command.add_argument("--seed", type=int, default=0, help="of --faithfulness")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.faithfulness:
+        return _faithfulness(options)
     return _evaluate_models(options) if options.models else _report(options)
+
+
+def _faithfulness(options: argparse.Namespace) -> int:
+    from aia.evaluation.evaluate import recipe_of
+    from aia.evaluation.faithfulness import measure_faithfulness
+    from aia.evaluation.known_clips import read_clips
+    from aia.evaluation.randomization import measure_randomization
+
+    if not options.models or options.data is None:
+        raise AIAError(
+            "Faithfulness is measured on a model and clips; name a model, and give the clips' folder with --data."
+        )
+    for name in _expanded(options.models):
+        model = _model(name)
+        clips = read_clips(model, options.data, recipe_of(name, options.recipe), options.split, options.clips)
+        for measure in (measure_faithfulness, measure_randomization):
+            print(measure(model, clips, block=options.block, seed=options.seed).to_markdown() + "\n", flush=True)
+    return 0
 
 
 def _evaluate_models(options: argparse.Namespace) -> int:

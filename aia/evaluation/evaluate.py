@@ -146,7 +146,7 @@ def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str]
             )
             answers = [(predict(model, clips), torch.full((len(names),), config.labels.index(config.none_label)))]
         else:
-            chosen = _of_split(samples, recipe, split)
+            chosen = split_of(samples, recipe, split)
             names = tuple(sample.video.name for sample in chosen)
             answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
         if answers:
@@ -166,7 +166,8 @@ def _unknown_inputs(preprocessing: AIAConfig) -> tuple[tuple[str, ...], torch.Te
     return tuple(names), torch.cat([preprocess(clip.frames, preprocessing) for clip in clips])
 
 
-def _of_split(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Sample]:
+def split_of(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Sample]:
+    """The clips of one split, see `Run.splits`; the recipe has its classes (`Recipe.resolve`)."""
     if split == "held-out":
         return split_samples(samples, recipe)[1]
     return [s for s in samples if s.split == split and s.kind in recipe.classes]

@@ -16,8 +16,8 @@ from aia.modeling import recording
 from aia.modeling.network import AIANet
 
 
-def grad_cam(model: AIANet, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Grad-CAM (Selvaraju et al., ICCV 2017) of each clip's predicted class, in one backward pass.
+def grad_cam(model: AIANet, x: Tensor, layers: Sequence[str], labels: Tensor | None = None) -> dict[str, Tensor]:
+    """Grad-CAM (Selvaraju et al., ICCV 2017) of one class of each clip, in one backward pass.
 
     A video network processes the T frames of a clip as T pictures. Each has its own weights, the mean gradient of each
     channel, where the gradient is that of the clip's logit. In eval mode, clips of a batch do not influence each other.
@@ -26,6 +26,7 @@ def grad_cam(model: AIANet, x: Tensor, layers: Sequence[str]) -> dict[str, Tenso
         model: In eval mode.
         x: Clips `[B, T, 3, H, W]`, normalized.
         layers: Parts of the trunk, such as "features.12", "layer4.0" or "layer4", whose outputs are the features.
+        labels: Index of each clip's class, `[B]`; the predicted one by default.
 
     Returns:
         By layer `[B, T, h, w]`, 0 or more; a clip's largest value is 1, or 0 if nothing supports the class.
@@ -36,7 +37,8 @@ def grad_cam(model: AIANet, x: Tensor, layers: Sequence[str]) -> dict[str, Tenso
             keep = partial(_keep, features, layer)
             hooks.enter_context(model.backbone.get_submodule(layer).register_forward_hook(keep))
         logits = model(x.detach().to(model.device).requires_grad_())
-        score = logits.max(dim=1).values.sum()  # a clip's features change no other clip's logit
+        classes = logits.argmax(dim=1) if labels is None else labels.to(logits.device)
+        score = logits.gather(1, classes[:, None]).sum()  # a clip's features change no other clip's logit
         gradients = torch.autograd.grad(score, [features[layer] for layer in layers])
     maps = {}
     for layer, gradient in zip(layers, gradients, strict=True):
