@@ -122,7 +122,7 @@ def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str]
         if split in SWITCHED:
             if not (recipe.resident and model.block_names):
                 continue
-            chosen = _of_split(samples, recipe, "test")
+            chosen = split_of(samples, recipe, "test")
             names = tuple(sample.video.name for sample in chosen)
             with recording([Switch(SWITCHED[split])]):
                 answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
