@@ -10,6 +10,7 @@ import numpy as np
 
 from aia import console, files
 from aia.modeling.config import NO_GESTURE
+from aia.synthetic.camera_scenes import render_camera
 from aia.synthetic.gestures import OPEN, Look, render_gesture
 from aia.synthetic.hands import SKINS
 from aia.synthetic.trajectories import idle_path
@@ -28,7 +29,7 @@ class Example:
 
 
 def write_examples(folder: Path, fps: int = 20) -> list[Path]:
-    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of `EXAMPLES`; give their paths."""
+    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of both tables; give their paths."""
     written = []
     for name, example in EXAMPLES.items():
         rng = np.random.default_rng(example.seed)
@@ -38,6 +39,10 @@ def write_examples(folder: Path, fps: int = 20) -> list[Path]:
         )
         with files.writing_into(folder) as part:
             write_mp4(part / f"{name}.mp4", clip.frames, fps, crf=24)
+        written.append(folder / f"{name}.mp4")
+    for name, (label, scene, seed) in CAMERA_EXAMPLES.items():
+        with files.writing_into(folder) as part:
+            write_mp4(part / f"{name}.mp4", render_camera(label, scene, seed, fps=fps), fps, crf=24)
         written.append(folder / f"{name}.mp4")
     return written
 
@@ -68,6 +73,15 @@ EXAMPLES: dict[str, Example] = {
     "no-gesture-wandering": Example(
         NO_GESTURE, 3, 3.5, Look("room", _MINT, SKINS[2], enters=True, leaves=True), "wander"
     ),
+}
+
+CAMERA_EXAMPLES = {  # file -> movement, scene, seed
+    "pan-left": ("pan left", "landscape", 1),
+    "pan-right": ("pan right", "shelves", 1),
+    "tilt-up": ("tilt up", "room", 1),
+    "zoom-in": ("zoom in", "landscape", 3),
+    "zoom-out": ("zoom out", "shelves", 2),
+    "roll-clockwise": ("roll clockwise", "desk", 1),
 }
 
 

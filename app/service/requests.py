@@ -49,6 +49,14 @@ EXAMPLES_OF = {  # task of a group -> file in assets/examples -> label on the pa
         "square": "square",
         "no-gesture-waving": "waving (no gesture)",
     },
+    "camera": {
+        "pan-left": "pan left",
+        "pan-right": "pan right",
+        "tilt-up": "tilt up",
+        "zoom-in": "zoom in",
+        "zoom-out": "zoom out",
+        "roll-clockwise": "roll clockwise",
+    },
 }
 EXAMPLES = {name: label for examples in EXAMPLES_OF.values() for name, label in examples.items()}
 KEPT_SIDE = 640  # pixels; the network gets the frames at full size, a result keeps smaller ones
