@@ -59,6 +59,7 @@ EXAMPLES_OF = {  # task of a group -> file in assets/examples -> label on the pa
     },
 }
 EXAMPLES = {name: label for examples in EXAMPLES_OF.values() for name, label in examples.items()}
+OF_EVERY_CLIP = "camera"  # the group whose labels fit every clip
 KEPT_SIDE = 640  # pixels; the network gets the frames at full size, a result keeps smaller ones
 
 Step = Callable[[float, str], None]  # called with the progress, 0 to 1, and what is done next
@@ -111,7 +112,8 @@ def ask_all(
 ) -> Result:
     """Asks the best model of each group about a clip, which is read once, and looks into what one of them says.
 
-    An example is looked into by its own group; another clip by the most certain of those that know it, or by `current`.
+    An example is looked into by its own group; another clip by the first of those that know it (`first_to_show`), else by
+    `current`.
 
     Args:
         video: Path of the video file; None if the visitor gave none.
@@ -125,7 +127,7 @@ def ask_all(
     clips: dict[int, aia.Clip] = {}
     loaded, asked = _ask(video, best, clips, step)
     answered = [task for task, answer in asked.items() if not isinstance(answer, aia.AIAError)]
-    task = most_certain(asked) or (current if current in answered else answered[0])
+    task = first_to_show(asked) or (current if current in answered else answered[0])
     if (own := group_of_example(example_of(str(video)))) in loaded:
         task = own
     disconnect.raise_if_disconnected("the network")
@@ -178,14 +180,17 @@ def _ask(
     return loaded, {task: answers[task] for task in best}
 
 
-def most_certain(asked: Mapping[str, Classified | aia.AIAError]) -> str:
-    """The group with the most probable answer among those that know the clip; "" if none does."""
+def first_to_show(asked: Mapping[str, Classified | aia.AIAError]) -> str:
+    """The group with the most probable answer among those that know the clip; "" if none does.
+
+    The camera does something in every clip, so its group comes after the others: they say more if they know the clip.
+    """
     known = {
         task: float(answer.probabilities.max())
         for task, answer in asked.items()
         if not isinstance(answer, aia.AIAError) and answer.knows_clip
     }
-    return max(known, key=lambda task: known[task], default="")
+    return max(known, key=lambda task: (task != OF_EVERY_CLIP, known[task]), default="")
 
 
 def rank_blocks(

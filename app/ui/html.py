@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from app.result import Result
 
 TOP = 5  # labels shown
+_NUMBERS = itertools.count()
 
 
 def header() -> str:
@@ -56,9 +58,12 @@ def about_clips(*known: str) -> str:
 
 
 def error(sentence: str) -> str:
-    """An error. It stays until it is closed or the next run succeeds."""
+    """An error. It stays until it is closed or the next run succeeds.
+
+    Each has its number: the same sentence is a new one, which the page brings into view and a screen reader reads again.
+    """
     return (
-        f'<div class="problem" role="alert"><span>{escape(sentence)}</span>'
+        f'<div class="problem" role="alert" data-number="{next(_NUMBERS)}"><span>{escape(sentence)}</span>'
         f'<button type="button" class="close" aria-label="{text.CLOSE}">×</button></div>'
     )
 

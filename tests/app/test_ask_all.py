@@ -338,12 +338,14 @@ def answers(*knows):
     return found
 
 
-def test_the_most_certain_of_those_that_know_the_clip_is_looked_into():
+def test_the_most_certain_of_those_that_know_the_clip_is_looked_into_and_the_camera_after_them():
     star = GESTURES._replace(logits={"star": 3.0, "swipe left": 0.0, "no gesture": 0.0})
-    assert requests.most_certain(answers(GESTURES, CAMERA, ACTIONS)) == "camera"
-    assert requests.most_certain(answers(star, CAMERA, ACTIONS)) == "camera", "0.96 is more than 0.91"
-    assert requests.most_certain(answers(star, ACTIONS)) == "gestures"
-    assert requests.most_certain(answers(GESTURES, ACTIONS)) == "", "nobody knows it"
+    surfing = ACTIONS._replace(logits={"surfing": 5.0, "fencing": 0.0, "none of these": 0.0})
+    assert requests.first_to_show(answers(star, surfing)) == "actions", "0.99 is more than 0.91"
+    assert requests.first_to_show(answers(star, ACTIONS)) == "gestures", "the other is not sure"
+    assert requests.first_to_show(answers(GESTURES, CAMERA, ACTIONS)) == "camera", "the others do not know it"
+    assert requests.first_to_show(answers(star, CAMERA, ACTIONS)) == "gestures", "every clip has a camera"
+    assert requests.first_to_show(answers(GESTURES, ACTIONS)) == "", "nobody knows it"
 
 
 def test_a_clip_that_nobody_knows_is_looked_into_by_the_group_that_the_visitor_looks_at(folders, own_clip):
