@@ -445,9 +445,14 @@ def _report(options: argparse.Namespace) -> int:
     from aia.evaluation.evaluate import RESULTS, read_results
     from aia.evaluation.report import tables
     from aia.evaluation.shipped import check
+    from aia.evaluation.task_report import TASKS, task_tables
 
     runs = read_results(options.results or RESULTS)
-    print("\n".join(check(runs, options.data, test=options.test)) if options.data else tables(runs))
+    if options.data:
+        print("\n".join(check(runs, options.data, test=options.test)))
+    else:
+        of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
+        print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))
     return 0
 
 

@@ -36,6 +36,10 @@ MODEL_USES = {
     "tsm-mobilenetv2-stinc": "the gates change little",
     "tsn-mobilenetv2-none": "blind to the order of frames",
     "tsm-mobilenetv2-none": "sees the order of frames",
+    "camera-tsn-mobilenetv2-cinst": "the gates decide",
+    "camera-tsn-mobilenetv2-none": "blind to the order of frames",
+    "camera-tsm-mobilenetv2-cinst": "the most accurate, and the gates decide",
+    "camera-tsm-mobilenetv2-none": "sees the order of frames",
 }
 
 

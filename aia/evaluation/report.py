@@ -84,7 +84,7 @@ def _scores(runs: Mapping[str, Run], setting: Setting) -> list[str]:
     """A row: the columns `_SCORES`."""
     own = of_setting(runs, setting)
     return [
-        _title(setting),
+        setting_title(setting),
         str(len(own)),
         _spread(own, metrics.top1),
         _spread(own, metrics.macro_f1),
@@ -105,7 +105,7 @@ def _gain(runs: Mapping[str, Run]) -> str:
                 right = [np.stack([_right(run) for run in tested]) for tested in (gated, plain)]
                 gain, low, high = metrics.bootstrap_difference(*right)
                 cells = [f"{gain:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{len(gated)}, {len(plain)}"]
-            rows.append([f"{_title((temporal, attention))} − {_title((temporal, 'none'))}", *cells])
+            rows.append([f"{setting_title((temporal, attention))} − {setting_title((temporal, 'none'))}", *cells])
     note = (
         "What the gates add to test top-1, with a 95 % interval of a paired bootstrap (10,000 draws of the 40 clips, each "
         "averaged over its seeds). The interval speaks of other clips like these; clips of one scene are not independent, so "
@@ -131,7 +131,7 @@ def _unknown(runs: Mapping[str, Run], checkpoints: Path) -> str:
         "held-out clips. So few clips fill the bins unevenly: a model "
         "that is right exactly as often as it says would show the error in the row below (mean, 95th percentile)."
     )
-    return f"{note}\n\n{table(['', *(_title(run.setting) for run in chosen)], rows)}"
+    return f"{note}\n\n{table(['', *(setting_title(run.setting) for run in chosen)], rows)}"
 
 
 _HELD = {  # how the held-out clips are answered, by whether there are several seeds
@@ -203,5 +203,6 @@ def _share(chosen: Bools) -> str:
     return f"{chosen.mean():.2f} ({chosen.sum()} of {chosen.size})" if chosen.size else UNKNOWN
 
 
-def _title(setting: Setting) -> str:
+def setting_title(setting: Setting) -> str:
+    """A network's name in a table, such as "TSN with CinST"."""
     return AIAConfig(("-",), temporal=setting[0], attention=setting[1]).method

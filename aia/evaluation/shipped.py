@@ -11,11 +11,13 @@ from aia.locations import CHECKPOINTS
 from aia.training.recipe import Recipe
 
 
-def shipped(checkpoints: Path = CHECKPOINTS) -> dict[str, str]:
-    """Shipped model -> name of its run, by the recipe beside it."""
+def shipped(checkpoints: Path = CHECKPOINTS, task: str = "gestures") -> dict[str, str]:
+    """Shipped model of a task -> name of its run, by the recipe beside it."""
     runs = {}
     for path in sorted(checkpoints.glob("*/recipe.json")):
         recipe = Recipe.from_file(path)
+        if (recipe.config.task or "gestures") != task:
+            continue
         runs[path.parent.name] = run_name(recipe.config.temporal, recipe.config.attention, recipe.seed)
     return runs
 

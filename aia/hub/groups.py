@@ -10,8 +10,8 @@ from aia.hub.files import available_models, find_model
 # `AIAConfig.task` of the models of a group -> the model that answers for it. `app/text.py` says what each group knows.
 BEST = {
     "gestures": DEFAULT_MODEL,
-    "camera": "camera-tsn-mobilenetv2-cinst",
-    "actions": "actions-tsn-mobilenetv2-cinst",
+    "camera": "camera-tsm-mobilenetv2-cinst",
+    "actions": "actions-tsm-mobilenetv2-cinst",
 }
 
 

@@ -1,0 +1,250 @@
+"""The tables of the models of camera movement and of actions, from the logits in their results files, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aia.evaluation import metrics
+from aia.evaluation.calibration import Calibration, pool
+from aia.evaluation.evaluate import Logits, Run, Setting, read_results
+from aia.evaluation.metrics import Bools, choose_threshold, fit_temperature, softmax
+from aia.evaluation.report import SHIPPED, UNKNOWN, setting_title, table
+from aia.evaluation.shipped import of_setting
+from aia.locations import CHECKPOINTS
+
+TASKS = ("camera", "actions")
+PAIRS = (
+    ("pan left", "pan right"),
+    ("tilt up", "tilt down"),
+    ("zoom in", "zoom out"),
+    ("roll clockwise", "roll counter-clockwise"),
+)
+STATIC = "static"
+RESAMPLES = 10_000
+_SCENE = re.compile(r"(.+_g\d+)_c\d+")  # UCF101: clips of one group are cut from one video
+
+
+def results_file(task: str, checkpoints: Path = CHECKPOINTS) -> Path:
+    """The file with the logits of a task's runs."""
+    return checkpoints / f"results-{task}.json"
+
+
+def task_tables(task: str, checkpoints: Path = CHECKPOINTS, runs: Mapping[str, Run] | None = None) -> str:
+    """The tables of a task, of some or all of its runs. Empty if it has no results file."""
+    path = results_file(task, checkpoints)
+    if not path.is_file():
+        return ""
+    runs = runs or read_results(path)
+    parts = [_camera(runs), _camera_gain(runs)] if task == "camera" else [_actions(runs)]
+    return "\n\n".join(part for part in [*parts, _refusal(runs)] if part)
+
+
+def calibrate_task(runs: Sequence[Run]) -> Calibration:
+    """Temperature and threshold of a setting, from what its runs held out and, if they have them, the rendered clips.
+
+    The threshold loses at most 5 % of the clips that a label fits, and refuses as many others as that allows.
+    """
+    held = _held(runs)
+    temperature = round(fit_temperature(held.logits, held.targets), 3)
+    none = runs[0].none
+    nothing = [held.where(held.targets == none), *([pool(runs, "unknown")] if "unknown" in runs[0].splits else [])]
+    threshold = choose_threshold(
+        softmax(held.where(held.targets != none).logits, temperature),
+        [softmax(part.logits, temperature) for part in nothing if part.clips],
+        none,
+    )
+    return Calibration(temperature, threshold)
+
+
+def _held(runs: Sequence[Run]) -> Logits:
+    parts = [pool(runs, split) for split in ("held-out", "rendered") if split in runs[0].splits]
+    return Logits(
+        tuple(clip for part in parts for clip in part.clips),
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+    )
+
+
+def _settings(runs: Mapping[str, Run]) -> list[tuple[Setting, list[Run]]]:
+    return [(setting, own) for setting in SHIPPED if (own := of_setting(runs, setting))]
+
+
+def _over_seeds(runs: Sequence[Run], split: str, measure: Callable[[Run, Logits], float]) -> str:
+    values = [measure(run, run.splits[split]) for run in runs if split in run.splits]
+    if not values:
+        return UNKNOWN
+    mean, std = metrics.mean_and_std(values)
+    return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ± {std:.3f}"
+
+
+def _right(logits: Logits) -> Bools:
+    right: Bools = logits.logits.argmax(1) == logits.targets
+    return right
+
+
+def _share(of: Callable[[Run, Logits], Bools]) -> Callable[[Run, Logits], float]:
+    """Top-1 of some clips."""
+    return lambda run, logits: float(_right(logits)[of(run, logits)].mean())
+
+
+def _is(label: str) -> Callable[[Run, Logits], Bools]:
+    return lambda run, logits: logits.targets == run.labels.index(label)
+
+
+def _moving(run: Run, logits: Logits) -> Bools:
+    moving: Bools = ~np.isin(logits.targets, (run.labels.index(STATIC), run.none))
+    return moving
+
+
+def _known(run: Run, logits: Logits) -> Bools:
+    known: Bools = logits.targets != run.none
+    return known
+
+
+def _directions(run: Run, logits: Logits) -> Bools:
+    """Whether the right one of two opposite directions is the more probable one, for the moving clips."""
+    other = {run.labels.index(a): run.labels.index(b) for pair in PAIRS for a, b in (pair, pair[::-1])}
+    own = logits.where(_moving(run, logits))
+    rows = np.arange(len(own.targets))
+    rival = np.array([other[target] for target in own.targets])
+    right: Bools = own.logits[rows, own.targets] > own.logits[rows, rival]
+    return right
+
+
+def _pairs(run: Run, logits: Logits) -> float:
+    return float(_directions(run, logits).mean())
+
+
+def _camera(runs: Mapping[str, Run]) -> str:
+    header = [
+        *("network", "seeds", "real clips", "static", "moving", "directions, real", "copies", "directions, copies"),
+        *("rendered, nine labels", "none of these, rendered", "directions, rendered", "gates held", "gates shuffled"),
+    ]
+    rows = [
+        [
+            setting_title(setting),
+            len(own),
+            _over_seeds(own, "test", _share(_known)),
+            _over_seeds(own, "test", _share(_is(STATIC))),
+            _over_seeds(own, "test", _share(_moving)),
+            _over_seeds(own, "test", _pairs),
+            _over_seeds(own, "copies", _share(_moving)),
+            _over_seeds(own, "copies", _pairs),
+            _over_seeds(own, "rendered", _share(_known)),
+            _over_seeds(own, "rendered", lambda run, logits: float(_right(logits)[~_known(run, logits)].mean())),
+            _over_seeds(own, "rendered", _pairs),
+            _over_seeds(own, "held", _share(_moving)),
+            _over_seeds(own, "shuffled", _share(_moving)),
+        ]
+        for setting, own in _settings(runs)
+    ]
+    return (
+        "Top-1, mean ± sample standard deviation over the seeds. Real clips: the test scenes of camera.csv. Directions: the "
+        "choice between two opposite movements, of the moving clips; 0.5 is chance. Copies: the moving real clips mirrored, "
+        "backwards and turned by a quarter. Rendered: over stills of the scenes that a seed's recipe holds out. Gates held, "
+        "gates shuffled: the moving real clips with every gate at its mean over the clip, and with the frames' gates mixed.\n\n"
+        f"{table(header, rows)}"
+    )
+
+
+def _camera_gain(runs: Mapping[str, Run]) -> str:
+    """How much better AIA tells directions than the same network without, paired, with intervals over source videos."""
+    rows = []
+    for setting, own in _settings(runs):
+        plain = of_setting(runs, (setting[0], "none"))
+        if setting[1] == "none" or not plain:
+            continue
+        for split, title in (("test", "real"), ("copies", "copies"), ("rendered", "rendered")):
+            ours, theirs = ([run for run in side if split in run.splits] for side in (own, plain))
+            if split == "rendered":  # every seed has its own stills: only equal seeds have equal clips
+                seeds = {run.seed for run in ours} & {run.seed for run in theirs}
+                ours, theirs = ([run for run in side if run.seed in seeds] for side in (ours, theirs))
+            if ours and theirs:
+                gain, low, high = _difference(ours, theirs, split)
+                rows.append([setting_title(setting), title, f"{gain:+.3f}", f"{low:+.3f} to {high:+.3f}"])
+    return (
+        "Directions: the gain over the same network without AIA, and its 95 % interval (paired bootstrap over source videos, "
+        f"{RESAMPLES:,} draws, seed 0).\n\n{table(['network', 'clips', 'gain', '95 % interval'], rows)}"
+        if rows
+        else ""
+    )
+
+
+def _difference(own: Sequence[Run], plain: Sequence[Run], split: str) -> tuple[float, float, float]:
+    """The difference of `_directions`, averaged over seeds, with an interval over the clips' source videos."""
+    a, b = (np.mean([_directions(run, run.splits[split]) for run in side], axis=0) for side in (own, plain))
+    first = own[0].splits[split]
+    clips = first.where(_moving(own[0], first)).clips
+    names, inverse = np.unique([_scene(clip) for clip in clips], return_inverse=True)
+    sums = np.bincount(inverse, a - b, len(names))
+    counts = np.bincount(inverse, minlength=len(names))
+    draws = np.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
+    means = sums[draws].sum(1) / counts[draws].sum(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float((a - b).mean()), float(low), float(high)
+
+
+def _scene(clip: str) -> str:
+    found = _SCENE.match(clip)
+    return found[1] if found else clip
+
+
+def _actions(runs: Mapping[str, Run]) -> str:
+    header = ["network", "seeds", "test top-1", "test macro-F1", "held-out top-1", "gates held", "gates shuffled"]
+    rows = [
+        [
+            setting_title(setting),
+            len(own),
+            _over_seeds(own, "test", _share(_known)),
+            _over_seeds(own, "test", lambda run, logits: metrics.macro_f1(logits.logits, logits.targets)),
+            _over_seeds(own, "held-out", _share(_known)),
+            _over_seeds(own, "held", _share(_known)),
+            _over_seeds(own, "shuffled", _share(_known)),
+        ]
+        for setting, own in _settings(runs)
+    ]
+    return (
+        "Test: groups 1 to 3 of 14 classes of UCF101. Held out: the groups that the recipe keeps from training. Gates held, "
+        "gates shuffled: the test clips with every gate at its mean over the clip, and with the frames' gates mixed.\n\n"
+        f"{table(header, rows)}"
+    )
+
+
+def _refusal(runs: Mapping[str, Run]) -> str:
+    rows = []
+    for setting, own in _settings(runs):
+        refused, lost, error, noise = _cross_fitted(own)
+        rows.append([setting_title(setting), refused, lost, error, noise])
+    header = ["network", "others refused", "known clips lost", "ECE", "ECE of a perfectly calibrated model"]
+    return (
+        "Refusal at the threshold, and calibration error, on held-out clips. With several seeds each is calibrated on the "
+        "others' clips; with one, on its own, which flatters it. Others: clips of the label “none of these” and, if measured, "
+        f"unknown clips.\n\n{table(header, rows)}"
+    )
+
+
+def _cross_fitted(runs: Sequence[Run]) -> tuple[str, str, str, str]:
+    refused, lost, scaled, targets = [], [], [], []
+    for run in runs:
+        fit = calibrate_task([other for other in runs if other is not run] or runs)
+        held = _held([run])
+        known = _known(run, held)
+        gone = fit.unanswered(run, held.logits)
+        refused.append(gone[~known])
+        lost.append(gone[known])
+        if "unknown" in run.splits:
+            refused.append(fit.unanswered(run, run.splits["unknown"].logits))
+        scaled.append(softmax(held.logits, fit.temperature))
+        targets.append(held.targets)
+    others, known_ones, probabilities = np.concatenate(refused), np.concatenate(lost), np.concatenate(scaled)
+    noise, most = metrics.calibration_noise(probabilities)
+    return (
+        f"{others.sum()} of {len(others)}" if len(others) else UNKNOWN,
+        f"{known_ones.sum()} of {len(known_ones)}",
+        f"{metrics.calibration_error(probabilities, np.concatenate(targets)):.3f}",
+        f"{noise:.3f} (95 %: {most:.3f})",
+    )
