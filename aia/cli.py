@@ -382,9 +382,16 @@ def _add_evaluate(commands: _Commands) -> None:
     command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
     command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
     command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
-    command.add_argument("--split", default="held-out", help="test, background, unknown or (default) held-out")
+    command.add_argument(
+        "--split", default="held-out", help="test, background, unknown, rendered, copies or (default) held-out"
+    )
     command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
-    command.add_argument("--test", action="store_true", help="with --write or a check: the test split too")
+    command.add_argument(
+        "--test", action="store_true", help="with --write or a check: what is made of the test split, too"
+    )
+    command.add_argument(
+        "--task", choices=("gestures", "camera", "actions"), default="gestures", help="the shipped models to check"
+    )
     command.add_argument("--results", metavar="FILE", help="the logits to make the tables from; shipped by default")
     command.add_argument(
         "--faithfulness",
@@ -445,11 +452,11 @@ def _report(options: argparse.Namespace) -> int:
     from aia.evaluation.evaluate import RESULTS, read_results
     from aia.evaluation.report import tables
     from aia.evaluation.shipped import check
-    from aia.evaluation.task_report import TASKS, task_tables
+    from aia.evaluation.task_report import TASKS, results_file, task_tables
 
-    runs = read_results(options.results or RESULTS)
+    runs = read_results(options.results or (results_file(options.task) if options.task in TASKS else RESULTS))
     if options.data:
-        print("\n".join(check(runs, options.data, test=options.test)))
+        print("\n".join(check(runs, options.data, test=options.test, task=options.task)))
     else:
         of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
         print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))

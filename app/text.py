@@ -38,8 +38,11 @@ MODEL_USES = {
     "tsm-mobilenetv2-none": "sees the order of frames",
     "camera-tsn-mobilenetv2-cinst": "the gates decide",
     "camera-tsn-mobilenetv2-none": "blind to the order of frames",
-    "camera-tsm-mobilenetv2-cinst": "the most accurate, and the gates decide",
+    "camera-tsm-mobilenetv2-cinst": "sees the order of frames, and the gates decide",
     "camera-tsm-mobilenetv2-none": "sees the order of frames",
+    "actions-tsm-mobilenetv2-cinst": "with gates",
+    "actions-tsm-mobilenetv2-none": "the same network without gates",
+    "actions-tsn-mobilenetv2-none": "the most accurate",
 }
 
 

@@ -45,9 +45,7 @@ def read(split: str, samples: Sequence[Sample], recipe: Recipe, data: Path) -> t
 
 def _rendered(recipe: Recipe, data: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
     config = recipe.config
-    clips = ResidentClips.read(
-        read_manifest(data, unlabeled=True), recipe, data, torch.device("cpu"), held_out=bool(recipe.holdout)
-    )
+    clips = ResidentClips.read(read_manifest(data, unlabeled=True), recipe, data, torch.device("cpu"), held_out=True)
     assert clips.stills is not None
     make = CameraBatches(
         clips.clips,

@@ -127,9 +127,11 @@ def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str]
             with recording([Switch(SWITCHED[split])]):
                 answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
         elif split in camera_clips.SPLITS:
-            if recipe.augment != "camera":
+            if recipe.augment != "camera" or (split == "rendered" and not recipe.holdout):
                 continue
             names, clips, labels = camera_clips.read(split, samples, recipe, data)
+            if not names:
+                continue
             answers = [(predict(model, clips), labels)]
         elif split == "unknown":
             if not config.none_label or recipe.augment == "camera":  # any clip has a camera

@@ -112,7 +112,8 @@ class Faithfulness:
             f"The label's probability is {full:.2f} on average when they are sharp, and {blurred:.2f} when blurred. 95 % "
             f"intervals over groups, seed {self.seed}.",
             "",
-            "| order of the cells | deletion (lower is better) | less random | insertion (higher is better) | less random |",
+            "| order of the cells | deletion (lower is better) | against random "
+            "| insertion (higher is better) | against random |",
             "|---|---|---|---|---|",
             *(
                 f"| {row.name} | {text(row.deletion)} | {text(row.deletion_gain)} | {text(row.insertion)} "

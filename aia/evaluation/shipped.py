@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from aia.evaluation.evaluate import SPLITS, Run, Setting, differences, measure, recipe_of, run_name
+from aia.evaluation.evaluate import SPLITS, TEST_SPLITS, Run, Setting, differences, measure, recipe_of, run_name
 from aia.hub.loading import load
 from aia.locations import CHECKPOINTS
 from aia.training.recipe import Recipe
@@ -32,23 +32,31 @@ def folds(runs: Mapping[str, Run], setting: Setting) -> list[Run]:
     return [run for run in of_setting(runs, setting) if "held-out" in run.splits]
 
 
-def check(runs: Mapping[str, Run], data: Path, *, test: bool = False, checkpoints: Path = CHECKPOINTS) -> list[str]:
+def check(
+    runs: Mapping[str, Run],
+    data: Path,
+    *,
+    test: bool = False,
+    task: str = "gestures",
+    checkpoints: Path = CHECKPOINTS,
+) -> list[str]:
     """Classifies the clips of the results file again, with the shipped weights.
 
     Args:
         runs: Of the results file.
         data: See `read_manifest`.
         test: Whether to include the test clips.
+        task: Of the models.
         checkpoints: Folder of the models.
 
     Returns:
         A sentence per model and split: whether the answers equal those of the results file, and how far the logits differ.
     """
     sentences = []
-    for name, run in shipped(checkpoints).items():
+    for name, run in shipped(checkpoints, task).items():
         folder = checkpoints / name
         if run in runs:
-            fresh = measure(load(folder), data, recipe_of(folder), (*SPLITS, "test") if test else SPLITS)
+            fresh = measure(load(folder), data, recipe_of(folder), (*SPLITS, *TEST_SPLITS) if test else SPLITS)
             sentences += [f"{name}, {line}" for line in differences(runs[run], fresh)]
         else:
             sentences.append(f"{name}: the results file lacks its run, {run}")

@@ -46,7 +46,7 @@ def task_tables(task: str, checkpoints: Path = CHECKPOINTS, runs: Mapping[str, R
 def calibrate_task(runs: Sequence[Run]) -> Calibration:
     """Temperature and threshold of a setting, from what its runs held out and, if they have them, the rendered clips.
 
-    The threshold loses at most 5 % of the clips that a label fits, and refuses as many others as that allows.
+    The threshold is chosen by `choose_threshold`: it loses few of the clips that a label fits, and refuses others.
     """
     held = _held(runs)
     temperature = round(fit_temperature(held.logits, held.targets), 3)
@@ -167,7 +167,8 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
                 gain, low, high = _difference(ours, theirs, split)
                 rows.append([setting_title(setting), title, f"{gain:+.3f}", f"{low:+.3f} to {high:+.3f}"])
     return (
-        "Directions: the gain over the same network without AIA, and its 95 % interval (paired bootstrap over source videos, "
+        "Directions: the gain over the same network without AIA, and its 95 % interval (paired bootstrap over source "
+        f"videos, of rendered clips over clips; "
         f"{RESAMPLES:,} draws, seed 0).\n\n{table(['network', 'clips', 'gain', '95 % interval'], rows)}"
         if rows
         else ""
@@ -190,7 +191,7 @@ def _difference(own: Sequence[Run], plain: Sequence[Run], split: str) -> tuple[f
 
 def _scene(clip: str) -> str:
     found = _SCENE.match(clip)
-    return found[1] if found else clip
+    return found[1] if found else clip.rsplit("/", 1)[0] if clip.count(".") else clip
 
 
 def _actions(runs: Mapping[str, Run]) -> str:

@@ -7,7 +7,9 @@ compiler. Inference has its own passes, see `fast_inference.py`.
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -19,6 +21,7 @@ from aia.kernels import build, layout
 from aia.modeling import recording
 from aia.modeling.attention import ST, C, CinST, STinC, Unit
 
+log = logging.getLogger(__name__)
 Gates = tuple[Tensor, Tensor, Tensor]  # of T, H and W
 
 
@@ -28,9 +31,9 @@ def library() -> ctypes.CDLL | None:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the compiled passes can run on a feature."""
+    """Whether the compiled passes can run on a feature. On a GPU they are for training only: each shape is compiled."""
     if x.device.type == "cuda":
-        return _gpu() is not None
+        return torch.is_grad_enabled() and _gpu() is not None
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -41,16 +44,21 @@ def usable(x: Tensor) -> bool:
 
 @cache
 def _gpu() -> Any:
-    """The passes in Triton, or None where it is missing."""
+    """The passes in Triton, or None where it is missing or cannot compile for this GPU."""
     try:
-        return import_module("aia.kernels.training_triton")
-    except ImportError:
+        passes = import_module("aia.kernels.training_triton")
+        one = torch.ones(1, 1, 1, 1, 1, device="cuda")
+        passes.apply_c(one, one, 1, 1, 1, 1, 1, torch.empty_like(one))
+    except Exception as error:  # Triton's own, of its compiler, of the driver
+        log.warning("Training without compiled passes on the GPU: %s", type(error).__name__)
         return None
+    return passes
 
 
 def _call(name: str, x: Tensor, *arguments: Tensor | int | None) -> None:
     if _on_gpu(x):
-        getattr(_gpu(), name)(x, *arguments)
+        with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+            getattr(_gpu(), name)(x, *arguments)
     else:
         build.call(getattr(library(), name), x, *arguments)
 

@@ -80,7 +80,7 @@ class ActionBatches:
         mirror = uniform(count, 1, 1, 1, 1) < 0.5
         x = torch.where(mirror, x.flip(-1), x)
         labels = torch.from_numpy(self.labels[chosen]).to(device)
-        if self.none_label >= 0:
+        if self.none_label >= 0 and x.shape[-1] % 4 == 0:
             x, labels = self._scrambled(x, labels)
         return color(overlay(x, self.rng), self.rng), labels
 

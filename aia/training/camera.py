@@ -125,7 +125,8 @@ def random_movement(labels: Tensor, frames: int, rng: torch.Generator) -> Moveme
     ends = torch.arange(frames - 1, device=device).view(1, -1, 1)
     first = torch.where(uniform(count, 1, 4) < 0.25, uniform(count, 1, 4) * 3, torch.zeros(1, device=device)).floor()
     last = torch.where(uniform(count, 1, 4) < 0.25, uniform(count, 1, 4) * 3, torch.zeros(1, device=device)).floor()
-    speed = speed * ((ends >= first) & (ends < frames - 1 - last))
+    moving = (ends >= first) & (ends < frames - 1 - last)
+    speed = speed * (moving | ~moving.any(1, keepdim=True))  # few frames: the stops could leave nothing
     progress = F.pad(speed.cumsum(1) / speed.sum(1, keepdim=True), (0, 0, 1, 0))  # [B, T, 4]
 
     amount = uniform(count, 4, low=-0.42, high=0.42) * uniform(count, 1) * size[:, None]  # beside the main movement

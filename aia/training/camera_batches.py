@@ -62,13 +62,16 @@ class CameraBatches:
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
         """B clips float32 `[B, T, 3, S, S]` in [0, 1], and labels `[B]`."""
-        real = round(count * self.PARTS[2])
-        over_clips = round(count * self.PARTS[1])
-        parts = [
-            self._rendered(self._labels(count - real - over_clips), self._stills),
-            self._rendered(self._labels(over_clips), self._still_camera),
-            self._real(real),
-        ]
+        real, over_clips = int(count * self.PARTS[2]), int(count * self.PARTS[1])
+        if not self.windows:
+            real = 0
+        if "static" not in self.windows:
+            over_clips = 0
+        parts = [self._rendered(self._labels(count - real - over_clips), self._stills)]
+        if over_clips:
+            parts.append(self._rendered(self._labels(over_clips), self._still_camera))
+        if real:
+            parts.append(self._real(real))
         x, y = (torch.cat(part) for part in zip(*parts, strict=True))
         return color(overlay(x, self.rng), self.rng), y
 

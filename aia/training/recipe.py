@@ -133,10 +133,12 @@ class Recipe:
         if self.augment != "published" and config.resize != (config.input_size, config.input_size):
             size = config.input_size
             raise AIAError(f'A recipe with augment "{self.augment}" must resize to its input size, {size} x {size}.')
-        if self.resident != (self.clips_per_epoch >= self.batch_size):
+        if self.clips_per_epoch < self.batch_size if self.resident else self.clips_per_epoch:
             raise AIAError(
                 'The recipe\'s clips_per_epoch must be at least a batch with augment "camera" or "actions", and 0 otherwise.'
             )
+        if self.augment == "camera" and config.num_segments < 2:
+            raise AIAError("A camera's movement needs two frames or more; set the recipe's network.num_segments.")
 
     @property
     def resident(self) -> bool:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from aia.errors import AIAError
 from aia.training.action_batches import ActionBatches
 from aia.training.bank import Bank
+from aia.training.camera import LABELS
 from aia.training.camera_batches import CameraBatches
 from aia.training.camera_tracks import camera_steps
 from aia.training.data import TRAIN_SPLITS, Sample
@@ -69,6 +70,8 @@ class ResidentClips:
             AIAError: No clip is left to train on, or one cannot be read.
         """
         camera = recipe.augment == "camera"
+        if camera and tuple(recipe.classes.values()) != LABELS:
+            raise AIAError(f"A recipe of camera movement has these classes, in this order: {', '.join(LABELS)}.")
         chosen = [
             s
             for s in samples
@@ -97,7 +100,7 @@ class ResidentClips:
         """The batches of an epoch, this process's share of them."""
         recipe, config = self.recipe, self.recipe.config
         early = epoch < SMALL_SHARE * recipe.epochs
-        size = max(32, int(config.input_size * SMALL)) if early else config.input_size
+        size = max(32, int(config.input_size * SMALL) // 16 * 16) if early else config.input_size
         common = {"size": size, "frames": config.num_segments, "seed": (recipe.seed * 1009 + epoch) * 64 + rank}
         make: CameraBatches | ActionBatches
         if self.stills is not None:
@@ -153,7 +156,8 @@ def _stills(data: Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8
 
 
 def _scene_in(scene: str, name: str) -> bool:
-    return bool(scene) and f"_{scene.replace('-', '_')}_" in f"_{name}_"
+    scene, name = (f"_{text.replace('-', '_')}_" for text in (scene, name))
+    return scene != "__" and scene in name
 
 
 def _resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:

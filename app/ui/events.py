@@ -96,6 +96,7 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
     shown_again.then(None, js=AFTER_RESULT)
     pressed = parts["cards"].select(press_card, [video, parts["shown"], own], [*outputs, model], **on_summary, **HEAVY)
     pressed.then(None, js=AFTER_RESULT)
+    pressed.failure(None, js=AFTER_RESULT)  # Gradio skips `then` after a failed request
 
 
 def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
