@@ -383,7 +383,7 @@ def _add_evaluate(commands: _Commands) -> None:
     command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
     command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
     command.add_argument(
-        "--split", default="held-out", help="test, background, unknown, rendered, copies or (default) held-out"
+        "--split", default="held-out", help="which clips; test, unknown, rendered, ... or (default) held-out"
     )
     command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
     command.add_argument(

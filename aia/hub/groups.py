@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from aia.hub import DEFAULT_MODEL
 from aia.hub.files import available_models, find_model
 
-# `AIAConfig.task` of the models of a group -> the model that answers for it. `app/text.py` says what each group knows.
+# `AIAConfig.task` of the models of a group -> the model that answers for it, the best one with gates to look into.
+# `app/text.py` says what each group knows.
 BEST = {
     "gestures": DEFAULT_MODEL,
     "camera": "camera-tsm-mobilenetv2-cinst",

@@ -94,6 +94,7 @@ def test_docs_cards_and_configs_of_a_task_say_what_the_stored_logits_say(task):
     for name in shipped(task=task):
         assert task_cards.card(name, task) == (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8"), name
         config = aia.AIAConfig.from_file(CHECKPOINTS / name / "config.json")
+        assert config.task == task
         found = calibrate_task(of_setting(runs, (config.temporal, config.attention)))
         assert (config.temperature, config.threshold) == (found.temperature, found.threshold), name
 
