@@ -42,7 +42,7 @@ MODEL_USES = {
     "camera-tsm-mobilenetv2-none": "sees the order of frames",
     "actions-tsm-mobilenetv2-cinst": "with gates",
     "actions-tsm-mobilenetv2-none": "the same network without gates",
-    "actions-tsn-mobilenetv2-none": "the most accurate",
+    "actions-tsn-mobilenetv2-none": "blind to the order of frames",
 }
 
 
