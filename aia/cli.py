@@ -482,18 +482,12 @@ def _contrast(options: argparse.Namespace) -> int:
     from aia.hub.files import available_models
     from aia.training.data import reference_clips
 
-    clips = reference_clips(options.data, 1000, training=False)[0] if options.data else _example_clips()
+    given = reference_clips(options.data, 1000, training=False)[0] if options.data else None
     loaded = [_model(name) for name in options.models or available_models()]
     models = loaded if options.models else [model for model in loaded if model.reference]
-    measured = {model.name: measure_contrast(model, clips) for model in models}
-    print(f"{len(clips)} clips. {table(measured, {model.name: model.config.default_block for model in models})}")
+    measured = {model.name: measure_contrast(model, given or example_clips(model.config.task)) for model in models}
+    print(table(measured, {model.name: model.config.default_block for model in models}))
     return 0
-
-
-def _example_clips() -> list[Path]:
-    from aia.locations import ASSETS
-
-    return sorted((ASSETS / "examples").glob("*.mp4"))
 
 
 def _add_localize(commands: _Commands) -> None:
@@ -510,7 +504,11 @@ def _localize(options: argparse.Namespace) -> int:
     from aia.evaluation.localization import localize
 
     model = _model(options.model)
-    first = [row.block for row in measure_contrast(model, _example_clips()) if row.is_clear] if model.reference else []
+    first = (
+        [row.block for row in measure_contrast(model, example_clips(model.config.task)) if row.is_clear]
+        if model.reference
+        else []
+    )
     result = localize(model, clips=options.clips, seed=options.seed, first=first)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0

@@ -5,3 +5,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent if (PACKAGE.parent / "checkpoints").is_dir() else PACKAGE
 CHECKPOINTS, ASSETS = ROOT / "checkpoints", ROOT / "assets"
+
+
+def example_clips(task: str) -> list[Path]:
+    """The drawn clips of a checkout to try a model of a task with: those of gestures, or for any other task all."""
+    examples = ASSETS / "examples"
+    return sorted(examples.glob("*.mp4") if task in ("", "gestures") else examples.rglob("*.mp4"))

@@ -29,7 +29,7 @@ class Example:
 
 
 def write_examples(folder: Path, fps: int = 20) -> list[Path]:
-    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of both tables; give their paths."""
+    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of `EXAMPLES`; give their paths."""
     written = []
     for name, example in EXAMPLES.items():
         rng = np.random.default_rng(example.seed)
@@ -40,6 +40,12 @@ def write_examples(folder: Path, fps: int = 20) -> list[Path]:
         with files.writing_into(folder) as part:
             write_mp4(part / f"{name}.mp4", clip.frames, fps, crf=24)
         written.append(folder / f"{name}.mp4")
+    return written
+
+
+def write_camera_examples(folder: Path, fps: int = 20) -> list[Path]:
+    """Write the example clips of camera movement, an H.264 MP4 for each of `CAMERA_EXAMPLES`; give their paths."""
+    written = []
     for name, (label, scene, seed) in CAMERA_EXAMPLES.items():
         with files.writing_into(folder) as part:
             write_mp4(part / f"{name}.mp4", render_camera(label, scene, seed, fps=fps), fps, crf=24)
@@ -89,7 +95,9 @@ def main() -> None:
     """Write the example clips into a folder given on the command line."""
     parser = argparse.ArgumentParser(description="Write the drawn example clips.")
     parser.add_argument("folder", type=Path, help="where the MP4 files go")
-    write_examples(parser.parse_args().folder)
+    folder = parser.parse_args().folder
+    write_examples(folder)
+    write_camera_examples(folder / "camera")
 
 
 if __name__ == "__main__":

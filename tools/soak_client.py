@@ -23,6 +23,7 @@ FILE = {"_type": "gradio.FileData"}
 FULL = 503  # the page says that too many are waiting
 TIMES = re.compile(r"\d+ ms ")
 
+_NUMBER = re.compile(r' data-number="\d+"')
 Answer = tuple[str, str]  # "answer", "refused" or "full", and its content
 
 
@@ -101,7 +102,7 @@ class Client:
                 shown = dict(zip(event["outputs"], done["data"], strict=True))
                 problem = shown.pop(parts["problem"])
                 if problem.get("value"):
-                    return "refused", problem["value"]
+                    return "refused", _NUMBER.sub("", problem["value"])  # each error has its own
                 results.append(shown)
         return "answer", self._settled(results)
 

@@ -75,8 +75,9 @@ def find_model(name: str, revision: str | None = None) -> tuple[AIAConfig, Path]
         return _from_folder(CHECKPOINTS / name)
     if _REPO.fullmatch(name):
         return _from_hub(name, revision or None)
-    shipped = ", ".join(available_models()) or "none"
-    raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({shipped}) or user/repo.")
+    shipped = available_models()
+    known = f"{shipped[0]}, ... {shipped[-1]}; `aia.available_models()` lists them" if shipped else "none"
+    raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({known}) or user/repo.")
 
 
 def read_weights(model: nn.Module, path: Path) -> None:

@@ -329,9 +329,16 @@ def switches_for(inspection: aia.Inspection, mode: str, where: str, units: Seque
 
 def example_of(video: str) -> str:
     """The name of the example that a file is a copy of; "" for a visitor's own clip."""
-    example = EXAMPLES_FOLDER / Path(video).name
-    comparable = example.stem in EXAMPLES and example.is_file() and Path(video).is_file()
-    return example.stem if comparable and filecmp.cmp(example, video, shallow=False) else ""
+    name = Path(video).stem
+    example = example_file(name)
+    comparable = name in EXAMPLES and example.is_file() and Path(video).is_file()
+    return name if comparable and filecmp.cmp(example, video, shallow=False) else ""
+
+
+def example_file(example: str) -> Path:
+    """The video of an example. Those of camera movement have a folder of their own."""
+    folder = EXAMPLES_FOLDER / "camera" if example in EXAMPLES_OF["camera"] else EXAMPLES_FOLDER
+    return folder / f"{example}.mp4"
 
 
 def group_of_example(example: str) -> str:

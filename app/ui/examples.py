@@ -46,12 +46,12 @@ def asked(example: str, best: Mapping[str, str]) -> dict[str, Classified | AIAEr
 
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
 def _asked(example: str, best: tuple[tuple[str, str], ...]) -> dict[str, Classified | AIAError]:
-    return requests.classify_all(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), dict(best))
+    return requests.classify_all(str(requests.example_file(example)), dict(best))
 
 
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)
 def _computed(example: str, model: str) -> Result:
-    return requests.inspect_video(str(requests.EXAMPLES_FOLDER / f"{example}.mp4"), model, [model])
+    return requests.inspect_video(str(requests.example_file(example)), model, [model])
 
 
 def first_paint(example: str, model: str | None) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
 
 
 def _examples(video: ClipBox, label: str) -> Any:
-    files = [[str(requests.EXAMPLES_FOLDER / f"{name}.mp4")] for name in requests.EXAMPLES]
+    files = [[str(requests.example_file(name))] for name in requests.EXAMPLES]
     names = list(requests.EXAMPLES.values())
     examples = gr.Examples(files, video, label=label, example_labels=names, examples_per_page=len(files))
     gradio_internals.keep_latest_choice(examples)
