@@ -480,6 +480,7 @@ def _add_contrast(commands: _Commands) -> None:
 def _contrast(options: argparse.Namespace) -> int:
     from aia.evaluation.contrast import measure_contrast, table
     from aia.hub.files import available_models
+    from aia.locations import example_clips
     from aia.training.data import reference_clips
 
     given = reference_clips(options.data, 1000, training=False)[0] if options.data else None
@@ -502,13 +503,11 @@ def _add_localize(commands: _Commands) -> None:
 def _localize(options: argparse.Namespace) -> int:
     from aia.evaluation.contrast import measure_contrast
     from aia.evaluation.localization import localize
+    from aia.locations import example_clips
 
     model = _model(options.model)
-    first = (
-        [row.block for row in measure_contrast(model, example_clips(model.config.task)) if row.is_clear]
-        if model.reference
-        else []
-    )
+    rows = measure_contrast(model, example_clips(model.config.task)) if model.reference else []
+    first = [row.block for row in rows if row.is_clear]
     result = localize(model, clips=options.clips, seed=options.seed, first=first)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
     return 0
