@@ -49,7 +49,7 @@ def _rendered(recipe: Recipe, data: Path) -> tuple[tuple[str, ...], Tensor, Tens
     assert clips.stills is not None
     make = CameraBatches(
         clips.clips,
-        clips.steps,
+        clips.windows,
         clips.scenes,
         clips.stills,
         size=config.input_size,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -15,14 +15,15 @@ from aia.training import camera
 from aia.training.bank import Bank, alike, spread
 from aia.training.effects import color, foreground, overlay
 
+Window: TypeAlias = tuple[int, int, int]  # first step, last step + 1, label
+
 
 class CameraBatches:
     """Clips of camera movement: rendered over stills, rendered over clips of a still camera, and real ones.
 
     Args:
         clips: Decoded clips.
-        steps: Measured movement from each frame of a clip to the next, see `camera_tracks.camera_steps`; None for a clip
-            that was not measured.
+        windows: Parts of each clip whose movement is plain, see `labeled_windows`.
         scenes: Name of each clip's scene; scenes are sampled alike.
         stills: Decoded pictures, each a clip of one frame.
         size: Side of the input in pixels.
@@ -37,7 +38,7 @@ class CameraBatches:
     def __init__(
         self,
         clips: Bank,
-        steps: Sequence[NDArray[np.float32] | None],
+        windows: Sequence[Sequence[Window]],
         scenes: Sequence[str],
         stills: Bank,
         *,
@@ -50,15 +51,12 @@ class CameraBatches:
         self.device = clips.frames.device
         self.rng = torch.Generator(self.device).manual_seed(seed)
         self.numpy = np.random.default_rng(seed)
-        windows: dict[str, list[tuple[int, int, int, str]]] = {kind: [] for kind in self.KINDS}
-        for clip, measured in enumerate(steps):
-            if measured is None:
-                continue
-            for begin, end, label in labeled_windows(measured):
-                kind = kind_of(label)
-                windows[kind].append((int(clips.starts[clip]) + begin, end - begin + 1, label, scenes[clip]))
-        self.windows = {kind: np.array([w[:3] for w in found]) for kind, found in windows.items() if found}
-        self.weights = {kind: alike([w[3] for w in found]) for kind, found in windows.items() if found}
+        by_kind: dict[str, list[tuple[int, int, int, str]]] = {kind: [] for kind in self.KINDS}
+        for start, scene, parts in zip(clips.starts, scenes, windows, strict=True):
+            for begin, end, label in parts:
+                by_kind[kind_of(label)].append((int(start) + begin, end - begin + 1, label, scene))
+        self.windows = {kind: np.array([w[:3] for w in found]) for kind, found in by_kind.items() if found}
+        self.weights = {kind: alike([w[3] for w in found]) for kind, found in by_kind.items() if found}
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
         """B clips float32 `[B, T, 3, S, S]` in [0, 1], and labels `[B]`."""
@@ -155,8 +153,12 @@ class CameraBatches:
         return torch.stack(clips), torch.tensor(labels, device=self.device)
 
 
-def labeled_windows(steps: NDArray[np.float32]) -> list[tuple[int, int, int]]:
-    """The parts of a measured clip whose movement is plain: (first step, last step + 1, label)."""
+def labeled_windows(steps: NDArray[np.float32]) -> list[Window]:
+    """The parts of a measured clip whose movement is plain.
+
+    Args:
+        steps: From each frame to the next, see `camera_tracks.camera_steps`.
+    """
     found = []
     for length in sorted({9, 15, 24, 36, len(steps)}):
         for begin in range(0, len(steps) - length + 1, max(1, length // 3)):

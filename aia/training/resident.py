@@ -21,7 +21,7 @@ from aia.errors import AIAError
 from aia.training.action_batches import ActionBatches
 from aia.training.bank import Bank
 from aia.training.camera import LABELS
-from aia.training.camera_batches import CameraBatches
+from aia.training.camera_batches import CameraBatches, Window, labeled_windows
 from aia.training.camera_tracks import camera_steps
 from aia.training.data import TRAIN_SPLITS, Sample
 from aia.training.recipe import Recipe
@@ -42,7 +42,7 @@ class ResidentClips:
         clips: The training clips.
         stills: Pictures to render movement over; a clip of one frame each.
         labels: Index of each clip's label, for "actions".
-        steps: Measured movement of each clip, for "camera".
+        windows: Parts of each clip whose movement is plain, for "camera".
         scenes: Of each clip.
     """
 
@@ -50,7 +50,7 @@ class ResidentClips:
     clips: Bank
     stills: Bank | None
     labels: tuple[int, ...]
-    steps: tuple[NDArray[np.float32], ...]
+    windows: tuple[list[Window], ...]
     scenes: tuple[str, ...]
 
     @classmethod
@@ -90,9 +90,7 @@ class ResidentClips:
             if camera
             else None,
             () if camera else tuple(kinds.index(sample.kind) for sample in chosen),
-            tuple(camera_steps(np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in clip])) for clip in frames)
-            if camera
-            else (),
+            tuple(labeled_windows(camera_steps(_gray(clip))) for clip in frames) if camera else (),
             tuple(sample.scene or sample.video.stem for sample in chosen),
         )
 
@@ -104,7 +102,7 @@ class ResidentClips:
         common = {"size": size, "frames": config.num_segments, "seed": (recipe.seed * 1009 + epoch) * 64 + rank}
         make: CameraBatches | ActionBatches
         if self.stills is not None:
-            make = CameraBatches(self.clips, self.steps, self.scenes, self.stills, **common)
+            make = CameraBatches(self.clips, self.windows, self.scenes, self.stills, **common)
         else:
             make = ActionBatches(self.clips, self.labels, self.scenes, none_label=self._none, **common)
         return Epoch(make, recipe, recipe.batch_size // processes)
@@ -142,6 +140,10 @@ def _frames(video: Path) -> NDArray[np.uint8]:
     count = max(1, round(clip.duration * FRAMES_PER_SECOND)) if clip.duration else len(clip.frames)
     chosen = np.linspace(0, len(clip.frames) - 1, min(count, len(clip.frames))).round().astype(int)
     return np.stack([_resized(clip.frames[index], CLIP_SIZE) for index in chosen])
+
+
+def _gray(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.stack([np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in clip])
 
 
 def _stills(data: Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:

@@ -102,7 +102,9 @@ def batches(seed):
     clips = [render_camera(label, "mix", 7)[::3] for label in ("static", "pan left", "zoom in")]
     measured_steps = [camera_steps(np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in clip])) for clip in clips]
     bank, stills = Bank.of(clips, "cpu"), Bank.of([clip[:1] for clip in clips], "cpu")
-    return CameraBatches(bank, measured_steps, ["a", "b", "c"], stills, size=48, frames=4, seed=seed)
+    return CameraBatches(
+        bank, list(map(labeled_windows, measured_steps)), ["a", "b", "c"], stills, size=48, frames=4, seed=seed
+    )
 
 
 def test_a_batch_depends_on_its_seed_alone():
