@@ -10,7 +10,10 @@ import numpy as np
 
 from aia.evaluation import metrics
 from aia.evaluation.calibration import Calibration, pool
+from aia.evaluation.camera_clips import COPIES
 from aia.evaluation.evaluate import Logits, Run, Setting, read_results
+from aia.evaluation.faithfulness import RESAMPLES, intervals
+from aia.evaluation.localization import Score
 from aia.evaluation.metrics import Bools, choose_threshold, fit_temperature, softmax
 from aia.evaluation.report import SHIPPED, UNKNOWN, setting_title, table
 from aia.evaluation.shipped import of_setting
@@ -24,7 +27,6 @@ PAIRS = (
     ("roll clockwise", "roll counter-clockwise"),
 )
 STATIC = "static"
-RESAMPLES = 10_000
 _SCENE = re.compile(r"(.+_g\d+)_c\d+")  # UCF101: clips of one group are cut from one video
 
 
@@ -164,8 +166,10 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
                 seeds = {run.seed for run in ours} & {run.seed for run in theirs}
                 ours, theirs = ([run for run in side if run.seed in seeds] for side in (ours, theirs))
             if ours and theirs:
-                gain, low, high = _difference(ours, theirs, split)
-                rows.append([setting_title(setting), title, f"{gain:+.3f}", f"{low:+.3f} to {high:+.3f}"])
+                gain = _difference(ours, theirs, split)
+                rows.append(
+                    [setting_title(setting), title, f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"]
+                )
     return (
         "Directions: the gain over the same network without AIA, and its 95 % interval (paired bootstrap over source "
         f"videos, of rendered clips over clips; "
@@ -175,23 +179,19 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
     )
 
 
-def _difference(own: Sequence[Run], plain: Sequence[Run], split: str) -> tuple[float, float, float]:
+def _difference(own: Sequence[Run], plain: Sequence[Run], split: str) -> Score:
     """The difference of `_directions`, averaged over seeds, with an interval over the clips' source videos."""
     a, b = (np.mean([_directions(run, run.splits[split]) for run in side], axis=0) for side in (own, plain))
     first = own[0].splits[split]
     clips = first.where(_moving(own[0], first)).clips
-    names, inverse = np.unique([_scene(clip) for clip in clips], return_inverse=True)
-    sums = np.bincount(inverse, a - b, len(names))
-    counts = np.bincount(inverse, minlength=len(names))
-    draws = np.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
-    means = sums[draws].sum(1) / counts[draws].sum(1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float((a - b).mean()), float(low), float(high)
+    return intervals((a - b)[:, None], [_scene(clip) for clip in clips], 0)[0]
 
 
 def _scene(clip: str) -> str:
+    name, _, copy = clip.rpartition("/")
+    clip = name if copy in COPIES else clip
     found = _SCENE.match(clip)
-    return found[1] if found else clip.rsplit("/", 1)[0] if clip.count(".") else clip
+    return found[1] if found else clip
 
 
 def _actions(runs: Mapping[str, Run]) -> str:
