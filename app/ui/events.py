@@ -73,6 +73,12 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
             return _nothing(parts)
         return _update(parts, handlers.look_into(shown, task, best, _step(progress)))
 
+    def look_at_moment(shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
+        values = gradio_internals.event_values(event)
+        video, model = str(values.get("path")), str(values.get("model"))
+        video = video if gradio_internals.is_uploaded(video) else None
+        return show(video, model, shown, own, progress) | {parts["video"]: video, parts["model"]: model}
+
     best = _best(names)
     video, model, own = parts["video"], parts["model"], parts["own"]
     inputs = [video, model, parts["shown"], own]
@@ -97,6 +103,8 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
     pressed = parts["cards"].select(press_card, [video, parts["shown"], own], [*outputs, model], **on_summary, **HEAVY)
     pressed.then(None, js=AFTER_RESULT)
     pressed.failure(None, js=AFTER_RESULT)  # Gradio skips `then` after a failed request
+    frozen = parts["live"].select(look_at_moment, [parts["shown"], own], [*outputs, model], **on_summary, **HEAVY)
+    frozen.then(None, js=AFTER_RESULT)
 
 
 def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
