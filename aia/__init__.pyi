@@ -8,6 +8,7 @@ from .hub.pretrained import AIANet
 from .inspection.ablation import rank_blocks
 from .inspection.inspection import Inspection, inspect
 from .inspection.reference import compute_reference
+from .inspection.stream import Stream
 from .modeling.config import AIAConfig
 from .modeling.recording import Switch
 from .video.clip import Clip
@@ -21,6 +22,7 @@ __all__ = [
     "AIANet",
     "Clip",
     "Inspection",
+    "Stream",
     "Switch",
     "View",
     "available_models",

@@ -286,18 +286,49 @@ def inspect(
         >>> aia.inspect(model, "assets/examples/swipe-left.mp4").label
         'swipe left'
     """
+    from aia.modeling.preprocess import preprocess
+
+    clip = clip_for(model, clip)
+    start = time.perf_counter()
+    x = preprocess(clip.frames, model.config)
+    seconds = time.perf_counter() - start
+    return inspect_input(model, clip, x, switches=switches, features=features, held=held, preprocess_seconds=seconds)
+
+
+def inspect_input(
+    model: AIANet,
+    clip: Clip,
+    x: Tensor,
+    *,
+    switches: Sequence[Switch] = (),
+    features: bool = False,
+    held: bool = False,
+    preprocess_seconds: float = 0.0,
+) -> Inspection:
+    """`inspect` for a clip whose frames are already prepared.
+
+    Args:
+        model: From `aia.load`.
+        clip: The frames.
+        x: What `preprocess` makes of them, float32 `[1, T, 3, S, S]` on the CPU.
+        switches: See `inspect`.
+        features: See `inspect`.
+        held: See `inspect`.
+        preprocess_seconds: Wall time that was needed for `x`.
+
+    Raises:
+        AIAError: A switch fits no gate of the model, or the logits are not finite.
+    """
     import torch  # takes seconds to import, and an inspection can be looked at without it
 
     from aia.modeling import recording
-    from aia.modeling.preprocess import preprocess, seen_box
+    from aia.modeling.preprocess import seen_box
 
     for switch in switches:
         if not any(switch.covers(location) for location in model.gate_locations):
             raise AIAError(f"No gate of this model is at block {switch.block!r}, unit {switch.unit!r}.")
-    clip = clip_for(model, clip)
     start = time.perf_counter()
-    x = preprocess(clip.frames, model.config).to(model.device)
-    ready = time.perf_counter()
+    x = x.to(model.device)
     variants = [(), (recording.Switch("mean"),)] if held and model.block_names else [()]
     per_clip = variants if len(variants) > 1 else ()
     with (
@@ -306,7 +337,7 @@ def inspect(
     ):
         logits, *others = model(x.expand(len(variants), *x.shape[1:])).float().cpu()  # waits for the device
     height, width = clip.frames.shape[1:3]
-    seconds = {"preprocess": ready - start, "forward": time.perf_counter() - ready}
+    seconds = {"preprocess": preprocess_seconds, "forward": time.perf_counter() - start}
     inspection = Inspection(
         model=model.name,
         config=model.config,
