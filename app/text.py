@@ -14,7 +14,6 @@ from aia.video.source import FORMAT_NAMES
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
-    from aia.inspection.batch import Classified
     from aia.inspection.inspection import Prediction
     from aia.modeling.config import AIAConfig
     from app.result import Result
@@ -422,7 +421,7 @@ def _what_it_knows(config: AIAConfig) -> str:
     return "gestures" if config.none_label == NO_GESTURE else "labels"
 
 
-def card(answer: Classified | AIAError) -> tuple[str, str, bool]:
+def card(answer: Prediction | AIAError) -> tuple[str, str, bool]:
     """What a group's card says: an answer, how probable it is, and whether the model knows the clip."""
     if isinstance(answer, AIAError):
         return NO_ANSWER, "", False

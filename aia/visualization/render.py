@@ -6,7 +6,7 @@ import base64
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import av
 import cv2
@@ -195,7 +195,8 @@ def write_lossless(path: Path, frames: np.ndarray, fps: float) -> None:
     """
     with files.writing(path) as part, av.open(str(part.absolute()), "w", format="webm") as container:
         options = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
-        stream = container.add_stream("libvpx-vp9", rate=Fraction(fps).limit_denominator(1000), options=options)
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = cast("av.VideoStream", container.add_stream("libvpx-vp9", rate=rate, options=options))
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "gbrp"
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")

@@ -31,6 +31,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "live/frames.js",
         "live/channel.js",
         "live/drawing.js",
+        "live/history.js",
         "live/live.js",
         "viewer/viewer.js",
     ),

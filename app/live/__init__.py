@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from string import Template
 
@@ -19,21 +19,23 @@ SECONDS = (2.0, 2.5, 3.0)  # of a window: the shortest, the usual, the longest
 COLORS = ("viridis", render.DIFFERENCE, render.DIFFERENCE_DARK)
 
 
-def component(menu: Sequence[tuple[str, str]], tasks: Iterable[str]) -> gr.HTML:
+def component(menu: Sequence[tuple[str, str]], asked: Iterable[str], tasks: Mapping[str, str]) -> gr.HTML:
     """The whole tab as one component. Its script is the viewer's, with which it shares how gates are drawn.
 
     When a visitor looks at a moment, the event `select` has the path of its file and the model in its `gr.EventData`.
 
     Args:
         menu: What the menu of models shows, and their names.
-        tasks: Of the groups that are asked where the name is `ALL_MODELS`.
+        asked: Tasks of the groups that are asked where the name is `ALL_MODELS`.
+        tasks: The task of each model.
     """
     words = text.LIVE
     options = {
         "words": words,
         "colours": {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in COLORS},
         "all": ALL_MODELS,
-        "groups": {task: text.GROUPS[task].title for task in tasks},
+        "groups": {task: [text.GROUPS[task].title, text.GROUPS[task].brief] for task in asked},
+        "tasks": dict(tasks),
         "side": limits.MAX_LIVE_SIDE,
     }
     choices = "".join(f'<option value="{escape(name)}">{escape(label)}</option>' for label, name in menu)

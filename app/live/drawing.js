@@ -111,10 +111,11 @@ function drawGroups(live) {
   const groups = live.part("groups");
   groups.hidden = state.model !== options.all;
   if (groups.hidden) return;
-  for (const [task, title] of Object.entries(options.groups)) {
+  for (const [task, [title, brief]] of Object.entries(options.groups)) {
     let card = groups.querySelector(`[data-task="${task}"]`);
     if (!card) groups.append((card = make("button", { type: "button", "data-task": task }, make("b", {}, title), make("span"), make("small"))));
-    const [says, percent, known] = task === state.task ? [answer?.says ?? "", answer?.percent ?? "", answer?.known ?? false] : (answer?.others[task] ?? ["…", "", false]);
+    const own = answer && /** @type {[string, string, boolean]} */ ([answer.says, answer.percent, answer.known]);
+    const [says, percent, known] = (task === state.task ? own : answer?.others[task]) ?? [brief, "", false];
     card.setAttribute("aria-pressed", String(task === state.task));
     card.classList.toggle("unsure", !known);
     card.children[1].textContent = says;

@@ -6,15 +6,13 @@
  * @property {Record<string, string>} words Sentences.
  * @property {Record<string, string>} colours Color maps, see `Viewer`.
  * @property {string} all The name that stands for the best model of each group.
- * @property {Record<string, string>} groups Titles of these groups, by their task.
+ * @property {Record<string, [string, string]>} groups Title of each of these groups and what it knows, by their task.
+ * @property {Record<string, string>} tasks The group of each model.
  * @property {number} side Pixels of a frame's longer side.
  */
 
 const FASTEST = 66; // ms from one window to the next: more than 15 a second nobody sees
 const KEEP_EVERY = 120; // ms between the frames of a window while the server is busy
-const SAID_AFTER = 2; // windows in a row with the same sure label
-const LOOK_AFTER = 4; // such windows until a moment is looked at by itself
-const MAX_HISTORY = 30;
 const OF_EVERY_CLIP = "camera"; // the group that always has a label: nothing of it is a moment
 
 class Live {
@@ -38,13 +36,13 @@ class Live {
     /** @type {LiveAnswer | null} */
     this.answer = null;
     this.run = 0; // grows with every start and stop
-    this.isSending = this.isNew = false;
+    this.isSending = this.isNew = this.isKeeping = false;
     this.drawnAt = this.keptAt = this.sentAt = 0;
     /** @type {number[]} */
     this.latencies = []; // ms from a frame's capture to its drawing, the latest ones
     /** @type {number[]} */
     this.drawn = []; // when the latest windows were drawn
-    this.steady = { label: "", count: 0 };
+    this.history = new LiveHistory(this.part("history"), this.part("nothing"));
     /** @type {Uint8Array | null} */
     this.drawnTable = null;
     this.listen();
@@ -137,8 +135,8 @@ class Live {
     this.channel.close();
     this.frames.clear();
     this.answer = null;
-    this.isSending = this.isNew = false;
-    this.steady = { label: "", count: 0 };
+    this.isSending = this.isNew = this.isKeeping = false;
+    this.history.forget();
     this.drawn = [];
   }
 
@@ -166,16 +164,19 @@ class Live {
 
   /** Keeps the newest frame if it is time to, and sends it if the server waits for one. */
   async step() {
-    if (!this.channel.key || !this.isNew) return;
+    if (!this.channel.key || !this.isNew || this.isKeeping) return;
     const time = this.drawnAt;
     if (this.isSending ? time - this.keptAt < KEEP_EVERY : time - this.sentAt < FASTEST) return;
     const { run } = this;
     const sends = !this.isSending;
     this.isNew = false;
+    this.isKeeping = true; // one frame after the other: they are sent in the order of their times
     this.keptAt = time;
     if (sends) [this.isSending, this.sentAt] = [true, time];
     await this.frames.add(this.camera.canvas, time / 1000);
-    if (sends && run === this.run) await this.send(run, time);
+    if (run !== this.run) return;
+    this.isKeeping = false;
+    if (sends) this.send(run, time);
   }
 
   /**
@@ -214,28 +215,14 @@ class Live {
     this.latencies = [...this.latencies.slice(-199), now - time];
     this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
     this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
-    this.remember(answer);
+    const isMoment = this.history.add(answer) && this.input("byItself").checked && !this.isOfEveryClip;
+    if (isMoment) this.look();
   }
 
-  /**
-   * Notes a sure label in the history once it is steady.
-   *
-   * @param {LiveAnswer} answer
-   */
-  remember({ known, label, percent }) {
-    const { steady, state } = this;
-    this.steady = { label: known ? label : "", count: known && steady.label === label ? steady.count + 1 : 1 };
-    if (!known) return;
-    const { count } = this.steady;
-    const history = this.part("history");
-    if (count === SAID_AFTER) {
-      history.prepend(make("li", {}, make("time", {}, new Date().toLocaleTimeString([], { hour12: false })), make("b", {}, label), make("span", {}, percent)));
-      while (history.children.length > MAX_HISTORY) history.lastChild.remove();
-      history.hidden = false;
-      this.part("nothing").hidden = true;
-    }
-    const isOfEveryClip = (state.model === this.options.all ? state.task : this.input("model").selectedOptions[0]?.text ?? "").toLowerCase().startsWith(OF_EVERY_CLIP);
-    if (count === LOOK_AFTER && this.input("byItself").checked && !isOfEveryClip) this.look();
+  /** Whether the model always has a label: then none of them is a moment. */
+  get isOfEveryClip() {
+    const { model, task } = this.state;
+    return (model === this.options.all ? task : this.options.tasks[model]) === OF_EVERY_CLIP;
   }
 
   /** Freezes the window: it becomes a clip like an uploaded one, and the tab Look opens it. */
@@ -258,7 +245,7 @@ class Live {
     this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.input("seconds").value).toFixed(1));
     this.state.model = this.input("model").value;
     this.state.block = this.input("block").value;
-    this.steady = { label: "", count: 0 };
+    this.history.forget();
     drawGroups(this);
   }
 

@@ -255,7 +255,8 @@ def split(body: bytes) -> list[tuple[float, bytes]]:
     Raises:
         AIAError: It holds anything else, or too much.
     """
-    found, at = [], 0
+    found: list[tuple[float, bytes]] = []
+    at = 0
     while at < len(body):
         if len(found) == MAX_FRAMES or at + FRAME_HEAD.size > len(body):
             raise aia.AIAError(text.BAD_FRAMES)

@@ -75,8 +75,8 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
 
     def look_at_moment(shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
         values = gradio_internals.event_values(event)
-        video, model = str(values.get("path")), str(values.get("model"))
-        video = video if gradio_internals.is_uploaded(video) else None
+        path, model = str(values.get("path")), str(values.get("model"))
+        video = path if gradio_internals.is_uploaded(path) else None
         return show(video, model, shown, own, progress) | {parts["video"]: video, parts["model"]: model}
 
     best = _best(names)
