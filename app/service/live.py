@@ -215,8 +215,9 @@ class Sessions:
         with self._lock:
             session = self._sessions.get(key)
             self._expire()
-            if key not in self._sessions or session is None:
-                raise Gone(text.LIVE_OVER if session else text.LIVE_GONE)
+            if session is None or key not in self._sessions:
+                over = session and time.monotonic() - session.begun > limits.LIVE_SECONDS
+                raise Gone(text.LIVE_OVER if over else text.LIVE_GONE)
             session.used = time.monotonic()
             return session
 
