@@ -19,13 +19,16 @@ SECONDS = (2.0, 2.5, 3.0)  # of a window: the shortest, the usual, the longest
 COLORS = ("viridis", render.DIFFERENCE, render.DIFFERENCE_DARK)
 
 
-def component(menu: Sequence[tuple[str, str]], asked: Iterable[str], tasks: Mapping[str, str]) -> gr.HTML:
+def component(
+    menu: Sequence[tuple[str, str]], chosen: str | None, asked: Iterable[str], tasks: Mapping[str, str]
+) -> gr.HTML:
     """The whole tab as one component. Its script is the viewer's, with which it shares how gates are drawn.
 
     When a visitor looks at a moment, the event `select` has the path of its file and the model in its `gr.EventData`.
 
     Args:
         menu: What the menu of models shows, and their names.
+        chosen: The name that the menu begins with.
         asked: Tasks of the groups that are asked where the name is `ALL_MODELS`.
         tasks: The task of each model.
     """
@@ -38,7 +41,10 @@ def component(menu: Sequence[tuple[str, str]], asked: Iterable[str], tasks: Mapp
         "tasks": dict(tasks),
         "side": limits.MAX_LIVE_SIDE,
     }
-    choices = "".join(f'<option value="{escape(name)}">{escape(label)}</option>' for label, name in menu)
+    choices = "".join(
+        f'<option value="{escape(name)}"{" selected" * (name == chosen)}>{escape(label)}</option>'
+        for label, name in menu
+    )
     low, usual, high = SECONDS
     values = {name: escape(word) for name, word in words.items()}
     html = Template(browser.read("live/live.html")).substitute(

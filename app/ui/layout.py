@@ -101,7 +101,8 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):
             gr.Tab(text.TABS["look"], elem_id="tab-look")
             with gr.Tab(text.TABS["live"], elem_id="tab-live"):
-                parts["live"] = live.component(models.menu(names), best, {name: models.group(name) for name in names})
+                tasks = {name: models.group(name) for name in names}
+                parts["live"] = live.component(models.menu(names), chosen, best, tasks)
             with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:
                 parts |= _what_if()
                 parts["rerank"] = gr.Button("again", elem_id="rerank", elem_classes="unseen")

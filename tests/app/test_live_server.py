@@ -70,7 +70,7 @@ def test_an_answer_is_what_the_inspection_of_the_window_says_of_one_block(stream
 
 
 def test_a_saved_moment_is_seen_as_the_window_was(streamed, net, tmp_path):
-    session, answer, _ = streamed
+    session, *_ = streamed
     clip = read_clip(session.save(tmp_path), 8)
     assert (clip.frames == session.stream.clip().frames).all(), "to the last digit"
     assert aia.inspect(net, clip).scores == aia.inspect(net, session.stream.clip()).scores
