@@ -38,6 +38,7 @@ class Live {
     this.run = 0; // grows with every start and stop
     this.isSending = this.isNew = this.isKeeping = false;
     this.drawnAt = this.keptAt = this.sentAt = 0;
+    this.windows = 0; // drawn since the page was opened
     /** @type {number[]} */
     this.latencies = []; // ms from a frame's capture to its drawing, the latest ones
     /** @type {number[]} */
@@ -212,6 +213,7 @@ class Live {
     if (isFirst) this.part("status").textContent = "";
     drawLive(this);
     const now = performance.now();
+    this.windows++;
     this.latencies = [...this.latencies.slice(-199), now - time];
     this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
     this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
