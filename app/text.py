@@ -347,7 +347,6 @@ LIVE: dict[str, Any] = {  # sentences of the script of Live
     "film": "What the network saw, the oldest first, each with its mean gate",
     "bars": "Mean gate of each channel",
     "channels": "Channels",
-    "profile": "Frames",
     "history": "Said so far",
     "nothing_said": "Sure labels appear here with their times.",
     "filling": "Filling the window",
