@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 20  # without frames; the browser of a visitor who stays sends some every second
 MAX_FRAMES = 16  # of one request
 MAX_BODY_BYTES = MAX_FRAMES * (limits.MAX_LIVE_FRAME_BYTES + 16)
+ASK_EVERY = 3  # windows: then one of the groups that are not looked into is asked too
 MAX_MOMENTS = 50  # files that one session may ask for
 MOMENT = "moment.webm"  # the name of such a file
 FRAME_HEAD = struct.Struct("<dI")  # before each frame of a request: its time in seconds, and the length of its JPEG
@@ -84,7 +85,7 @@ class Session:
         self.begun = self.used = time.monotonic()
         self.stream: aia.Stream | None = None
         self.others: dict[str, Classified | aia.AIAError] = {}  # what the groups said that are not looked into
-        self.moments = 0
+        self.windows = self.moments = 0
         self.lock = Lock()  # a browser has one request at a time; others wait
 
     def prepare(
@@ -126,8 +127,9 @@ class Session:
             for moment, frame in frames:
                 stream.add(frame, moment)
             inspection = stream.inspect()
-            if inspection is not None:
+            if inspection is not None and (self.windows % ASK_EVERY == 0 or others.keys() - self.others.keys()):
                 self._ask_another(stream, others)
+            self.windows += inspection is not None
         if inspection is None:
             return packed({"waiting": True}, b"")
         says = {task: text.card(answer) for task, answer in self.others.items() if task in others}
@@ -148,7 +150,7 @@ class Session:
         return packed(head, data)
 
     def _ask_another(self, stream: aia.Stream, others: Mapping[str, aia.AIANet]) -> None:
-        """Asks one of the other groups: they take turns, since each costs as much as the one that is looked into."""
+        """Asks one of the other groups. They take turns, since each costs as much as the one that is looked into."""
         if not others:
             return
         from aia.inspection.batch import Inputs, predict  # imports torch; the page starts without it
