@@ -327,7 +327,10 @@ BAD_FRAMES = "The server did not understand the camera's pictures: reload the pa
 NO_MOMENT = "There is no moment to look at yet: wait until the first label appears."
 LIVE: dict[str, Any] = {  # sentences of the script of Live
     "invite": "Move, and see what the gates answer.",
-    "how": "The last seconds of your camera go through the network again and again.",
+    "how": (
+        "Draw a swipe, a circle or a star in the air with one finger, or turn the camera. The last seconds go through the network "
+        "again and again."
+    ),
     "privacy": (
         "Pictures go to this server while the camera is on. They stay in memory for seconds and are never written to disk. "
         f"“Look at this moment” keeps that moment like an uploaded clip, for {KEPT_FOR} at most. Live ends after "

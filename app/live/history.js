@@ -3,7 +3,9 @@
 
 const SAID_AFTER = 400; // ms for which a label is sure until it is noted
 const MOMENT_AFTER = 700; // and until it is a moment to look at
+const MOMENT_FROM = 0.5; // its probability: more than all others together
 const MAX_HISTORY = 30; // lines
+const OF_EVERY_CLIP = "camera"; // the group that has a label for every clip
 
 class LiveHistory {
   /**
@@ -45,7 +47,7 @@ class LiveHistory {
       this.best = probability;
       this.line.lastChild.textContent = percent;
     }
-    if (lasted < MOMENT_AFTER || this.isMoment) return false;
+    if (lasted < MOMENT_AFTER || probability < MOMENT_FROM || this.isMoment) return false;
     this.isMoment = true;
     return true;
   }
@@ -60,4 +62,13 @@ class LiveHistory {
     this.nothing.hidden = true;
     return line;
   }
+}
+
+/**
+ * Whether the model that is shown has a label for every clip: then none of them is a moment.
+ *
+ * @param {Live} live
+ */
+function fitsEveryClip({ options, state }) {
+  return (state.model === options.all ? state.task : options.tasks[state.model]) === OF_EVERY_CLIP;
 }

@@ -13,7 +13,6 @@
 
 const FASTEST = 66; // ms from one window to the next: more than 15 a second nobody sees
 const KEEP_EVERY = 120; // ms between the frames of a window while the server is busy
-const OF_EVERY_CLIP = "camera"; // the group that always has a label: nothing of it is a moment
 
 class Live {
   /**
@@ -217,25 +216,19 @@ class Live {
     this.latencies = [...this.latencies.slice(-199), now - time];
     this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
     this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
-    const isMoment = this.history.add(answer) && this.input("byItself").checked && !this.isOfEveryClip;
+    const isMoment = this.history.add(answer) && this.input("byItself").checked && !fitsEveryClip(this);
     if (isMoment) this.look();
-  }
-
-  /** Whether the model always has a label: then none of them is a moment. */
-  get isOfEveryClip() {
-    const { model, task } = this.state;
-    return (model === this.options.all ? task : this.options.tasks[model]) === OF_EVERY_CLIP;
   }
 
   /** Freezes the window: it becomes a clip like an uploaded one, and the tab Look opens it. */
   async look() {
     const { run } = this;
-    const { model } = this.state;
+    const { model, task } = this.state;
     try {
       const path = await this.channel.moment();
       if (run !== this.run) return;
       this.stop();
-      this.trigger("select", { path, model });
+      this.trigger("select", { path, model, task });
       document.getElementById("tab-look-button")?.click();
     } catch (error) {
       if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
@@ -251,6 +244,21 @@ class Live {
     drawGroups(this);
   }
 
+  /**
+   * Looks into another group. Until its answer has come, both groups keep what they said.
+   *
+   * @param {string} task
+   */
+  turnTo(task) {
+    const { answer, state } = this;
+    if (answer) {
+      answer.others[state.task] = [answer.says, answer.percent, answer.known];
+      [answer.says, answer.percent, answer.known] = answer.others[task] ?? ["", "", false];
+    }
+    state.task = task;
+    this.choose();
+  }
+
   listen() {
     const { root } = this;
     /** @type {Record<string, () => void>} */
@@ -263,13 +271,11 @@ class Live {
     root.addEventListener("click", ({ target }) => {
       const button = /** @type {Element} */ (target).closest("button");
       actions[button?.dataset.do ?? ""]?.();
-      if (!button?.dataset.task) return;
-      this.state.task = button.dataset.task;
-      this.choose();
+      if (button?.dataset.task) this.turnTo(button.dataset.task);
     });
     root.addEventListener("input", () => this.choose());
     document.addEventListener("visibilitychange", () => document.hidden && this.isOn && this.stop("hidden"));
-    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pagehide", () => this.isOn && this.stop("hidden"));
     new ResizeObserver(() => !root.offsetWidth && this.isOn && this.stop("left")).observe(root); // another tab was opened
   }
 

@@ -74,10 +74,13 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
         return _update(parts, handlers.look_into(shown, task, best, _step(progress)))
 
     def look_at_moment(shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
-        values = gradio_internals.event_values(event)
-        path, model = str(values.get("path")), str(values.get("model"))
+        values = {name: str(value) for name, value in gradio_internals.event_values(event).items()}
+        path, model, offered = values.get("path", ""), values.get("model", ""), [*names, *own]
         video = path if gradio_internals.is_uploaded(path) else None
-        return show(video, model, shown, own, progress) | {parts["video"]: video, parts["model"]: model}
+        step = _step(progress)
+        updates = handlers.look_at_moment(video, model, values.get("task", ""), offered, best, step, shown=shown)
+        chosen = {"model": model} if model in (ALL_MODELS, *offered) else {}
+        return _update(parts, updates | {"video": video} | chosen)
 
     best = _best(names)
     video, model, own = parts["video"], parts["model"], parts["own"]
