@@ -328,8 +328,8 @@ NO_MOMENT = "There is no moment to look at yet: wait until the first label appea
 LIVE: dict[str, Any] = {  # sentences of the script of Live
     "invite": "Move, and see what the gates answer.",
     "how": (
-        "Draw a swipe, a circle or a star in the air with one finger, or turn the camera. The last seconds go through the network "
-        "again and again."
+        "Draw a swipe, a circle or a star in the air with one finger, or turn the camera. The last seconds go through the "
+        "network again and again."
     ),
     "privacy": (
         "Pictures go to this server while the camera is on. They stay in memory for seconds and are never written to disk. "
