@@ -14,7 +14,6 @@ from aia.video.source import FORMAT_NAMES
 if TYPE_CHECKING:
     from aia import Inspection
     from aia.inspection.ablation import Ranking
-    from aia.inspection.batch import Classified
     from aia.inspection.inspection import Prediction
     from aia.modeling.config import AIAConfig
     from app.result import Result
@@ -164,7 +163,7 @@ RESULT_GONE = (
     f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. "
     "Upload your clip again, or choose an example."
 )
-TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Export"}
+TABS = {"look": "Look", "live": "Live", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Export"}
 WHAT_IF = "Switch gates and see how the prediction changes. Side B shows the clip with the switched gates."
 UNITS = "Which gates"
 WHERE = "In which blocks"
@@ -320,6 +319,59 @@ CLIP_BOX = {  # sentences of the clip box's own script
     "ended": "The camera stopped by itself: connect or allow it again, or upload a clip.",
     "hidden": "The camera was turned off while this page was hidden: press Camera to go on.",
 }
+LIVE_MINUTES = how_long(limits.LIVE_SECONDS)
+LIVE_FULL = f"All {limits.LIVE_SESSIONS} places in Live are taken: try again in a minute, or record a clip in Look."
+LIVE_OVER = f"Live ends after {LIVE_MINUTES}: press Start to go on."
+LIVE_GONE = "The server has ended this session: press Start to go on."
+BAD_FRAMES = "The server did not understand the camera's pictures: reload the page and press Start."
+NO_MOMENT = "There is no moment to look at yet: wait until the first label appears."
+LIVE: dict[str, Any] = {  # sentences of the script of Live
+    "invite": "Move, and see what the gates answer.",
+    "how": (
+        "Draw a swipe, a circle or a star in the air with one finger, or turn the camera. The last seconds go through the "
+        "network again and again."
+    ),
+    "privacy": (
+        "Pictures go to this server while the camera is on. They stay in memory for seconds and are never written to disk. "
+        f"“Look at this moment” keeps that moment like an uploaded clip, for {KEPT_FOR} at most. Live ends after "
+        f"{LIVE_MINUTES}, and when you leave this tab."
+    ),
+    "start": "Start the camera",
+    "stop": "Stop",
+    "rear": "Rear camera",
+    "look": "Look at this moment",
+    "by_itself": "by itself at a sure label",
+    "camera": "Picture of the camera under the gate",
+    "model": "Model",
+    "block": "Block",
+    "window": "Window",
+    "seconds": "{seconds} s",
+    "ask": "What each group of models says",
+    "film": "What the network saw, the oldest first, each with its mean gate",
+    "bars": "Mean gate of each channel",
+    "channels": "Channels",
+    "history": "Said so far",
+    "nothing_said": "Sure labels appear here with their times.",
+    "filling": "Filling the window",
+    "waiting": CLIP_BOX["waiting"],
+    "mirrored": CLIP_BOX["mirrored"],
+    "straight": CLIP_BOX["straight"],
+    "no_gates": "This model has no gates: it gives labels only. Choose one with AIA to see gates.",
+    "rate": "{rate} windows/s",
+    "refused": "The camera is blocked: allow it for this page in your browser, then press Start.",
+    "missing": "No camera was found: connect one, then press Start.",
+    "in_use": "The camera could not be started: close other programs that use it, then press Start.",
+    "insecure": "The camera works only on secure pages: open this page by https or on its own machine.",
+    "unsupported": "This browser gives pages no camera: use a current one.",
+    "ended": "The camera stopped by itself: connect or allow it again, then press Start.",
+    "hidden": "Live stopped while this page was hidden: press Start to go on.",
+    "left": "Live stopped when you left this tab: press Start to go on.",
+    "lost": "The server does not answer: check your connection, then press Start.",
+    "less": VIEWER["less"],
+    "more": VIEWER["more"],
+    "low": VIEWER["low"],
+    "high": VIEWER["high"],
+}
 # Words that Gradio speaks to a screen reader and has in no language: it would speak their keys.
 GRADIO = {"common.complete": "Done", "status.queue_position": "Place {position} of {size} in the queue"}
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
@@ -371,7 +423,7 @@ def _what_it_knows(config: AIAConfig) -> str:
     return "gestures" if config.none_label == NO_GESTURE else "labels"
 
 
-def card(answer: Classified | AIAError) -> tuple[str, str, bool]:
+def card(answer: Prediction | AIAError) -> tuple[str, str, bool]:
     """What a group's card says: an answer, how probable it is, and whether the model knows the clip."""
     if isinstance(answer, AIAError):
         return NO_ANSWER, "", False

@@ -6,7 +6,9 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aia.errors import AIAError
 from aia.inspection.inspection import inspect
@@ -66,13 +68,6 @@ def tables(options: Options) -> Iterator[Table]:
     model = options.load()
     if not model.block_names:
         raise AIAError("This model has no gates to draw; choose one with AIA, such as CinST.")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise AIAError("This needs Playwright; install it: python -m pip install -r requirements-dev.txt") from None
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
-        raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
     answer, channels = web.pack(inspect(model, read_clip(CLIP, model.config.num_segments)))
     file = {"url": f"data:;base64,{base64.b64encode(channels).decode()}"}
     served = {"": _document().encode()}
@@ -80,10 +75,7 @@ def tables(options: Options) -> Iterator[Table]:
         maps, typical = web.pack_reference(model.reference, model.config.attention)
         served |= {"reference/key/maps.json": json.dumps(maps).encode(), "reference/key/channels.bin": typical}
         answer["reference"] = {"key": "key", "clips": model.reference.num_clips, "kind": model.reference.kind}
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as b,
-    ):
+    with chromium() as b:
         page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")  # no film by itself
         page.route(f"{ROOT}/**", lambda route: route.fulfill(body=served[route.request.url.removeprefix(f"{ROOT}/")]))
         page.goto(ROOT)
@@ -107,6 +99,27 @@ def tables(options: Options) -> Iterator[Table]:
             for name, (fps, median, high) in rows.items()
         ],
     )
+
+
+@contextmanager
+def chromium(*flags: str) -> Iterator[Any]:
+    """A headless browser of Playwright.
+
+    Raises:
+        AIAError: Playwright or a Chromium is missing.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise AIAError("This needs Playwright; install it: python -m pip install -r requirements-dev.txt") from None
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags]) as browser,
+    ):
+        yield browser
 
 
 def _base64(colours: str) -> str:

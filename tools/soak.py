@@ -34,6 +34,7 @@ MIX = {
     **{"classify": 6, "what if": 3, "page": 4, "inspect": 1, "compare": 1, "rank": 1, "lesson": 1},
     **{"odd clip": 3, "hostile clip": 4, "hostile request": 3, "leaves": 4},
 }
+LIVE_CLIENTS = 2  # beside the others: each has its camera on all the time
 MAX_FINDINGS = 10  # that are printed
 MAX_CLIENTS = 1000
 
@@ -164,7 +165,7 @@ def _crowd(
         for number_of_requests in count():
             if number_of_requests == requests or time.monotonic() >= end:
                 break
-            (kind,) = chance.choices(list(MIX), list(MIX.values()))
+            (kind,) = chance.choices(list(MIX), list(MIX.values())) if number < clients else ("live",)
             job, expected = chance.choice(of_kind["classify" if kind == "leaves" else kind])
             begin, finding = time.monotonic(), ""
             try:
@@ -182,7 +183,7 @@ def _crowd(
                 if outcome in ("wrong", "unexplained"):
                     report.findings.append(f"{outcome}, {job}: {finding}")
 
-    threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(clients)]
+    threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(clients + LIVE_CLIENTS)]
     for thread in threads:
         thread.start()
     _join(threads, min(60, seconds))

@@ -16,11 +16,13 @@ from typing import Any
 
 import httpx
 
+from tools.live_client import LiveClient, jpegs
 from tools.page_server import Server
 
 API = "/gradio_api/"
 FILE = {"_type": "gradio.FileData"}
 FULL = 503  # the page says that too many are waiting
+LIVE_FRAMES, LIVE_STEP, LIVE_FPS = 44, 2, 10  # of a clip: how many are sent, which of them, and how many a second
 TIMES = re.compile(r"\d+ ms ")
 
 _NUMBER = re.compile(r' data-number="\d+"')
@@ -58,6 +60,8 @@ class Client:
     def ask(self, job: Job) -> Answer:
         """A job's answer. Files in it are replaced by hashes of their content."""
         clip = job.clip
+        if job.endpoint == "live":
+            return self._live(clip, *job.rest)
         if isinstance(clip, Path):
             upload = self.http.post(f"{API}upload", files={"files": (clip.name, clip.read_bytes())})
             if upload.status_code != 200:
@@ -105,6 +109,19 @@ class Client:
                     return "refused", _NUMBER.sub("", problem["value"])  # each error has its own
                 results.append(shown)
         return "answer", self._settled(results)
+
+    def _live(self, clip: Path, model: str) -> Answer:
+        """The requests of a browser whose camera sees a clip: at first several frames at once, then one by one."""
+        frames = [(place / LIVE_FPS, jpeg) for place, jpeg in enumerate(jpegs(clip)[:LIVE_FRAMES:LIVE_STEP])]
+        try:
+            session = LiveClient(self.http)
+            answers = [
+                session.send(part, model=model, seconds=2) for part in (frames[:15], *([one] for one in frames[15:]))
+            ]
+            session.close()
+        except httpx.HTTPStatusError as error:
+            return self._refusal(error.response)
+        return "answer", self._settled([[{**head, "milliseconds": 0}, data.hex()] for head, data in answers])
 
     def _completed(self, session: str) -> dict[str, Any]:
         with self.http.stream("GET", f"{API}queue/data", params={"session_hash": session}) as lines:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from aia.hub import ALL_MODELS
 from tools.page_server import EXAMPLES
 from tools.soak_client import FILE, Job
 
@@ -34,6 +35,10 @@ def jobs(folder: Path, models: Sequence[str]) -> list[Job]:
         ),
         *(Job("rank", "rank_blocks", first, (name, "mean")) for name in gated[:2]),
         *(Job("lesson", "lesson", good[1], (gated[0], "", unit)) for unit in "CT"),
+        *(
+            Job("live", "live", clip, (name,))
+            for clip, name in zip(good, (gated[0], models[-1], ALL_MODELS), strict=False)
+        ),
         *(Job("odd clip", "classify", clip, (name,)) for clip in odd for name in models[:2]),
         *(Job("hostile clip", "classify", clip, (models[0],)) for clip in hostile),
         *(Job("hostile clip", "page", clip, (models[0],)) for clip in hostile),

@@ -43,37 +43,71 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
     means, gates = ArrayPacker(LEVELS), ArrayPacker(CHANNEL_LEVELS)
     small = render.shrink(seen.clip.frames, FRAME_SIDE)
     sent = _sent_blocks(seen.blocks) if channels else set()
-    setting = ATTENTION_SETTINGS[seen.config.attention]
     answer = {
-        "network": seen.title,
-        "attention": seen.config.attention,
-        "units": {unit: unit[-1] for unit in chain.from_iterable(setting.units)},
-        "multipliers": setting.multipliers,
-        "combine": setting.combine,
-        "times": [round(time, 4) for time in seen.clip.times.tolist()],
+        **_facts(seen),
         "size": [small.shape[2], small.shape[1]],
-        "seen_box": list(seen.seen_box),
         "frames": [render.data_url(frame, frame.shape[1]) for frame in small],
-        "first_block": seen.first_block,
         "blocks": [
             {
-                "name": block.name,
-                "shape": list(block.shape),
-                "applied": block.applied,
-                "maps": {
-                    unit: means.add(_channels_last(gate.mean(axis=1, keepdims=True)))
-                    for unit, gate in block.gates.items()
-                },
+                **_block(block, means),
                 "gates": {u: gates.add(_channels_last(g)) for u, g in _own(block.gates)}
                 if block.name in sent
                 else None,
-                "channel_mean": _floats(block.channel_mean),
             }
             for block in seen.blocks
         ],
         "data": _text(means.packed()),
     }
     return answer, gates.packed() if gates.length else b""
+
+
+def pack_block(seen: Inspection, block: str) -> tuple[dict[str, Any], bytes]:
+    """Packs one block's means for a browser that has the frames itself, and in the form of `pack`.
+
+    Args:
+        seen: What to pack.
+        block: A block's name; any other name stands for the first block.
+
+    Returns:
+        The answer, JSON types, and its "data" as bytes (zlib).
+    """
+    means = ArrayPacker(LEVELS)
+    names = [candidate.name for candidate in seen.blocks]
+    name = block if block in names else seen.first_block
+    height, width = seen.clip.frames.shape[1:3]
+    answer = {
+        **_facts(seen),
+        "size": [width, height],
+        "names": names,
+        "blocks": [{**_block(seen.block(name), means), "gates": None}] if name else [],
+    }
+    return answer, means.packed()
+
+
+def _facts(seen: Inspection) -> dict[str, Any]:
+    """What an answer says of the network and the clip."""
+    setting = ATTENTION_SETTINGS[seen.config.attention]
+    return {
+        "network": seen.title,
+        "attention": seen.config.attention,
+        "units": {unit: unit[-1] for unit in chain.from_iterable(setting.units)},
+        "multipliers": setting.multipliers,
+        "combine": setting.combine,
+        "times": [round(time, 4) for time in seen.clip.times.tolist()],
+        "seen_box": list(seen.seen_box),
+        "first_block": seen.first_block,
+    }
+
+
+def _block(block: BlockGates, means: ArrayPacker) -> dict[str, Any]:
+    """What an answer says of a block, without its channels' own gates."""
+    return {
+        "name": block.name,
+        "shape": list(block.shape),
+        "applied": block.applied,
+        "maps": {u: means.add(_channels_last(gate.mean(axis=1, keepdims=True))) for u, gate in block.gates.items()},
+        "channel_mean": _floats(block.channel_mean),
+    }
 
 
 def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any], bytes]:

@@ -27,6 +27,12 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "viewer/drawing.js",
         "viewer/channels.js",
         "viewer/input.js",
+        "clip_box/camera.js",
+        "live/frames.js",
+        "live/channel.js",
+        "live/drawing.js",
+        "live/history.js",
+        "live/live.js",
         "viewer/viewer.js",
     ),
     "learn": (
@@ -59,7 +65,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "startCards",
     ),
     "clip_box": ("startClipBox",),
-    "viewer": ("startViewer",),
+    "viewer": ("startViewer", "startLive"),
 }
 
 

@@ -17,6 +17,8 @@ class Camera {
   constructor(canvas, onLost) {
     this.canvas = canvas;
     this.onLost = onLost;
+    /** @type {() => void} */
+    this.onDraw = () => {}; // called when the canvas shows a new picture
     this.turn = 0; // grows with every start and stop: a permission that comes late is recognized
     this.facing = "user";
     /** @type {MediaStream | null} */
@@ -31,6 +33,11 @@ class Camera {
   static obstacle() {
     if (!navigator.mediaDevices?.getUserMedia) return window.isSecureContext ? "unsupported" : "insecure";
     return "MediaRecorder" in window && "captureStream" in HTMLCanvasElement.prototype ? "" : "unsupported";
+  }
+
+  /** The camera to begin with: on a phone the rear one, which sees hands as the gesture models do. */
+  static preferred() {
+    return matchMedia("(pointer: coarse)").matches ? "environment" : "user";
   }
 
   /**
@@ -80,6 +87,7 @@ class Camera {
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
     context.setTransform(this.mirrored ? -1 : 1, 0, 0, 1, this.mirrored ? width : 0, 0);
     context.drawImage(video, 0, 0, width, height);
+    this.onDraw();
     const again = () => this.draw();
     if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(again);
     else requestAnimationFrame(again);

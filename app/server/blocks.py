@@ -16,7 +16,13 @@ OWN_FILES = "/gradio_api/file="  # part of the address of every uploaded file
 
 
 class Page(gradio_internals.Blocks):
-    """Blocks that fetch nothing, and whose errors are one sentence for the client."""
+    """Blocks that fetch nothing, and whose errors are one sentence for the client.
+
+    Attributes:
+        offered: Names of the models that every visitor may use.
+    """
+
+    offered: Sequence[str] = ()
 
     async def convert_inputs(
         self,

@@ -103,13 +103,13 @@ class Guard:
         page = gradio_internals.page_of(scope["app"])
         if path == API + "upload":
             await self.make_room(gradio_internals.upload_folder(), page)
-            return _counted(receive, headers, MAX_UPLOAD_BYTES + MULTIPART_BYTES, text.TOO_LARGE_CLIP)
+            return counted_body(receive, headers, MAX_UPLOAD_BYTES + MULTIPART_BYTES, text.TOO_LARGE_CLIP)
         tool = path.startswith(API + "mcp")  # a tool's clip may come within the request
-        receive = _counted(receive, headers, MAX_TOOL_BYTES if tool else MAX_REQUEST_BYTES, text.TOO_LONG)
+        receive = counted_body(receive, headers, MAX_TOOL_BYTES if tool else MAX_REQUEST_BYTES, text.TOO_LONG)
         work = WORK.fullmatch(path)
         if not work:
             return receive
-        body = await _read_body(receive)
+        body = await read_body(receive)
         self.check_work(body, work["name"], page)
         if not work["direct"]:
             await self.check_queue(page)
@@ -172,8 +172,17 @@ class Guard:
             self.swept = time.monotonic()
             kept = {file.parent for file in gradio_internals.permanent_files(page)}
             await run_sync(sweep, folder, kept)
-        if shutil.disk_usage(folder).free < 2 * MAX_UPLOAD_BYTES:
-            raise HTTPException(507, text.NO_DISK)
+        check_disk(folder)
+
+
+def check_disk(folder: Path) -> None:
+    """Refuses to write more if the disk is nearly full.
+
+    Raises:
+        HTTPException: It is.
+    """
+    if shutil.disk_usage(folder).free < 2 * MAX_UPLOAD_BYTES:
+        raise HTTPException(507, text.NO_DISK)
 
 
 def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
@@ -247,7 +256,7 @@ def _status_and_sentence(error: Exception, path: str) -> tuple[int, str]:
     return 500, errors.sentence(error)
 
 
-def _counted(receive: Receive, headers: Headers, most: int, sentence: str) -> Receive:
+def counted_body(receive: Receive, headers: Headers, most: int, sentence: str) -> Receive:
     """Limits the size of a body. A body that announces more is refused before it is read."""
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > most:
@@ -265,7 +274,8 @@ def _counted(receive: Receive, headers: Headers, most: int, sentence: str) -> Re
     return counted
 
 
-async def _read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
+    """A whole body. Bound its size by `counted_body` before."""
     parts, more = [], True
     while more:
         message = await receive()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -16,6 +17,7 @@ from aia.visualization import render, web
 from app import learn, text
 from app.result import Result
 from app.service import disconnect, models, references
+from app.service.turns import turn
 
 if TYPE_CHECKING:
     from aia.inspection.ablation import Ranking, RankingMode
@@ -28,12 +30,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is not installed
     import spaces
 
+    ZERO_GPU = True
     on_gpu = spaces.GPU(duration=10)
 except ImportError:
+    ZERO_GPU = False
 
     def on_gpu(function: F) -> F:
-        """The function itself."""
-        return function
+        """The function, which waits for its turn."""
+
+        @wraps(function)
+        def in_turn(*arguments: Any) -> Any:
+            with turn():
+                return function(*arguments)
+
+        return cast("F", in_turn)
 
 
 EXAMPLES_FOLDER = ASSETS / "examples"

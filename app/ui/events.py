@@ -73,6 +73,15 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
             return _nothing(parts)
         return _update(parts, handlers.look_into(shown, task, best, _step(progress)))
 
+    def look_at_moment(shown, own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
+        values = {name: str(value) for name, value in gradio_internals.event_values(event).items()}
+        path, model, offered = values.get("path", ""), values.get("model", ""), [*names, *own]
+        video = path if gradio_internals.is_uploaded(path) else None
+        step = _step(progress)
+        updates = handlers.look_at_moment(video, model, values.get("task", ""), offered, best, step, shown=shown)
+        chosen = {"model": model} if model in (ALL_MODELS, *offered) else {}
+        return _update(parts, updates | {"video": video} | chosen)
+
     best = _best(names)
     video, model, own = parts["video"], parts["model"], parts["own"]
     inputs = [video, model, parts["shown"], own]
@@ -97,6 +106,8 @@ def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
     pressed = parts["cards"].select(press_card, [video, parts["shown"], own], [*outputs, model], **on_summary, **HEAVY)
     pressed.then(None, js=AFTER_RESULT)
     pressed.failure(None, js=AFTER_RESULT)  # Gradio skips `then` after a failed request
+    frozen = parts["live"].select(look_at_moment, [parts["shown"], own], [*outputs, model], **on_summary, **HEAVY)
+    frozen.then(None, js=AFTER_RESULT)
 
 
 def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:

@@ -103,6 +103,24 @@ def look_into(shown: Result | None, task: str, best: Best, step: requests.Step) 
         return _no_result(error, shown)
 
 
+def look_at_moment(
+    video: str | None,
+    model: str,
+    task: str,
+    offered: Sequence[str],
+    best: Best,
+    step: requests.Step,
+    *,
+    shown: Result | None = None,
+) -> Updates:
+    """A new result from a moment of Live; see `show`. Where all groups are asked, it looks into the one that Live showed."""
+    updates = show(video, model, offered, best, step, shown=shown)
+    result = updates.get("shown")
+    if model == ALL_MODELS and task in best and result and models.group(result.model) != task:
+        updates |= look_into(result, task, best, step)
+    return updates
+
+
 def ask_the_others(shown: Result | None, best: Best) -> Updates:
     """Fills the cards of an example, whose own group was asked first."""
     if shown is None or shown.asked is None or shown.asked:

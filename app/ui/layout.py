@@ -13,10 +13,11 @@ from starlette.middleware import Middleware
 from aia import limits
 from aia.hub import ALL_MODELS, DEFAULT_MODEL
 from aia.visualization import export
-from app import browser, gradio_internals, learn, text, viewer
+from app import browser, gradio_internals, learn, live, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard
+from app.server.live import Live
 from app.server.references import References
 from app.service import api, models, references, requests
 from app.ui import events, examples, handlers, html
@@ -50,6 +51,7 @@ def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
     with Page(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)) as page:
+        page.offered = names
         parts = _layout(names, allow_custom)
         api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
         events.bind(page, parts, names, allow_custom)
@@ -98,6 +100,9 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
             parts["summary"] = gr.HTML(ready.get("summary", ""), elem_id="summary")
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):
             gr.Tab(text.TABS["look"], elem_id="tab-look")
+            with gr.Tab(text.TABS["live"], elem_id="tab-live"):
+                tasks = {name: models.group(name) for name in names}
+                parts["live"] = live.component(models.menu(names), chosen, best, tasks)
             with gr.Tab(text.TABS["what-if"], elem_id="tab-what-if") as parts["what_if_tab"]:
                 parts |= _what_if()
                 parts["rerank"] = gr.Button("again", elem_id="rerank", elem_classes="unseen")
@@ -185,7 +190,9 @@ def launch_options(page: gr.Blocks) -> dict:
         "head": _preload(page) + browser.head("page"),
         "i18n": gr.I18n(en=text.GRADIO),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(References), Middleware(Guard), Middleware(FirstPaint)]},
+        "app_kwargs": {
+            "middleware": [Middleware(References), Middleware(Live), Middleware(Guard), Middleware(FirstPaint)]
+        },
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub
         "share": False,

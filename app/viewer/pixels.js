@@ -121,7 +121,23 @@ function drawFrame(canvas, answer, frame, map, table, limits, state) {
   const context = contextOf(canvas);
   context.globalAlpha = 1;
   context.drawImage(answer.pictures[frame], 0, 0, width, height);
-  if (!map) return;
+  if (map) drawMap(canvas, answer, frame, map, table, limits, state);
+}
+
+/**
+ * Draws a map, and darkens what the network did not see.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {Answer} answer
+ * @param {number} frame
+ * @param {GateMap} map
+ * @param {Uint8Array} table
+ * @param {number[]} limits
+ * @param {ViewerState} state
+ */
+function drawMap(canvas, answer, frame, map, table, limits, state) {
+  const { width, height } = canvas;
+  const context = contextOf(canvas);
   const [x, y, w, h] = seenPart(answer.seen_box, width, height);
   context.fillStyle = UNSEEN;
   context.fillRect(0, 0, width, y);
