@@ -1,4 +1,4 @@
-"""`python ray_cluster.py`: a Ray cluster of two nodes with two cores each. It prints its address; a line on stdin takes a node away."""
+"""`python ray_cluster.py`: a Ray cluster of two nodes. It prints its address; a line on stdin takes the second node away."""
 
 import sys
 
