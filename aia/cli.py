@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_contrast,
         _add_localize,
+        _add_report,
     ):
         add(commands)
     return parser
@@ -510,4 +511,27 @@ def _localize(options: argparse.Namespace) -> int:
     first = [row.block for row in rows if row.is_clear]
     result = localize(model, clips=options.clips, seed=options.seed, first=first)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
+    return 0
+
+
+def _add_report(commands: _Commands) -> None:
+    command = commands.add_parser("report", help="tables and figures of a survey, and its file for the page")
+    command.add_argument("survey", metavar="DIR", help="as given to aia survey --out")
+    command.add_argument("--out", metavar="DIR", help="folder of the report; DIR/report by default")
+    command.add_argument("--title", default="", help="of the report; the name of the data by default")
+    command.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the permutations (0)")
+    command.add_argument("--summary", metavar="FILE", help="write only the file that the page's tab Survey opens")
+    command.set_defaults(run=_report_survey)
+
+
+def _report_survey(options: argparse.Namespace) -> int:
+    from aia.surveys.report import report, write_summary
+
+    chosen: dict[str, Any] = {"title": options.title, "seed": options.seed}
+    if options.summary:
+        write_summary(options.survey, options.summary, **chosen)
+        print(options.summary)
+    else:
+        written = report(options.survey, options.out, **chosen)
+        print(f"{written[0].parent}: {', '.join(file.name for file in written)}")
     return 0

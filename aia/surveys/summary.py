@@ -247,7 +247,9 @@ def _channels(
         groups = np.unique(clips.groups[known], return_inverse=True)[1].reshape(-1)
         permuted = statistics.permute_labels(values, classes, groups, permutations=permutations, seed=clips.seed)
         found.append((statistics.eta_squared(values, classes), permuted.chance, permuted.p))
-    q = statistics.benjamini_hochberg(np.concatenate([p for _, _, p in found])) if found else np.zeros(0)
+    if not found:
+        return {}
+    q = statistics.benjamini_hochberg(np.concatenate([p for _, _, p in found]))
     ends = np.cumsum([len(p) for _, _, p in found])[:-1]
     return {
         block: (eta, chance, own) for block, (eta, chance, _), own in zip(blocks, found, np.split(q, ends), strict=True)
