@@ -23,8 +23,12 @@ _NUMBERED = (
 _HEADER = re.compile(r"(?:(?:class|label)?[ _]?(?:id|index|number|name|label|class)\W*){2}", re.IGNORECASE)
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, data: bytes | None = None) -> str:
     """Reads UTF-8 or UTF-16, with or without a byte order mark, or else Windows-1252.
+
+    Args:
+        path: The file.
+        data: Its content, if the caller has read it.
 
     Returns:
         The text; only a line feed ends a line.
@@ -33,7 +37,7 @@ def read_text(path: str | Path) -> str:
         AIAError: It cannot be read or is no text.
     """
     try:
-        data = Path(path).read_bytes()
+        data = Path(path).read_bytes() if data is None else data
     except OSError:
         raise AIAError(f"{path} cannot be read; check the path.") from None
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
@@ -123,7 +127,7 @@ def _json_labels(data: object, path: str) -> tuple[str, ...]:
 
 
 def read_table(
-    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = (), *, data: bytes | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Reads a table as spreadsheets write it: separated by comma, semicolon, tab or bar, in any usual encoding.
 
@@ -131,6 +135,7 @@ def read_table(
         path: Its first line names the columns, in any order and case.
         columns: Columns that it must have; others are left out.
         optional: Columns that it may have.
+        data: Its content, if the caller has read it.
 
     Yields:
         The number of a row's last line, and its values by column, stripped of spaces. Empty rows are left out.
@@ -138,7 +143,7 @@ def read_table(
     Raises:
         AIAError: It cannot be read, lacks a column or has one twice, or a row has more cells than there are columns.
     """
-    text = read_text(path)
+    text = read_text(path, data)
     for delimiter in ",;\t|":
         rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
         names = _header(rows)
@@ -146,9 +151,8 @@ def read_table(
             break
     else:
         start = next((line for line in text.split("\n") if line.strip()), "")
-        raise AIAError(
-            f"{path} needs the columns {', '.join(columns[:-1])} and {columns[-1]}; its first line is {start[:80]!r}."
-        )
+        needed = f"columns {', '.join(columns[:-1])} and {columns[-1]}" if columns[1:] else f"column {columns[0]}"
+        raise AIAError(f"{path} needs the {needed}; its first line is {start[:80]!r}.")
     repeated = next((name for name in (*columns, *optional) if names.count(name) > 1), None)
     if repeated:
         raise AIAError(f"{path} has the column {repeated} twice; it must have it once.")

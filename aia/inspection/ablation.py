@@ -117,14 +117,12 @@ def rank_blocks(
     if label is not None and label not in labels:
         raise AIAError(f"This model has no label {label!r:.60}; choose one that it has, such as {labels[0]!r}.")
     clip = clip_for(model, clip)
-    size = MAX_FRAMES // len(clip.frames) - 1  # blocks in one pass, which also holds the clip as trained
-    if size < 1:
+    if 2 * len(clip.frames) > MAX_FRAMES:
         raise AIAError(f"Blocks can be ranked on at most {MAX_FRAMES // 2} frames, not {len(clip.frames)}; read fewer.")
 
     x = preprocess(clip.frames, model.config).to(model.device)
-    groups = [blocks[start : start + size] for start in range(0, len(blocks), size)]
-    passes = [_logits(model, x, [(), *((Switch(mode, block),) for block in group)]) for group in groups]
-    logits = passes[0][0]
+    pairs = logits_switched(model, x, [(Switch(mode, block),) for block in blocks])
+    logits = pairs[0][0]
     index = int(logits.argmax()) if label is None else labels.index(label)
     effects = [
         BlockEffect(
@@ -134,11 +132,29 @@ def rank_blocks(
             probability=float((switched / model.config.temperature).softmax(0)[index]),
             label=labels[int(switched.argmax())],
         )
-        for group, (trained, *rest) in zip(groups, passes, strict=True)
-        for block, switched in zip(group, rest, strict=True)
+        for block, (trained, switched) in zip(blocks, pairs, strict=True)
     ]
     effects.sort(key=lambda effect: -abs(effect.logit_delta))
     return Ranking(labels[index], mode, logits.numpy(), tuple(effects))
+
+
+def logits_switched(model: AIANet, x: Tensor, settings: Sequence[Sequence[Switch]]) -> list[tuple[Tensor, Tensor]]:
+    """Logits of one clip under many settings of its gates, several in one forward pass of at most `MAX_FRAMES` frames.
+
+    Args:
+        model: With AIA.
+        x: The clip, `[1, T, 3, H, W]`, on the model's device.
+        settings: The switches of each.
+
+    Returns:
+        For each setting the logits `[classes]` with the gates as trained, from the same forward pass, and with them switched.
+    """
+    size = max(1, MAX_FRAMES // x.shape[1] - 1)  # settings in one pass, which also holds the clip as trained
+    pairs = []
+    for start in range(0, len(settings), size):
+        trained, *switched = _logits(model, x, [(), *settings[start : start + size]])
+        pairs += [(trained, logits) for logits in switched]
+    return pairs
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from aia.video.reader import read_clip
 
 BATCH = 4  # clips at a time; more are no faster on a CPU
 READERS = 2  # files read at a time; each holds its frames at full size and may use several cores
+
+_Item = TypeVar("_Item")
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,20 +72,34 @@ def classify_all(
     Yields:
         For each file what each model says, in the order of the models, or why the file could not be read.
     """
+    configs = [model.config for model in models]
+    for clips in read_ahead(lambda file, cancelled: _prepare(file, configs, cancelled), files, batch):
+        readable = [clip for clip in clips if isinstance(clip, Inputs)]
+        answers = iter(list(zip(*(predict(model, readable) for model in models), strict=True)))
+        for clip in clips:
+            yield clip if isinstance(clip, AIAError) else list(next(answers))
+
+
+def read_ahead(
+    prepare: Callable[[_Item, threading.Event], _Read], items: Iterable[_Item], batch: int
+) -> Iterator[list[_Read]]:
+    """Prepares items in threads, while the caller works on those before them: at most two batches ahead.
+
+    Args:
+        prepare: Takes an item, and an event that says when nobody wants it any more.
+        items: In order; taken on demand.
+        batch: How many are yielded at a time.
+    """
     cancelled = threading.Event()
     pool = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-    configs = [model.config for model in models]
-    submitted = (pool.submit(_prepare, file, configs, cancelled) for file in files)  # a generator: on demand
-    pending: deque[Future[Inputs | AIAError]] = deque()
+    submitted = (pool.submit(prepare, item, cancelled) for item in items)  # a generator: on demand
+    pending: deque[Future[_Read]] = deque()
     try:
         pending.extend(islice(submitted, 2 * batch))
         while pending:
             clips = [pending.popleft().result() for _ in range(min(batch, len(pending)))]
             pending.extend(islice(submitted, len(clips)))  # are read while the networks work
-            readable = [clip for clip in clips if isinstance(clip, Inputs)]
-            answers = iter(list(zip(*(predict(model, readable) for model in models), strict=True)))
-            for clip in clips:
-                yield clip if isinstance(clip, AIAError) else list(next(answers))
+            yield clips
     finally:
         cancelled.set()  # reading a file may take long
         pool.shutdown(cancel_futures=True)

@@ -22,11 +22,21 @@ def preprocess(frames: np.ndarray, config: AIAConfig) -> Tensor:
     Returns:
         float32 `[1, T, 3, input_size, input_size]` on the CPU.
     """
+    return normalize(crop(frames, config).unsqueeze(0), config)
+
+
+def crop(frames: np.ndarray, config: AIAConfig) -> Tensor:
+    """The first half of `preprocess`: RGB, uint8 `[T, H, W, 3]` -> resized and cropped, uint8 `[T, 3, S, S]`."""
     x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)  # [T, H, W, 3] -> [T, 3, H, W]
     x = F.resize(x, resized_size(x.shape[-2], x.shape[-1], config), antialias=True)
-    x = F.center_crop(x, [config.input_size, config.input_size])
+    cropped: Tensor = F.center_crop(x, [config.input_size, config.input_size])
+    return cropped
+
+
+def normalize(x: Tensor, config: AIAConfig) -> Tensor:
+    """The second half of `preprocess`: uint8 `[..., 3, S, S]` -> float32, of the same shape and on the same device."""
     normalized: Tensor = F.normalize(x.float() / 255, list(config.mean), list(config.std))
-    return normalized.unsqueeze(0)
+    return normalized
 
 
 def resized_size(height: int, width: int, config: AIAConfig) -> list[int]:

@@ -5,7 +5,7 @@ read them without this library. `gates` has an entry for every block and unit, `
 Example, with arrays cut short:
 
     path       "left/a.mp4"       relative to the metadata's `data`
-    label      "left"             null if unknown; group: "scene 3", or null; error: null, or why the rest is null
+    label      "left"             group: "scene 3", split: "test" (null if unknown); error: null, or why the rest is null
     answer     "left"             confidence: .93, sure: true, logits: [2.1, -0.3, ...] in the order of `labels`
     frames     [3, 9, ...]        those that the network saw; fps: 20.0, duration: 3.5 (s), warnings: []
     gates      [{block "features.12", unit "combined" (or "C", "T", "2.C", ...), mean .51, spread .04, profile [T],
@@ -73,6 +73,7 @@ SCHEMA = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("label", pa.string()),
         pa.field("group", pa.string()),  # scene or source video: clips of one group are no independent observations
+        pa.field("split", pa.string()),  # "train", "test", ...
         pa.field("error", pa.string()),
         pa.field("answer", pa.string()),  # the most probable label
         pa.field("confidence", pa.float32()),  # its probability
