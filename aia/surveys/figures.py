@@ -143,7 +143,7 @@ def _classes(summary: Summary) -> Figure | None:
     names = [f"{_short(block.name)} · {channel}" for block, channel in channels]
     axes.set_xticks(range(len(channels)), names, rotation=90)
     axes.set_xlabel("block · channel, the best separating first")
-    figure.colorbar(image, ax=axes, shrink=0.8, label="mean gate less the mean over the classes")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="less the mean of the classes")
     return figure
 
 
