@@ -1,6 +1,6 @@
 """The public names; `__init__.py` reads them from here and imports each when it is first used."""
 
-from . import evaluation, hub, inspection, kernels, modeling, synthetic, training, video, visualization
+from . import evaluation, hub, inspection, kernels, modeling, surveys, synthetic, training, video, visualization
 from .errors import AIAError
 from .hub.files import available_models
 from .hub.loading import load
@@ -10,6 +10,7 @@ from .inspection.inspection import Inspection, inspect
 from .inspection.reference import compute_reference
 from .modeling.config import AIAConfig
 from .modeling.recording import Switch
+from .surveys.survey import survey
 from .video.clip import Clip
 from .video.reader import read_clip
 from .visualization.export import save
@@ -35,6 +36,8 @@ __all__ = [
     "rank_blocks",
     "read_clip",
     "save",
+    "survey",
+    "surveys",
     "synthetic",
     "training",
     "video",

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_contrast,
         _add_localize,
+        _add_survey,
         _add_report,
     ):
         add(commands)
@@ -511,6 +512,66 @@ def _localize(options: argparse.Namespace) -> int:
     first = [row.block for row in rows if row.is_clear]
     result = localize(model, clips=options.clips, seed=options.seed, first=first)
     print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
+    return 0
+
+
+# ---------------------------------------------------------------- whole data sets
+
+
+def _add_survey(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "survey",
+        help="write what a model and its gates do on every clip of a data set, as Parquet; an interrupted run resumes",
+        description="Needs pip install aia-studio[survey]; docs/survey.md explains what can be done with the rows.",
+    )
+    command.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder by class, a csv (file, label, split, group), a pattern in quotes, or an address of one, such as "
+        "s3://bucket/folder or hf://datasets/user/name",
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="folder or address for the Parquet files")
+    command.add_argument(
+        "--ablate",
+        nargs="?",
+        const="units",
+        default="",
+        choices=("blocks", "units"),
+        help="also predict with the gates of each block (and unit, by default) at their mean, at 1 and shuffled",
+    )
+    command.add_argument("--engine", choices=("embedded", "ray"), default="embedded", help="ray needs [scale]")
+    command.add_argument("--address", help="of a running Ray cluster; one is started on this machine by default")
+    command.add_argument("--root", metavar="DIR", help="folder of the files that a csv names")
+    command.add_argument("--group-column", metavar="NAME", help="of a csv; group or scene by default")
+    command.add_argument("--split", metavar="NAME", help="only the clips of this split")
+    command.add_argument("--batch", type=int, default=BATCH, metavar="N", help=f"clips at a time ({BATCH})")
+    add_model_options(command)
+    command.set_defaults(run=_survey)
+
+
+def _survey(options: argparse.Namespace) -> int:
+    from aia.surveys.survey import survey
+
+    if options.batch > MAX_BATCH:
+        raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
+    if options.address and options.engine != "ray":
+        raise AIAError("An --address is that of a Ray cluster; add --engine ray.")
+    result = survey(
+        options.data,
+        _load(options),
+        options.out,
+        ablate=options.ablate,
+        engine=options.engine,
+        address=options.address,
+        root=options.root,
+        group_column=options.group_column,
+        split=options.split,
+        batch=options.batch,
+        revision=options.revision,
+        progress=True,
+    )
+    rate = f", {result.new / result.seconds:.1f} clips a second" if result.new else ""
+    print(f"{result.folder}: {result.clips} clips, {result.new} of them new, {result.errors} errors{rate}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -82,7 +82,7 @@ def classify_all(
 
 def read_ahead(
     prepare: Callable[[_Item, threading.Event], _Read], items: Iterable[_Item], batch: int
-) -> Iterator[list[_Read]]:
+) -> Generator[list[_Read], None, None]:
     """Prepares items in threads, while the caller works on those before them: at most two batches ahead.
 
     Args:

@@ -18,7 +18,7 @@ from aia.locations import example_clips
 from aia.surveys import document, figures
 from aia.surveys.document import Heading, Part, Picture
 from aia.surveys.document import Table as DocumentTable
-from aia.surveys.rows import read_rows
+from aia.surveys.columns import read_rows
 from aia.surveys.statistics import Interval
 from aia.surveys.summary import LEVEL, Ablation, Summary, summarize
 

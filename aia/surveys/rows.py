@@ -1,161 +1,203 @@
-"""The rows of a survey as arrays: what its statistics need, read part by part."""
+"""From clips to the rows of a survey: what one reader does, and what the network does with a few clips."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-import fsspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import torch
+from torch import Tensor
 
 from aia.errors import AIAError
-from aia.evaluation.metrics import Floats, Indices
-from aia.modeling.reference import COMBINED
-from aia.surveys.schema import PARTS, About, read_survey
+from aia.inspection.ablation import MODES, logits_switched
+from aia.inspection.gates import SMALLEST_STD, BlockGates
+from aia.inspection.inspection import probabilities
+from aia.modeling import recording
+from aia.modeling.attention_settings import ATTENTION_SETTINGS
+from aia.modeling.config import AIAConfig
+from aia.modeling.network import AIANet
+from aia.modeling.preprocess import crop, normalize
+from aia.modeling.recording import Switch
+from aia.modeling.reference import COMBINED, BlockReference
+from aia.surveys.listing import Item, local_file
+from aia.surveys.schema import SCHEMA
+from aia.video.reader import read_clip
 
-BATCH = 512  # rows in memory with all of their gates
-UNEQUAL = "The rows of this survey list different gates, so they cannot be put together; make it again."
-WHOLE_BLOCK = "*"  # in place of a unit
-_COLUMNS = ("path", "label", "group", "answer", "gates", "ablations")
-
-
-@dataclass(frozen=True, eq=False)
-class BlockRows:
-    """The combined gate of one block on every clip.
-
-    Attributes:
-        means: `[N]`.
-        channels: Mean of each channel, `[N, C]`.
-        profiles: Mean in each frame, `[N, T]`.
-    """
-
-    means: Floats
-    channels: Floats
-    profiles: Floats
+UNUSUAL = 5  # channels of each block
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """The clips of a survey that could be read, sorted by their path.
+class Prepared:
+    """A clip that was read, or why it could not be.
 
     Attributes:
-        about: What made the survey.
-        clips: Paths, relative to `about.data`.
-        labels: "" where unknown.
-        answers: The most probable labels.
-        groups: Clips of one group depend on each other; a clip without a group is one by itself.
-        has_groups: Whether the survey knows groups.
-        errors: Clips that could not be read.
-        blocks: By name, in the order of the network.
-        ablated: Block, unit ("*" for all) and mode -> the answers with these gates switched; empty without `--ablate`.
+        item: The clip.
+        pictures: uint8 `[T, 3, S, S]`, see `aia.modeling.preprocess.crop`; None after an error.
+        facts: The columns error, or frames, fps, duration and warnings.
     """
 
-    about: About
-    clips: Sequence[str]
-    labels: np.ndarray
-    answers: np.ndarray
-    groups: Sequence[str]
-    has_groups: bool
-    errors: int
-    blocks: Mapping[str, BlockRows]
-    ablated: Mapping[tuple[str, ...], np.ndarray]
+    item: Item
+    pictures: np.ndarray | None
+    facts: dict[str, Any]
 
 
-def read_rows(folder: str) -> Rows:
-    """Reads the rows of a survey. Only the combined gates are kept, so memory grows little with the number of clips.
+def prepare(item: Item, config: AIAConfig, cancelled: threading.Event | None = None) -> Prepared:
+    """Reads one clip for a network with this configuration. Whatever is wrong with the clip becomes its error."""
+    try:
+        with local_file(item) as path:
+            clip = read_clip(path, config.num_segments, cancelled=cancelled, display_name=item.path)
+        pictures = crop(clip.frames, config).numpy()
+    except AIAError as error:
+        return Prepared(item, None, {"error": str(error)})
+    except Exception as error:  # one file of many thousands must not end the run
+        return Prepared(item, None, {"error": f"“{item.path}” could not be read ({type(error).__name__})."})
+    facts = {
+        "frames": clip.indices.astype(np.int32),
+        "fps": clip.fps,
+        "duration": clip.duration,
+        "warnings": list(clip.warnings),
+    }
+    return Prepared(item, pictures, facts)
+
+
+def measure(model: AIANet, clips: Sequence[Prepared], ablate: str = "") -> pa.Table:
+    """The rows of some clips, in their order; all clips go through the network together.
 
     Args:
-        folder: As given to `aia survey --out`.
-
-    Raises:
-        AIAError: It is no survey, or no clip of it could be read.
+        model: With AIA.
+        clips: From `prepare`.
+        ablate: "", "blocks" or "units".
     """
-    table, about = read_survey(folder, ["path", "error"])
-    errors = table.num_rows - table["error"].null_count
-    if errors == table.num_rows:
-        raise AIAError(f"No clip of the survey {folder} could be read; its column error says why.")
-    batches = [_Batch(batch, about) for batch in _batches(folder)]
-    paths = [path for batch in batches for path in batch.text["path"]]
-    order = np.argsort(np.array(paths, object), kind="stable")
-
-    def column(name: str) -> np.ndarray:
-        values: np.ndarray = np.array([value or "" for batch in batches for value in batch.text[name]])[order]
-        return values
-
-    def joined(parts: Sequence[Floats]) -> Floats:
-        values: Floats = np.concatenate(parts)[order]
-        return values
-
-    try:
-        blocks = {
-            block: BlockRows(*(joined([batch.gates[block][field] for batch in batches]) for field in range(3)))
-            for block in about.blocks
-        }
-        keys = list(batches[0].ablated)
-        ablated = {key: np.concatenate([batch.ablated[key] for batch in batches])[order] for key in keys}
-    except (KeyError, ValueError):
-        raise AIAError(UNEQUAL) from None
-    clips, groups = [paths[i] for i in order], column("group")
-    labels = np.array(about.labels, object)
-    return Rows(
-        about=about,
-        clips=clips,
-        labels=column("label"),
-        answers=column("answer"),
-        groups=[group or f"clip {clip}" for group, clip in zip(groups.tolist(), clips, strict=True)],
-        has_groups=bool((groups != "").any()),
-        errors=errors,
-        blocks=blocks,
-        ablated={key: labels[indices].astype(str) for key, indices in ablated.items()},
-    )
+    rows = [{**vars(clip.item), **clip.facts} for clip in clips]
+    readable = [(row, clip.pictures) for row, clip in zip(rows, clips, strict=True) if clip.pictures is not None]
+    if readable:
+        x = normalize(torch.from_numpy(np.stack([pictures for _, pictures in readable])).to(model.device), model.config)
+        with torch.inference_mode(), recording.recording() as recorded:
+            logits = model(x).float().cpu()
+        gates = _gates(model, recorded.gates)
+        for index, (row, _) in enumerate(readable):
+            try:
+                row |= _answer(model, logits[index])
+            except AIAError as error:
+                row["error"] = str(error)
+                continue
+            row["sure"] = bool(row["confidence"] >= model.config.threshold)
+            row["gates"] = [
+                {"block": block, "unit": unit, **{name: value[index] for name, value in values.items()}}
+                for (block, unit), values in gates.items()
+            ]
+            row["ablations"] = _ablations(model, x[index : index + 1], ablate) if ablate else None
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _batches(folder: str) -> Iterator[pa.RecordBatch]:
-    """The rows without an error."""
-    filesystem, root = fsspec.core.url_to_fs(str(folder))
-    for name in sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}")):
-        with filesystem.open(name) as file:
-            for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=[*_COLUMNS, "error"]):
-                batch = batch.filter(pc.is_null(batch["error"]))
-                if batch.num_rows:
-                    yield batch
+def counts(table: pa.Table) -> tuple[int, int]:
+    """How many rows a table has, and how many of them are errors."""
+    return table.num_rows, table.num_rows - table.column("error").null_count
 
 
-class _Batch:
-    """Some rows as arrays: texts, the combined gates of each block, and the answers with gates switched as indices."""
+def _answer(model: AIANet, logits: Tensor) -> dict[str, Any]:
+    values = probabilities(model, logits)
+    return {
+        "answer": model.config.labels[int(values.argmax())],
+        "confidence": values.max(),
+        "logits": logits.numpy(),
+    }
 
-    def __init__(self, batch: pa.RecordBatch, about: About) -> None:
-        self.text = {name: batch[name].to_pylist() for name in ("path", "label", "group", "answer")}
-        rows = batch.num_rows
-        self.gates: dict[str, tuple[Floats, Floats, Floats]] = {}
-        for (block, unit), entries in _entries(batch["gates"], rows, ("block", "unit")).items():
+
+def _ablations(model: AIANet, x: Tensor, ablate: str) -> list[dict[str, Any]]:
+    places = [(block, "*") for block in model.block_names]
+    if ablate == "units":
+        places += [(place.block, place.unit) for place in model.gate_locations]
+    # A T gate has no frames to shuffle.
+    chosen = [
+        (*place, mode) for place in places for mode in MODES if not (mode == "shuffle" and place[1].endswith("T"))
+    ]
+    pairs = logits_switched(model, x, [(Switch(mode, block, unit),) for block, unit, mode in chosen])
+    rows = []
+    for (block, unit, mode), (_, logits) in zip(chosen, pairs, strict=True):
+        finite = bool(logits.isfinite().all())
+        answer = _answer(model, logits) if finite else {}
+        rows.append({"block": block, "unit": unit, "mode": mode, **answer})
+    return rows
+
+
+# ---------------------------------------------------------------- gates of a batch
+
+
+def _gates(model: AIANet, recorded: Mapping[recording.GateLocation, Tensor]) -> dict[tuple[str, str], dict[str, Any]]:
+    """For each block and unit the columns of `schema.GATE`, each an array with one entry for each clip."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for block in model.block_names:
+        gates = {place.unit: gate for place, gate in recorded.items() if place.block == block}
+        units = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
+        # Two passes over each gate; all else follows from these small arrays.
+        maps = {unit: gates[unit].mean(2).cpu() for unit in units}
+        channels = {unit: gates[unit].mean((1, 3, 4)).cpu().numpy() for unit in units}
+        whole_map, whole_channels = _combined(model.config.attention, gates, maps, channels)
+        frames = whole_map.shape[1]
+        reference = model.reference.blocks.get(block) if model.reference else None
+        if reference and reference.shape != np.broadcast_shapes(*(gate.shape[1:] for gate in gates.values())):
+            reference = None
+        for unit in (COMBINED, *units):
+            values, own = (whole_map, whole_channels) if unit == COMBINED else (maps[unit], channels[unit])
+            spread, mean = torch.std_mean(values, (1, 2, 3), correction=0)
+            row: dict[str, Any] = {
+                "mean": mean.numpy(),
+                "spread": spread.numpy(),
+                "profile": values.mean((2, 3)).expand(-1, frames).numpy(),
+                "channels": own,
+            }
+            rows[block, unit] = row
+            if reference is None:
+                continue
+            difference = values - torch.from_numpy(reference.map_mean[unit])
+            row["deviation"] = difference.square().mean((1, 2, 3)).sqrt().numpy()
+            row["profile_deviation"] = difference.mean((2, 3)).numpy()
             if unit == COMBINED:
-                lists = (
-                    entries.field(name).flatten().to_numpy(zero_copy_only=False) for name in ("channels", "profile")
-                )
-                means = entries.field("mean").to_numpy(zero_copy_only=False)
-                self.gates[block] = (means, *(values.reshape(rows, -1) for values in lists))  # type: ignore[assignment]
-        self.ablated: dict[tuple[str, ...], Indices] = {}
-        if batch["ablations"].null_count < rows:
-            labels = pa.array(about.labels)
-            for key, entries in _entries(batch["ablations"], rows, ("block", "unit", "mode")).items():
-                self.ablated[key] = pc.index_in(entries.field("answer"), labels).to_numpy(zero_copy_only=False)
+                row["unusual"] = [_unusual(scores) for scores in _zscores(own, reference)]
+    return rows
 
 
-def _entries(column: pa.ListArray, rows: int, keys: Sequence[str]) -> dict[tuple[str, ...], pa.StructArray]:
-    """A list column whose entries are the same in every row: the keys of an entry -> its values in all rows."""
-    flat = column.flatten()
-    each = len(flat) // rows
-    if len(flat) != rows * each:
-        raise AIAError(UNEQUAL)
-    names = [flat.field(key).slice(0, each).to_pylist() for key in keys]
-    found = {}
-    for place, key in enumerate(zip(*names, strict=True)):
-        found[key] = flat.take(np.arange(rows) * each + place)
-        for name, value in zip(keys, key, strict=True):
-            if pc.unique(found[key].field(name)).to_pylist() != [value]:
-                raise AIAError(UNEQUAL)
-    return found
+def _combined(
+    attention: str, gates: Mapping[str, Tensor], maps: Mapping[str, Tensor], channels: Mapping[str, np.ndarray]
+) -> tuple[Tensor, np.ndarray]:
+    """`BlockGates.spatiotemporal_map` and `channel_mean` of each clip, `[B, T, H, W]` and `[B, C]`."""
+    setting = ATTENTION_SETTINGS[attention]
+    if setting.combination == "cascade":  # the mean of a product does not follow from means
+        arrays = {unit: gate.cpu().numpy() for unit, gate in gates.items()}
+        count = len(next(iter(arrays.values())))
+        blocks = [BlockGates("", attention, {unit: array[i] for unit, array in arrays.items()}) for i in range(count)]
+        whole = torch.from_numpy(np.stack([block.spatiotemporal_map for block in blocks]))
+        return whole, np.stack([block.channel_mean for block in blocks])
+    groups = setting.multipliers
+    whole = _mean([_mean([maps[unit] for unit in units]) for units in groups])
+    steering = [unit for unit, values in channels.items() if values.shape[1] > 1]
+    if steering and not any(unit in steering for units in groups for unit in units):
+        groups = (tuple(steering),)
+    return whole, _mean([_mean([channels[unit] for unit in units]) for units in groups])
+
+
+_Array = TypeVar("_Array", Tensor, np.ndarray)
+
+
+def _mean(arrays: Sequence[_Array]) -> _Array:
+    """Mean of arrays whose shapes are broadcast."""
+    total = arrays[0]
+    for array in arrays[1:]:
+        total = total + array
+    return total / len(arrays)
+
+
+def _zscores(channels: np.ndarray, reference: BlockReference) -> np.ndarray:
+    """`BlockGates.channel_zscore` of each clip, `[B, C]`."""
+    scores: np.ndarray = (channels - reference.channel_mean) / np.maximum(reference.channel_std, SMALLEST_STD)
+    return scores
+
+
+def _unusual(zscores: np.ndarray) -> list[dict[str, Any]]:
+    order = np.argsort(-np.abs(zscores), kind="stable")[:UNUSUAL]
+    return [{"channel": int(channel), "zscore": zscores[channel]} for channel in order]

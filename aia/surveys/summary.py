@@ -14,7 +14,7 @@ import numpy as np
 from aia.errors import AIAError
 from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.surveys import statistics
-from aia.surveys.rows import WHOLE_BLOCK, BlockRows, Rows
+from aia.surveys.columns import WHOLE_BLOCK, BlockRows, Rows
 from aia.surveys.schema import About
 from aia.surveys.statistics import PERMUTATIONS, RESAMPLES, Interval
 
@@ -151,7 +151,7 @@ def summarize(
     """Computes the summary of a survey.
 
     Args:
-        rows: From `aia.surveys.rows.read_rows`.
+        rows: From `aia.surveys.columns.read_rows`.
         title: Of the survey; the name of its data by default.
         seed: Of the bootstrap and of the permutations.
         resamples: Of the bootstrap.

@@ -135,15 +135,16 @@ def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
 
 def _video(folder: Path, name: str, table: Path, line: int) -> Path:
     """The file that a table names, with the separators of any system, and accents composed or not."""
-    spellings = [spelling for path in (name, name.replace("\\", "/")) for spelling in _spellings(path)]
-    video = next((folder / path for path in spellings if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
+    paths = [spelling for path in (name, name.replace("\\", "/")) for spelling in spellings(path)]
+    video = next((folder / path for path in paths if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
     if video is None:
         named = f"names {name[:200]!r}, which is not there" if name else "names no file"
         raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or whole ones.")
     return video
 
 
-def _spellings(path: str) -> tuple[str, ...]:
+def spellings(path: str) -> tuple[str, ...]:
+    """A path as it is, and with accents composed and decomposed."""
     return path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
 
 

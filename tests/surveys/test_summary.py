@@ -9,7 +9,7 @@ import pytest
 
 from aia import AIAError
 from aia.surveys import summary as summaries
-from aia.surveys.rows import read_rows
+from aia.surveys.columns import read_rows
 from aia.surveys.summary import summarize
 
 FAILED = {"path": "left/broken.mp4", "label": "left", "error": "left/broken.mp4 is no video."}

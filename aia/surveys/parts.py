@@ -1,0 +1,129 @@
+"""The files of a survey: written whole or not at all, and read to find what is already done."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aia import files
+from aia.errors import AIAError
+from aia.surveys.schema import PARTS, About
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # the usual sign of a missing module
+
+ROWS = 256  # of a part; each has about 100 kB
+SECONDS = 60.0  # after which a part is written with fewer
+_MUST_AGREE = {
+    "weights": "other weights",
+    "config_hash": "another configuration",
+    "precision": "another precision",
+    "reference": "another reference",
+    "ablate": "another --ablate",
+    "data": "other data",
+    "schema": "another version of this program",
+}
+
+
+def write_part(folder: str, table: pa.Table, about: About) -> None:
+    """Writes rows as one part, whole or not at all. The same clips give the same name, so that no repeat doubles them.
+
+    Raises:
+        AIAError: It cannot be written.
+    """
+    paths = "\n".join(sorted(table.column("path").to_pylist()))
+    name = f"part-{hashlib.sha256(paths.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.parquet"
+    sink = pa.BufferOutputStream()
+    metadata = {**(table.schema.metadata or {}), **about.metadata()}
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", use_dictionary=False)
+    content = sink.getvalue()
+    if _is_address(folder):  # an object store shows an object when it is complete
+        try:
+            filesystem, root = fsspec.core.url_to_fs(folder)
+            filesystem.pipe_file(f"{root.rstrip('/')}/{name}", content.to_pybytes())
+        except Exception as error:  # each file system has errors of its own
+            raise AIAError(
+                f"{folder} cannot be written ({type(error).__name__}); check the address and your access."
+            ) from None
+        return
+    with files.writing(Path(folder) / name) as part:
+        part.write_bytes(content)
+
+
+def surveyed(folder: str, about: About) -> tuple[set[str], About]:
+    """The paths of the clips that a folder already has rows of, and what its parts say of themselves.
+
+    Args:
+        folder: Need not exist.
+        about: Of the survey to come.
+
+    Returns:
+        The paths, and `about` as the folder has it, which may name the model otherwise.
+
+    Raises:
+        AIAError: The parts are of another network, other data or other options, or one is damaged.
+    """
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    paths: set[str] = set()
+    known: About | None = None
+    try:
+        names = sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}"))
+    except Exception as error:  # each file system has errors of its own
+        raise AIAError(
+            f"{folder} cannot be read ({type(error).__name__}); check the address and your access."
+        ) from None
+    for name in names:
+        try:
+            with filesystem.open(name) as file:
+                table = pq.read_table(file, columns=["path"])
+            known = known or About.from_metadata(table.schema.metadata)
+        except (OSError, KeyError, ValueError, pa.ArrowException):
+            raise AIAError(f"{name} is no part of a survey or is damaged; remove it, or give another --out.") from None
+        paths.update(table.column("path").to_pylist())
+    if known is None:
+        return paths, about
+    for field, words in _MUST_AGREE.items():
+        if getattr(known, field) != getattr(about, field):
+            raise AIAError(f"{folder} holds a survey of {known.model} with {words}; give another --out.")
+    return paths, known
+
+
+@contextmanager
+def claimed(folder: str) -> Iterator[None]:
+    """Creates a folder and keeps other surveys of this machine out of it while the block runs.
+
+    Raises:
+        AIAError: It cannot be written, or another survey is writing to it.
+    """
+    if _is_address(folder):
+        yield
+        return
+    with files.writing_into(folder):
+        pass
+    lock = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if lock is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise AIAError(f"Another survey is writing to {folder}; wait for it, or give another --out.") from None
+        for rest in Path(folder).glob(".aia-*"):  # of a killed run
+            shutil.rmtree(rest, ignore_errors=True)
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _is_address(folder: str) -> bool:
+    return "://" in folder
