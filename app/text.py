@@ -340,6 +340,10 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "separating": "Channels*",
     "right_less_wrong": "Right − wrong",
     "unknown": "–",
+    "blocks_columns": (
+        "Channels*: how many tell the classes apart by more than chance. Right − wrong: mean gate of right answers less that of "
+        "wrong ones of the same class."
+    ),
     "block_title": "Block {block}",
     "channels_title": "Which channels open for which class",
     "channels_help": (

@@ -7,7 +7,7 @@ import filecmp
 import json
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ from aia import files
 from aia.errors import AIAError
 from aia.locations import example_clips
 from aia.surveys import document, figures
+from aia.surveys.columns import read_rows
 from aia.surveys.document import Heading, Part, Picture
 from aia.surveys.document import Table as DocumentTable
-from aia.surveys.columns import read_rows
 from aia.surveys.statistics import Interval
 from aia.surveys.summary import LEVEL, Ablation, Summary, summarize
 
@@ -55,7 +55,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
     pictures = figures.draw(summary)
     parts = _parts(summary, pictures)
     with files.writing_into(target) as part:
-        content = page_content(summary)
+        content, locations = page_content(summary)
         (part / SUMMARY).write_text(_compact(content), encoding="utf-8")
         (part / "report.md").write_text(document.markdown(parts), encoding="utf-8")
         (part / "report.html").write_text(document.html(parts), encoding="utf-8")
@@ -63,7 +63,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
             (part / f"{name}.png").write_bytes(png)
         for name, rows in _tables(summary).items():
             _write_csv(part / f"{name}.csv", rows)
-        if locations := _locations(summary, content["clips"]):
+        if locations:
             (part / LOCATIONS).write_text(_compact(locations), encoding="utf-8")
         names = sorted(path.name for path in part.iterdir())
     return [target / name for name in names]
@@ -81,42 +81,36 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
     Raises:
         AIAError: It is no survey, no clip of it could be read, or the file cannot be written.
     """
-    files.write_text(path, _compact(page_content(summarize(read_rows(folder), title=title, seed=seed))))
+    content, _ = page_content(summarize(read_rows(folder), title=title, seed=seed))
+    files.write_text(path, _compact(content))
 
 
-def page_content(summary: Summary) -> dict[str, Any]:
-    """The content of the page's file: see `Summary.to_json`, and which clips are copies of the page's examples."""
+def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
+    """The content of the page's file, and where its clips are if all of them are on this machine.
+
+    Beside `Summary.to_json` the content says which clips are copies of the page's examples.
+    """
     content: dict[str, Any] = json.loads(summary.to_json())
-    return content | {"examples": _examples(summary, content["clips"])}
+    clips, data = content["clips"], Path(summary.about.data)
+    folder = next(path for path in (data, *data.parents) if path.is_dir() or path == path.parent)
+    paths = [(folder / clip).resolve() for clip in clips]
+    drawn = {path.name: path for path in example_clips("camera")}  # of all groups
+    content["examples"] = {
+        str(number): drawn[path.name].stem
+        for number, path in enumerate(paths)
+        if path.name in drawn and path.is_file() and filecmp.cmp(path, drawn[path.name], shallow=False)
+    }
+    content["clips"] = ["/".join(PurePath(clip).parts[-3:]) if _is_whole(clip) else clip for clip in clips]
+    return content, [str(path) for path in paths] if all(path.is_file() for path in paths) else []
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a path names a folder of this machine, or an address."""
+    return "://" in path or PurePath(path).is_absolute()
 
 
 def _compact(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
-
-
-def _locations(summary: Summary, clips: Sequence[str]) -> list[str]:
-    """Where the clips of the page's file are; empty if they are not on this machine."""
-    folder = _data_folder(summary)
-    paths = [(folder / clip).resolve() for clip in clips] if folder else []
-    return [str(path) for path in paths] if all(path.is_file() for path in paths) else []
-
-
-def _data_folder(summary: Summary) -> Path | None:
-    data = Path(summary.about.data)
-    return data if data.is_dir() else data.parent if data.is_file() else None
-
-
-def _examples(summary: Summary, clips: Sequence[str]) -> dict[str, str]:
-    """Number of a clip -> the page's example that it is a copy of."""
-    folder = _data_folder(summary)
-    drawn = {path.name: path for path in example_clips("")} | {path.name: path for path in example_clips("camera")}
-    found = {}
-    for number, clip in enumerate(clips):
-        example = drawn.get(Path(clip).name)
-        own = folder / clip if folder and example else None
-        if example and own and own.is_file() and filecmp.cmp(own, example, shallow=False):
-            found[str(number)] = example.stem
-    return found
 
 
 # ---------------------------------------------------------------- words and tables for readers

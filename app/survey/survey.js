@@ -78,8 +78,11 @@ function startSurvey(element, props, trigger) {
 function press(tab, target, trigger) {
   const pressed = /** @type {HTMLElement | null} */ (target.closest("[data-block], [data-kind], [data-profile], [data-clip], [data-do]"));
   const { block, kind, channel, profile, clip, do: does } = pressed?.dataset ?? {};
-  if (block) tab.set({ block, channel: null, clip: null, page: 0 });
-  else if (kind) tab.set({ kind: Number(kind), channel: Number(channel), clip: null });
+  if (block) {
+    tab.set({ block, channel: null, clip: null, page: 0 });
+    if (innerWidth < 1000) tab.part("block").scrollIntoView({ block: "start" }); // it is below the table
+  }
+  if (kind) tab.set({ kind: Number(kind), channel: Number(channel), clip: null });
   else if (profile) tab.set({ kind: Number(profile), channel: null, clip: null });
   else if (clip) tab.set({ clip: Number(clip), kind: null, channel: null });
   else if (does === "more") tab.set({ page: tab.state.page + 1, channel: null });

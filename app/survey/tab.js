@@ -182,7 +182,7 @@ class SurveyTab {
     this.part("said").textContent = this.sentence(survey, block);
     this.button("look").hidden = !target;
     this.button("look").textContent = target?.said ?? "";
-    this.part("nowhere").hidden = Boolean(target) || (state.kind === null && state.clip === null && !this.flipped);
+    this.part("nowhere").hidden = Boolean(target) || (state.kind === null && state.clip === null);
     const offered = this.page.models.includes(survey.model.name);
     this.part("nowhere").textContent = offered ? words.nowhere : words.no_model.replace("{model}", survey.model.name);
   }
@@ -207,7 +207,7 @@ class SurveyTab {
   sentence(survey, block) {
     const { words, state } = this;
     if (state.clip !== null) return words.said_clip.replace("{clip}", survey.clips[state.clip]);
-    if (state.kind === null) return this.flipped === null ? words.said_nothing : words.said_flipped;
+    if (state.kind === null) return this.target() ? words.said_flipped : words.said_nothing;
     const label = survey.classes[state.kind];
     const channel = block.channels.find((one) => one.channel === state.channel);
     const parts = [];
