@@ -1,1 +1,9 @@
 """What a network and its gates do over a whole data set, one row a clip, as Parquet files."""
+
+from aia.errors import AIAError
+
+try:
+    import fsspec  # noqa: F401
+    import pyarrow  # noqa: F401
+except ImportError:
+    raise AIAError("A survey needs two more packages; install them with pip install 'aia-studio[survey]'.") from None

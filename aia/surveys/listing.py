@@ -142,6 +142,7 @@ def _videos(top: _Place, names: list[str]) -> dict[str, Item]:
         if not file.lower().endswith(VIDEOS) or any(part.startswith(".") for part in (*folders, file)):
             continue
         split = folders.pop(0) if folders and folders[0] in SPLITS else None
+        path = path.encode("utf-8", "backslashreplace").decode()  # a local name may be any bytes
         items[path] = Item(path, top.address(name), folders[0] if folders else None, split=split)
     return items
 

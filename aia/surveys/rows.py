@@ -25,7 +25,7 @@ from aia.modeling.recording import Switch
 from aia.modeling.reference import COMBINED, BlockReference
 from aia.surveys.listing import Item, local_file
 from aia.surveys.schema import SCHEMA
-from aia.video.reader import read_clip
+from aia.video import reader, worker
 
 UNUSUAL = 5  # channels of each block
 
@@ -45,11 +45,23 @@ class Prepared:
     facts: dict[str, Any]
 
 
-def prepare(item: Item, config: AIAConfig, cancelled: threading.Event | None = None) -> Prepared:
-    """Reads one clip for a network with this configuration. Whatever is wrong with the clip becomes its error."""
+def prepare(
+    item: Item, config: AIAConfig, cancelled: threading.Event | None = None, *, isolated: bool = False
+) -> Prepared:
+    """Reads one clip for a network with this configuration. Whatever is wrong with the clip becomes its error.
+
+    Args:
+        item: The clip.
+        config: Of the network.
+        cancelled: Another thread sets it to end the reading.
+        isolated: Reads it in a separate process, so that a file that breaks the decoder becomes an error, too.
+    """
     try:
         with local_file(item) as path:
-            clip = read_clip(path, config.num_segments, cancelled=cancelled, display_name=item.path)
+            if isolated:
+                clip = worker.read_clip(path, config.num_segments, display_name=item.path)
+            else:
+                clip = reader.read_clip(path, config.num_segments, cancelled=cancelled, display_name=item.path)
         pictures = crop(clip.frames, config).numpy()
     except AIAError as error:
         return Prepared(item, None, {"error": str(error)})

@@ -22,15 +22,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from aia.errors import AIAError
 from aia.modeling.config import AIAConfig
-
-try:
-    import fsspec
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-except ImportError:
-    raise AIAError("A survey needs two more packages; install them with pip install 'aia-studio[survey]'.") from None
 
 VERSION = "1"  # of the schema
 PREFIX = "aia."  # of the metadata's keys

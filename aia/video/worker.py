@@ -60,13 +60,13 @@ INHERITED_VARIABLES = (
 WORKER_VARIABLES = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_PERTURB_": "255"}
 
 
-def read_clip(path: str | Path, num_segments: int = 8, *, max_side: int | None = None) -> Clip:
+def read_clip(path: str | Path, num_segments: int = 8, *, max_side: int | None = None, display_name: str = "") -> Clip:
     """Read a clip as `aia.read_clip` does, in a separate process; up to `limits.DECODERS` at a time, others wait.
 
     Raises:
         AIAError: As in `aia.read_clip`, or the file broke the decoder.
     """
-    source = Source(Path(path))
+    source = Source(Path(path), display_name=display_name)
     source.check_file()
     worker = _workers.get()
     try:
@@ -120,7 +120,12 @@ class _Worker:
         timer.start()
         try:
             self._ready = self._ready or self._line() == READY
-            request = {"path": str(source.path.absolute()), "num_segments": num_segments, "max_side": max_side}
+            request = {
+                "path": str(source.path.absolute()),
+                "num_segments": num_segments,
+                "max_side": max_side,
+                "display_name": source.display_name,
+            }
             self._requests.write(json.dumps(request, default=int).encode() + b"\n")
             self._requests.flush()
             header = json.loads(self._line())
@@ -239,7 +244,7 @@ def _limit_cpu() -> None:
 
 def _reply(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview | bytes]:
     try:
-        clip = reader.read_clip(request["path"], request["num_segments"], max_side=request["max_side"])
+        clip = reader.read_clip(request.pop("path"), **request)
     except AIAError as error:
         return {"refused": str(error)}, b""
     except Exception:

@@ -1,0 +1,209 @@
+"""What a survey promises: a row for each clip, equal to what one clip says, whatever the data's form, the batch or the end."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import fsspec
+import numpy as np
+import pytest
+from conftest import ROOT, small_net, until
+from surveyed import CLASSES, assert_same_rows, data_set, model_folder
+
+import aia
+from aia.cli import main
+from aia.surveys import parts
+from aia.surveys.listing import list_clips
+from aia.surveys.rows import measure, prepare
+from aia.surveys.schema import read_survey
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Data, a model with a reference, and a survey of one with the other."""
+    home = tmp_path_factory.mktemp("survey")
+    data_set(home / "data")
+    model_folder(home / "model", home / "data")
+    aia.survey(home / "data", str(home / "model"), home / "survey", ablate="units")
+    return home
+
+
+def rows_of(folder) -> list[dict]:
+    return read_survey(folder)[0].to_pylist()
+
+
+def test_a_row_says_what_inspect_says_of_the_clip(home):
+    net = aia.load(home / "model", device="cpu")
+    rows, about = read_survey(home / "survey")
+    assert about.network == net.config and about.weights == net.fingerprint() and about.reference == "4 clips"
+    names = [f"{CLASSES[number % 2]}/00{number}.mp4" for number in range(6)]
+    assert [row["path"] for row in rows.to_pylist()] == sorted([*names, "left/broken.mp4"])
+    for row in rows.to_pylist():
+        assert row["label"] == row["path"].split("/")[0] and row["group"] is row["split"] is None
+        if row["path"] == "left/broken.mp4":
+            assert "left/broken.mp4" in row["error"] and row["answer"] is row["logits"] is row["gates"] is None
+            continue
+        seen = aia.inspect(net, home / "data" / row["path"])
+        assert row["error"] is None and (row["answer"], row["sure"]) == (seen.label, seen.is_confident)
+        assert row["logits"] == pytest.approx(seen.logits, abs=1e-5)
+        assert row["frames"] == seen.clip.indices.tolist() and row["duration"] == pytest.approx(seen.clip.duration)
+        first = row["ablations"][0]
+        switch = aia.Switch(first["mode"], first["block"], first["unit"])
+        switched = aia.inspect(net, home / "data" / row["path"], switches=[switch])
+        assert first["logits"] == pytest.approx(switched.logits, abs=1e-5) and first["answer"] == switched.label
+        # 8 blocks and 4 units of each, in 3 ways; T has no frames to shuffle
+        assert len(row["ablations"]) == 8 * (5 * 3 - 1)
+
+
+@pytest.mark.parametrize("attention", ["cinst", "stinc", "c", "c+st", "cinst->stinc"])
+def test_the_numbers_of_each_gate_are_those_of_its_block(home, attention):
+    net = small_net(attention)
+    items = list_clips(home / "data" / "right")
+    net.reference = aia.compute_reference(net, [item.address for item in items])
+    for item, row in zip(items, measure(net, [prepare(item, net.config) for item in items]).to_pylist(), strict=True):
+        gates = iter(row["gates"])
+        for block in aia.inspect(net, item.address).blocks:
+            for unit in ("combined", *block.gates):
+                gate, values = next(gates), block.gate_map(unit)
+                channels = block.channel_mean if unit == "combined" else block.gates[unit].mean((0, 2, 3))
+                expected = {
+                    "mean": values.mean(),
+                    "spread": values.std(),
+                    "profile": values.mean((1, 2)),
+                    "channels": channels,
+                    "deviation": np.sqrt(np.square(block.deviation(unit)).mean()),
+                    "profile_deviation": block.deviation(unit).mean((1, 2)),
+                }
+                assert (gate["block"], gate["unit"]) == (block.name, unit)
+                for name, value in expected.items():
+                    assert gate[name] == pytest.approx(value, abs=1e-5), name
+                if unit == "combined":
+                    scores = {entry["channel"]: entry["zscore"] for entry in gate["unusual"]}
+                    assert scores == pytest.approx({c: block.channel_zscore[c] for c in scores}, abs=1e-3)
+                    assert min(map(abs, scores.values())) >= np.sort(np.abs(block.channel_zscore))[::-1][:5][-1] - 1e-3
+        assert next(gates, None) is None
+
+
+def test_the_rows_are_the_same_for_each_batch_order_and_form_of_the_data(home, tmp_path):
+    expected = read_survey(home / "survey", ["path", "label", "answer", "logits", "gates", "error"])[0].to_pylist()
+    names = sorted(path.relative_to(home / "data").as_posix() for path in home.glob("data/*/[0b]*.mp4"))
+    lines = [f"{name};{name.split('/')[0]};tag{name[-5]};TRAIN" for name in reversed(names)]
+    table = tmp_path / "clips.csv"
+    table.write_text("File;Label;Site;split\n" + "\n".join(lines) + "\n", encoding="utf-8-sig")
+    memory = fsspec.filesystem("memory")
+    for name in names:
+        memory.pipe_file(f"/survey-data/{name}", (home / "data" / name).read_bytes())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(home))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ways = {
+            "pattern": (f"{home}/data/*/*.mp4", {"batch": 1}),
+            "table": (table, {"batch": 3, "root": str(home / "data"), "group_column": "site"}),
+            "memory": ("memory://survey-data", {"batch": 7}),
+            "http": (f"http://127.0.0.1:{server.server_port}/data/", {}),
+        }
+        for name, (data, options) in ways.items():
+            result = aia.survey(data, str(home / "model"), f"memory://out-{name}", **options)
+            assert (result.clips, result.errors) == (7, 1)
+            rows, about = read_survey(f"memory://out-{name}")
+            assert about.data == str(data).rstrip("/")
+            assert_same_rows(rows.select(list(expected[0])).to_pylist(), expected)
+            if name == "table":
+                assert set(rows["group"].to_pylist()) == {*(f"tag{i}" for i in range(6)), "tagn"}
+                assert set(rows["split"].to_pylist()) == {"train"}
+        server.shutdown()
+
+
+def test_a_missing_file_of_a_table_is_a_row_and_a_split_can_be_chosen(home, tmp_path):
+    table = home / "data.csv"
+    table.write_text(
+        "file,label,split,scene\nleft\\000.mp4,left,test,a\nnowhere.mp4,left,test,a\nright/001.mp4,,training,\n"
+    )
+    aia.survey(table, str(home / "model"), tmp_path / "out", split="test")
+    rows = rows_of(tmp_path / "out")
+    assert [(row["path"], row["group"], row["split"]) for row in rows] == [
+        ("left/000.mp4", "a", "test"),
+        ("nowhere.mp4", "a", "test"),
+    ]
+    assert rows[0]["error"] is None and rows[1]["error"] == "“nowhere.mp4” was not found: check the name."
+    assert [item.label for item in list_clips(table)] == ["left", "left", None]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be killed like this there")
+def test_a_killed_run_resumes_without_a_lost_or_doubled_row(home, tmp_path):
+    data, out = data_set(tmp_path / "data", 60), tmp_path / "out"
+    code = f"from aia.surveys import parts; parts.ROWS = 4; from aia.cli import main; main({['survey', str(data)]!r} + "
+    code += f"{['--out', str(out), '--model', str(home / 'model'), '--device', 'cpu']!r})"
+    for _ in range(3):
+        before = len(list(out.glob("part-*")))
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+        until(lambda seen=before: len(list(out.glob("part-*"))) > seen + 2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (out / ".aia-rest").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    result = aia.survey(data, str(home / "model"), out)
+    assert result.clips == 61 and 0 < result.new < 61
+    paths = [row["path"] for row in read_survey(out, ["path"])[0].to_pylist()]
+    assert len(paths) == len(set(paths)) == 61 and not (out / ".aia-rest").exists()
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "what was written stays"
+
+
+def refusal(capsys, *arguments) -> str:
+    assert main(["survey", *map(str, arguments)]) == 1
+    return capsys.readouterr().err.strip()
+
+
+def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
+    model, out = home / "model", tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    bad = tmp_path / "bad.csv"
+    bad.write_text("file,label\nleft/000.mp4,left\n,right\n")
+    twice = tmp_path / "twice.csv"
+    twice.write_text("file,label\nleft/000.mp4,left\nleft/000.mp4,right\n")
+    locked = tmp_path / "locked"
+    locked.write_text("a file, no folder")
+    small_net("none", "tsn").save_pretrained(tmp_path / "none", config=small_net("none", "tsn").config)
+    other = model_folder(tmp_path / "other", home / "data", "stinc")
+    cases = [
+        ((tmp_path / "empty", "--model", model, "--out", out), "holds no videos"),
+        ((tmp_path / "nowhere", "--model", model, "--out", out), "was not found"),
+        (("nothing://at/all", "--model", model, "--out", out), "is no address that can be read"),
+        (("http://127.0.0.1:9/data/", "--model", model, "--out", out), "check the address and your access"),
+        ((bad, "--model", model, "--out", out), "Line 3 of"),
+        ((twice, "--model", model, "--out", out), "Line 3 of"),
+        ((twice, "--group-column", "site", "--model", model, "--out", out), "needs the columns file and site"),
+        ((home / "data", "--split", "test", "--model", model, "--out", out), "no clips of the split"),
+        ((home / "data", "--model", tmp_path / "none", "--out", out), "no gates to survey"),
+        ((home / "data", "--model", model, "--out", locked), "cannot be written"),
+        ((home / "data", "--model", other, "--out", home / "survey"), "with other weights"),
+        ((home / "data", "--model", model, "--out", home / "survey"), "with another --ablate"),
+        ((home / "data", "--model", model, "--out", out, "--address", "auto"), "add --engine ray"),
+        ((home / "data", "--model", model, "--out", out, "--batch", "0"), "one clip or more"),
+    ]
+    for arguments, words in cases:
+        sentence = refusal(capsys, *arguments)
+        assert words in sentence and sentence.count("\n") == 0 and "Traceback" not in sentence, sentence
+    with parts.claimed(str(out)):
+        assert "Another survey is writing" in refusal(capsys, home / "data", "--model", model, "--out", out)
+    with pytest.raises(aia.AIAError, match="holds no survey"):
+        read_survey(tmp_path / "empty")
+
+
+def test_without_its_packages_a_survey_says_what_to_install(home, tmp_path):
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('not here')")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    command = [sys.executable, "-m", "aia", "survey", str(home / "data"), "--out", "x", "--model", str(home / "model")]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (
+        ended.returncode == 1 and "pip install 'aia-studio[survey]'" in ended.stderr and "Traceback" not in ended.stderr
+    )
+    command = [sys.executable, "-c", "import aia; aia.load, aia.inspect, aia.rank_blocks"]
+    assert subprocess.run(command, cwd=tmp_path, env=environment).returncode == 0
