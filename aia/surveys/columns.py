@@ -90,10 +90,10 @@ def read_rows(folder: str) -> Rows:
         return values
 
     try:
-        blocks = {
-            block: BlockRows(*(joined([batch.gates[block][field] for batch in batches]) for field in range(3)))
-            for block in about.blocks
-        }
+        blocks = {}
+        for block in about.blocks:
+            parts = [batch.gates.pop(block) for batch in batches]  # which frees them: all gates are in memory once
+            blocks[block] = BlockRows(*map(joined, zip(*parts, strict=True)))
         keys = list(batches[0].ablated)
         ablated = {key: np.concatenate([batch.ablated[key] for batch in batches])[order] for key in keys}
     except (KeyError, ValueError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, and a mark for each mode
 MODES = {"mean": ("#0072b2", "o"), "identity": ("#d55e00", "s"), "shuffle": ("#009e73", "^")}
+WORDS = {"mean": "their mean", "identity": "1 (wide open)", "shuffle": "another frame's"}
 PROFILE, GRAY = "#0072b2", "#6b7280"
 MOST_CLASSES, MOST_CHANNELS = 12, 24
 _STYLE = {"font.size": 8, "axes.linewidth": 0.6, "text.parse_math": False, "figure.constrained_layout.use": True}
@@ -74,6 +75,7 @@ def _rows(summary: Summary, label: str) -> tuple[Figure, Axes]:
     axes.axvline(0, color=GRAY, linewidth=0.8)
     axes.set_xlabel(label)
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.5)
+    axes.set_axisbelow(True)
     return figure, axes
 
 
@@ -94,7 +96,7 @@ def _blocks(summary: Summary) -> Figure | None:
             for number, block in enumerate(summary.blocks)
             if (effect := block.without.get(mode))
         ]
-        _errorbars(axes, rows, color, mark, mode)
+        _errorbars(axes, rows, color, mark, WORDS[mode])
     axes.legend(title="gates switched to", loc="best", frameon=False)
     return figure
 

@@ -185,10 +185,11 @@ def within_classes(values: Floats, classes: Indices) -> Floats:
 
 def _standardized(values: Floats) -> Floats:
     """Columns with mean 0 and sum of squares 1; a constant column becomes 0."""
-    centered = values - values.mean(0, dtype=np.float64)
-    size = np.sqrt(np.square(centered).sum(0))
+    centered = values - values.mean(0, dtype=np.float64).astype(values.dtype)
+    size = np.sqrt(np.square(centered).sum(0, dtype=np.float64))
     constant = size <= 1e-6 * np.sqrt(len(values)) * np.maximum(np.abs(values).max(0), 1e-12)
-    standard: Floats = np.where(constant, 0, centered / np.where(constant, 1, size)).astype(np.float32)
+    scale: Floats = np.where(constant, 0, 1 / np.where(constant, 1, size)).astype(np.float32)
+    standard: Floats = centered.astype(np.float32, copy=False) * scale
     return standard
 
 
