@@ -405,9 +405,9 @@ def _plain_block(block: BlockSummary, kept: list[int], most: int, clips: _Names)
     }
 
 
-def _number(value: float) -> float | None:
-    return round(float(value), 4) if math.isfinite(value) else None
+def _number(value: float, digits: int = 4) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
 
 
 def _numbers(interval: Interval | None) -> list[float | None] | None:
-    return None if interval is None else [_number(value) for value in interval]
+    return None if interval is None else [_number(value, 6) for value in interval]  # are rounded again as percentages

@@ -1,6 +1,7 @@
 // @ts-check
 // Class by channel: the mean gate of the channels that tell the classes apart best, less the mean of the classes.
 
+const NARROW = "(max-width: 639px), (min-width: 1000px) and (max-width: 1279px)"; // one column, or two narrow ones
 const PAGE_OF_CHANNELS = { narrow: 6, wide: 12 };
 
 /** @param {(number | null)[]} values */

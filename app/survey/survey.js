@@ -67,7 +67,7 @@ function startSurvey(element, props, trigger) {
     openShipped();
   }).observe(root);
   new MutationObserver(() => tab.draw()).observe(document.body, { attributeFilter: ["class"] }); // the theme
-  matchMedia("(max-width: 639px)").addEventListener("change", () => tab.draw());
+  matchMedia(NARROW).addEventListener("change", () => tab.draw());
 }
 
 /**

@@ -145,7 +145,7 @@ class SurveyTab {
   drawBlock(survey, block) {
     const { state, words } = this;
     this.part("block").textContent = words.block_title.replace("{block}", block.name);
-    const size = innerWidth < 640 ? PAGE_OF_CHANNELS.narrow : PAGE_OF_CHANNELS.wide;
+    const size = matchMedia(NARROW).matches ? PAGE_OF_CHANNELS.narrow : PAGE_OF_CHANNELS.wide;
     const pages = Math.max(1, Math.ceil(block.channels.length / size));
     const first = (state.page % pages) * size;
     const channels = block.channels.slice(first, first + size);
