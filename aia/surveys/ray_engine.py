@@ -137,10 +137,8 @@ def _read(items: pa.Table, config: AIAConfig) -> pa.Table:
 class _Measure:
     """Holds the network, in an actor."""
 
-    def __init__(self, network: Any, ablate: str) -> None:
-        config, state, reference, name, precision, device = (
-            ray.get(network) if isinstance(network, ray.ObjectRef) else network
-        )
+    def __init__(self, network: Sequence[Any], ablate: str) -> None:
+        config, state, reference, name, precision, device = ray.get(network[0])
         torch.set_num_threads(1)
         model = AIANet(config)
         model.load_state_dict({key: torch.from_numpy(np.array(values)) for key, values in state.items()})

@@ -183,7 +183,7 @@ def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
         ((home / "data", "--split", "test", "--model", model, "--out", out), "no clips of the split"),
         ((home / "data", "--model", tmp_path / "none", "--out", out), "no gates to survey"),
         ((home / "data", "--model", model, "--out", locked), "cannot be written"),
-        ((home / "data", "--model", other, "--out", home / "survey"), "with other weights"),
+        ((home / "data", "--model", other, "--out", home / "survey"), "with another configuration"),
         ((home / "data", "--model", model, "--out", home / "survey"), "with another --ablate"),
         ((home / "data", "--model", model, "--out", out, "--address", "auto"), "add --engine ray"),
         ((home / "data", "--model", model, "--out", out, "--batch", "0"), "one clip or more"),
