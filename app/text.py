@@ -164,7 +164,14 @@ RESULT_GONE = (
     f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. "
     "Upload your clip again, or choose an example."
 )
-TABS = {"look": "Look", "what-if": "What if", "compare": "Compare", "learn": "Learn", "survey": "Survey", "take": "Export"}
+TABS = {
+    "look": "Look",
+    "what-if": "What if",
+    "compare": "Compare",
+    "learn": "Learn",
+    "survey": "Survey",
+    "take": "Export",
+}
 WHAT_IF = "Switch gates and see how the prediction changes. Side B shows the clip with the switched gates."
 UNITS = "Which gates"
 WHERE = "In which blocks"
@@ -341,8 +348,8 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "right_less_wrong": "Right − wrong",
     "unknown": "–",
     "blocks_columns": (
-        "Channels*: how many tell the classes apart by more than chance. Right − wrong: mean gate of right answers less that of "
-        "wrong ones of the same class."
+        "Channels*: how many tell the classes apart by more than chance. Right − wrong: mean gate of right answers less that "
+        "of wrong ones of the same class."
     ),
     "block_title": "Block {block}",
     "channels_title": "Which channels open for which class",

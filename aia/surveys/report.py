@@ -91,9 +91,8 @@ def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
     Beside `Summary.to_json` the content says which clips are copies of the page's examples.
     """
     content: dict[str, Any] = json.loads(summary.to_json())
-    clips, data = content["clips"], Path(summary.about.data)
-    folder = next(path for path in (data, *data.parents) if path.is_dir() or path == path.parent)
-    paths = [(folder / clip).resolve() for clip in clips]
+    clips = content["clips"]
+    paths = [(_folder(Path(summary.about.data), clips) / clip).resolve() for clip in clips]
     drawn = {path.name: path for path in example_clips("camera")}  # of all groups
     content["examples"] = {
         str(number): drawn[path.name].stem
@@ -102,6 +101,12 @@ def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
     }
     content["clips"] = ["/".join(PurePath(clip).parts[-3:]) if _is_whole(clip) else clip for clip in clips]
     return content, [str(path) for path in paths] if all(path.is_file() for path in paths) else []
+
+
+def _folder(data: Path, clips: Sequence[str]) -> Path:
+    """The folder that the clips are in, if it is on this machine: a table's clips may be in a folder of its name."""
+    places = [data, data.with_suffix(""), *data.parents]
+    return next((place for place in places if clips and (place / clips[0]).is_file()), data)
 
 
 def _is_whole(path: str) -> bool:

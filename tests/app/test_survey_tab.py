@@ -223,6 +223,18 @@ def test_a_phone_shows_all_within_its_width_large_enough_for_a_finger_and_withou
     page.close()
 
 
+def test_every_shipped_survey_opens_and_names_no_folder(page):
+    shipped = sorted(surveys.FOLDER.glob("*.json"))
+    assert shipped
+    for path in shipped:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        page.locator(".survey [data-part=menu]").select_option(path.stem)
+        expect(page.locator(".survey h2")).to_have_text(content["title"])
+        expect(page.locator(".survey [data-part=blocks] tr")).to_have_count(len(content["blocks"]))
+        expect(page.locator(".survey [data-part=problem]")).to_be_hidden()
+        assert path.stat().st_size < 256_000 and not [clip for clip in content["clips"] if clip.startswith("/")]
+
+
 def test_a_survey_that_cannot_be_loaded_is_one_sentence(browser, address):
     page = browser.new_page()
     page.route("**/survey/*.json", lambda route: route.fulfill(status=404))

@@ -57,7 +57,10 @@ def test_odd_labels_are_text_in_markdown_and_html(odd):
     html = (odd / "report.html").read_text(encoding="utf-8")
     Reader().feed(html)
     tags = [one for one in found if isinstance(one, tuple)]
-    assert not {tag for tag, _ in tags} & {"b", "script", "a", "iframe"} and len([1 for tag, _ in tags if tag == "img"]) == 5
+    assert (
+        not {tag for tag, _ in tags} & {"b", "script", "a", "iframe"}
+        and len([1 for tag, _ in tags if tag == "img"]) == 5
+    )
     assert all(own["src"].startswith("data:image/png;base64,") for tag, own in tags if tag == "img")
     assert ODD_LABELS[0] in found and "Survey: Odd <b>labels</b>" in found
     markdown = (odd / "report.md").read_text(encoding="utf-8")
