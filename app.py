@@ -24,6 +24,14 @@ def main() -> None:
         help="let everybody who can reach the page type any model: any folder that this user can read and any Hub repository "
         "that HF_TOKEN opens; not for a page that strangers can reach, directly or through a proxy; off by default",
     )
+    parser.add_argument(
+        "--survey",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a report of aia report to open in the tab Survey (repeatable); everybody who can reach the page sees its numbers "
+        "and may look at its clips, if they are on this machine",
+    )
     parser.add_argument("--host", help="address to listen on; this machine only by default")
     parser.add_argument("--port", type=int, help="7860 or the next free one by default")
     options = parser.parse_args()
@@ -49,7 +57,7 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
     from app.service import models  # here: --help does not need it, and memory is prepared first
     from app.ui.layout import build, launch_options
 
-    page = build(options.model, allow_custom=options.allow_any_model)
+    page = build(options.model, allow_custom=options.allow_any_model, survey_folders=options.survey)
     try:
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(page))
     except OSError as error:

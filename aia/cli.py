@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_contrast,
         _add_localize,
         _add_survey,
+        _add_report,
     ):
         add(commands)
     return parser
@@ -615,4 +616,27 @@ def _survey(options: argparse.Namespace) -> int:
     )
     rate = f", {result.new / result.seconds:.1f} clips a second" if result.new else ""
     print(f"{result.folder}: {result.clips} clips, {result.new} of them new, {result.errors} errors{rate}")
+    return 0
+
+
+def _add_report(commands: _Commands) -> None:
+    command = commands.add_parser("report", help="tables and figures of a survey, and its file for the page")
+    command.add_argument("survey", metavar="DIR", help="as given to aia survey --out")
+    command.add_argument("--out", metavar="DIR", help="folder of the report; DIR/report by default")
+    command.add_argument("--title", default="", help="of the report; the name of the data by default")
+    command.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the permutations (0)")
+    command.add_argument("--summary", metavar="FILE", help="write only the file that the page's tab Survey opens")
+    command.set_defaults(run=_report_survey)
+
+
+def _report_survey(options: argparse.Namespace) -> int:
+    from aia.surveys.report import report, write_summary
+
+    chosen: dict[str, Any] = {"title": options.title, "seed": options.seed}
+    if options.summary:
+        write_summary(options.survey, options.summary, **chosen)
+        print(options.summary)
+    else:
+        written = report(options.survey, options.out, **chosen)
+        print(f"{written[0].parent}: {', '.join(file.name for file in written)}")
     return 0

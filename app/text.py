@@ -163,7 +163,15 @@ RESULT_GONE = (
     f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. "
     "Upload your clip again, or choose an example."
 )
-TABS = {"look": "Look", "live": "Live", "what-if": "What if", "compare": "Compare", "learn": "Learn", "take": "Export"}
+TABS = {
+    "look": "Look",
+    "live": "Live",
+    "what-if": "What if",
+    "compare": "Compare",
+    "learn": "Learn",
+    "survey": "Survey",
+    "take": "Export",
+}
 WHAT_IF = "Switch gates and see how the prediction changes. Side B shows the clip with the switched gates."
 UNITS = "Which gates"
 WHERE = "In which blocks"
@@ -285,6 +293,92 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "copied_without": "Copied, without your clip",
     "drop": "Remove side B",
     "copy_yourself": "Copy this address:",
+}
+NO_SURVEY = "{name} holds no summary of a survey; make one with aia report."
+NO_SURVEYED_CLIP = "This clip is not on the page's machine; choose another, or an example."
+SURVEY: dict[str, Any] = {  # sentences of the survey's own script
+    "choose": "Survey",
+    "open": "Open a summary.json",
+    "waiting": "Opening the survey.",
+    "empty": (
+        "This page has no survey. Make one with “aia survey” and “aia report”, and open its summary.json here. It stays in "
+        "your browser."
+    ),
+    "lost": "The survey could not be loaded: check your connection and choose it again.",
+    "bad": {
+        "size": "This file is too large for a summary of a survey (400 kB at most): open the summary.json of aia report.",
+        "json": "This file is no JSON: open the summary.json that aia report writes.",
+        "format": "This file is no summary of a survey: open the summary.json that aia report writes.",
+        "version": "This summary was written by another version of AIA Studio: write it again with aia report.",
+        "values": "This summary is damaged: write it again with aia report.",
+    },
+    "facts": "{clips} clips by {model}.",
+    "groups": "They come from {groups} scenes or source videos; the intervals (95 %) are over these.",
+    "no_groups": "The intervals (95 %) take every clip for independent of the others.",
+    "few_groups": "So few scenes make the intervals too narrow.",
+    "accuracy": "{accuracy} % are answered right.",
+    "no_accuracy": "No clip has a label that the model knows, so no answer is right or wrong.",
+    "by_answer": "Classes are the answers.",
+    "errors": "{errors} clips could not be read.",
+    "left_out": "{left} classes with fewer clips are in the report only.",
+    "claims_title": "What these numbers can and cannot say",
+    "claims": [
+        "Can: what this network answers without a block's gates. The gates are switched and nothing else, so the effect is "
+        "causal.",
+        "Cannot: what a network trained without these gates would answer. This one learned its weights with them.",
+        "Can: which gates differ between the classes by more than chance. All channels are tested together. At most 5 % of "
+        "those with * are expected to be there by chance.",
+        "Cannot: that the network uses the difference, or why it is there. The background, the light or the speed may differ "
+        "between the classes too.",
+        "The intervals speak of other clips like these, not of another training run. Of 20 blocks without an effect, about one "
+        "interval excludes 0.",
+        "A mean hides single clips. Look at some before you name a pattern.",
+    ],
+    "blocks_title": "Without a block's gates",
+    "blocks_help": "One block at a time has its gates switched: the change of right answers, in points. Press a block.",
+    "blocks_help_flips": "One block at a time has its gates switched: the answers that change, in %. Press a block.",
+    "not_switched": "This survey switched no gates (aia survey --ablate does). Press a block.",
+    "no_blocks": "This network has no gates, so a survey of it has no blocks to show.",
+    "modes_title": "Gates switched to",
+    "modes": {"mean": "constant", "identity": "wide open", "shuffle": "wrong moments"},
+    "block": "Block",
+    "change": "Change, points",
+    "flips": "Changed, %",
+    "separating": "Channels*",
+    "right_less_wrong": "Right − wrong",
+    "unknown": "–",
+    "blocks_columns": (
+        "Channels*: how many tell the classes apart by more than chance. Right − wrong: mean gate of right answers less that "
+        "of wrong ones of the same class."
+    ),
+    "block_title": "Block {block}",
+    "channels_title": "Which channels open for which class",
+    "channels_help": (
+        "Mean gate less the mean of all classes; red is more open. {separating} of {channels} channels tell the classes apart "
+        "(*: q ≤ {level}). The best ones come first."
+    ),
+    "channel": "Channel",
+    "channel_head": "Channel {channel}: eta squared {eta}, by chance {chance}, q {q}",
+    "more_channels": "More channels",
+    "profiles_title": "When the gate opens",
+    "profiles_help": "Mean gate in each frame, with its 95 % band. Dashed: all clips. One scale for all classes.",
+    "ends_title": "Clips at both ends",
+    "ends_help": "The clips whose mean gate is lowest and highest in this block.",
+    "lowest": "Least open",
+    "highest": "Most open",
+    "more": "more than the mean of the classes",
+    "less": "less than the mean of the classes",
+    "clips": "{clips} clips",
+    "said_channel": "channel {channel} is open by {mean} on average, {difference}.",
+    "said_channel_chance": "channel {channel} is open by {mean} on average, {difference}, which may be chance.",
+    "said_class": "Gates of the block “{mode}”: {change} points of right answers.",
+    "said_clip": "{clip}",
+    "said_flipped": "Choose a class or a cell, or see a clip that gets another answer without this block's gates.",
+    "said_nothing": "Choose a class or a cell to see a clip of it.",
+    "look_at": "Look at {clip}",
+    "look_at_example": "Look at our example {example}",
+    "nowhere": "This clip is not on the page, and there is no example of its class.",
+    "no_model": "This page does not offer the model {model}, so it cannot show a clip with it.",
 }
 RECORD_SECONDS = 3
 CLIP_BOX = {  # sentences of the clip box's own script

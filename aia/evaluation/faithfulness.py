@@ -23,7 +23,7 @@ from aia.evaluation.deletion import STEPS, Curves, area
 from aia.evaluation.known_clips import Clips
 from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
-from aia.evaluation.metrics import Floats
+from aia.evaluation.metrics import Floats, resampled_sums
 from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
 from aia.modeling.network import AIANet
@@ -225,9 +225,8 @@ def intervals(values: Floats, groups: Sequence[str], seed: int) -> list[Score]:
 
     Groups are drawn with replacement, with all of their clips. The same seed draws the same groups.
     """
-    names, own = np.unique(np.asarray(groups), return_inverse=True)
-    member = np.eye(len(names))[own]  # [N, groups]
-    picks = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    means = (picks @ (member.T @ values)) / (picks @ member.sum(0))[:, None]
+    own = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums = resampled_sums(np.column_stack([values, np.ones(len(values))]), own, resamples=RESAMPLES, seed=seed)
+    means = sums[:, :-1] / sums[:, -1:]
     low, high = np.quantile(means, (0.025, 0.975), axis=0)
     return [Score(*bounds) for bounds in zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)]

@@ -13,6 +13,7 @@ Indices: TypeAlias = NDArray[np.integer[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
 
 TEMPERATURES = (0.2, 5.0)  # the range of `fit_temperature`
+_DRAWN = 4_000_000  # numbers of groups in memory while they are resampled
 BINS = 15  # of the calibration error, equally wide in [0, 1]
 
 
@@ -202,6 +203,28 @@ def bootstrap_difference(a: Bools, b: Bools, *, resamples: int = 10_000, seed: i
     draws = np.random.default_rng(seed).integers(len(gain), size=(resamples, len(gain)))
     low, high = np.percentile(gain[draws].mean(1), (2.5, 97.5))
     return float(gain.mean()), float(low), float(high)
+
+
+def resampled_sums(values: Floats, groups: Indices, *, resamples: int, seed: int) -> Floats:
+    """Sums of columns over groups that are drawn with replacement, with all of their clips.
+
+    Args:
+        values: `[N, K]`.
+        groups: A number for each clip, `[N]`.
+        resamples: Draws of as many groups as there are.
+        seed: Of the draws. The same seed draws the same groups.
+
+    Returns:
+        `[resamples, K]`.
+    """
+    own = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    number = int(own.max()) + 1
+    sums = np.zeros((number, values.shape[1]))
+    np.add.at(sums, own, values)
+    rng, shares = np.random.default_rng(seed), np.full(number, 1 / number)
+    step = max(1, _DRAWN // number)
+    drawn = [rng.multinomial(number, shares, min(step, resamples - done)) @ sums for done in range(0, resamples, step)]
+    return np.concatenate(drawn)
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:

@@ -45,6 +45,17 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "learn/stages.js",
         "learn/learn.js",
     ),
+    "survey": (
+        "browser/elements.js",
+        "browser/server_root.js",
+        "survey/summary.js",
+        "survey/blocks.js",
+        "survey/channels.js",
+        "survey/profiles.js",
+        "survey/lead.js",
+        "survey/tab.js",
+        "survey/survey.js",
+    ),
 }
 
 # The functions of each script that others call; the rest is visible to no one.
@@ -66,6 +77,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
     ),
     "clip_box": ("startClipBox",),
     "viewer": ("startViewer", "startLive"),
+    "survey": ("startSurvey", "showSurveyedClip"),
 }
 
 

@@ -24,6 +24,7 @@ Parts = dict[str, Any]  # name of a component -> the component
 SCROLL_TO_RESULT = "() => scrollToResult()"
 SHOW_SIDE_B = "() => showSideB()"
 END_TRY = "() => endTry()"
+SHOW_SURVEYED_CLIP = "() => showSurveyedClip()"
 AFTER_RESULT = "() => afterResult()"
 WITH_VIEW = "(...inputs) => withView(...inputs)"
 WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
@@ -44,6 +45,7 @@ def bind(page: gr.Blocks, parts: Parts, names: list[str], allow_custom: bool) ->
     _bind_side_b(parts, names)
     _bind_tabs(parts)
     _bind_exports(parts)
+    _bind_survey(parts, names)
 
 
 def _bind_result(parts: Parts, names: list[str], allow_custom: bool) -> None:
@@ -235,6 +237,20 @@ def _bind_exports(parts: Parts) -> None:
         make_file, _select(parts, *sides, "format", "view"), _select(parts, "problem", "file"), **of_view
     )
     parts["show_python"].click(python, _select(parts, *sides, "view"), _select(parts, "problem", "python"), **of_view)
+
+
+def _bind_survey(parts: Parts, names: list[str]) -> None:
+    """A clip that a number of a survey stands for."""
+
+    def look(own, event: gr.EventData, progress=gr.Progress()):  # noqa: B008
+        target = gradio_internals.event_values(event)
+        return _update(parts, handlers.look_at_surveyed(target, [*names, *own], best, _step(progress)))
+
+    best = _best(names)
+    outputs = _select(parts, *handlers.RESULT, "model", "video")
+    looked = parts["survey"].select(look, parts["own"], outputs, show_progress="hidden", **HEAVY)
+    looked.then(None, js=SHOW_SURVEYED_CLIP)
+    looked.failure(None, js=SHOW_SURVEYED_CLIP)  # Gradio skips `then` after a failed request
 
 
 def _best(names: list[str]) -> dict[str, str]:

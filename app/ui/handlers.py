@@ -18,7 +18,7 @@ from aia.visualization.view import View
 from aia.visualization.view import limits as scale_limits
 from app import errors, learn, text, viewer
 from app.result import Result
-from app.service import exports, models, requests
+from app.service import exports, models, requests, surveys
 from app.ui import examples, html
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,25 @@ def look_at_moment(
     if model == ALL_MODELS and task in best and result and models.group(result.model) != task:
         updates |= look_into(result, task, best, step)
     return updates
+
+
+@_or_problem
+def look_at_surveyed(target: Mapping[str, Any], offered: Sequence[str], best: Best, step: requests.Step) -> Updates:
+    """An example, or a clip of a survey on this machine, by the survey's model.
+
+    Args:
+        target: What the tab's script sends, which may be anything; see `app.survey.component`.
+        offered: The names of models that this visitor may use.
+        best: The model that answers for each group.
+        step: Told of every step.
+    """
+    model, example, key = (str(target.get(name, "")) for name in ("model", "example", "survey"))
+    if example in requests.EXAMPLES:
+        requests.checked(example, model, offered)
+        result = examples.of_example(example, model)
+    else:
+        result = requests.inspect_video(surveys.clip(key, target.get("clip")), model, offered, step=step)
+    return _result(result, best) | {"model": model, "video": None}
 
 
 def ask_the_others(shown: Result | None, best: Best) -> Updates:

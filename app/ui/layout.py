@@ -13,13 +13,14 @@ from starlette.middleware import Middleware
 from aia import limits
 from aia.hub import ALL_MODELS, DEFAULT_MODEL
 from aia.visualization import export
-from app import browser, gradio_internals, learn, live, text, viewer
+from app import browser, gradio_internals, learn, live, survey, text, viewer
 from app.clip_box import ClipBox
 from app.server.blocks import Page
 from app.server.guard import Guard
 from app.server.live import Live
 from app.server.references import References
-from app.service import api, models, references, requests
+from app.server.surveys import Surveys
+from app.service import api, models, references, requests, surveys
 from app.ui import events, examples, handlers, html
 from app.ui.first_paint import FirstPaint
 
@@ -41,13 +42,20 @@ THEME = gr.themes.Base(
 )
 
 
-def build(extra_models: Sequence[str] = (), *, allow_custom: bool = False) -> gr.Blocks:
+def build(
+    extra_models: Sequence[str] = (), *, allow_custom: bool = False, survey_folders: Sequence[str] = ()
+) -> gr.Blocks:
     """Builds the page.
 
     Args:
         extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
         allow_custom: Whether visitors may type the name of any other model: `--allow-any-model`.
+        survey_folders: Reports of surveys to offer beside the shipped ones: `--survey`.
+
+    Raises:
+        AIAError: One of the survey folders is none.
     """
+    surveys.offer(survey_folders)
     names = models.offered(extra_models)
     age = limits.DELETE_AFTER_SECONDS
     with Page(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)) as page:
@@ -111,6 +119,8 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
             with gr.Tab(text.TABS["learn"], elem_id="tab-learn") as parts["learn_tab"]:
                 parts["lesson"] = learn.component()
                 parts["relearn"] = gr.Button("again", elem_id="relearn", elem_classes="unseen")
+            with gr.Tab(text.TABS["survey"], elem_id="tab-survey"):
+                parts["survey"] = _survey(names)
             with gr.Tab(text.TABS["take"], elem_id="tab-take"):
                 parts |= _export()
         parts["viewer"] = viewer.component(ready.get("viewer"), elem_id="viewer")
@@ -161,6 +171,16 @@ def _compare(names: list[str], first: str | None) -> dict[str, Any]:
     return {**controls, "compared": gr.HTML(elem_id="compared")}
 
 
+def _survey(names: list[str]) -> gr.HTML:
+    offered = surveys.offered()
+    return survey.component(
+        {key: one.title for key, one in offered.items()},
+        names,
+        {label: name for name, label in requests.EXAMPLES.items()},
+        [key for key, one in offered.items() if one.clips],
+    )
+
+
 def _export() -> dict[str, Any]:
     gr.HTML(html.muted(text.TAKE))
     formats = [(f"{name}: {format.description}", name) for name, format in export.FORMATS.items()]
@@ -191,7 +211,13 @@ def launch_options(page: gr.Blocks) -> dict:
         "i18n": gr.I18n(en=text.GRADIO),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {
-            "middleware": [Middleware(References), Middleware(Live), Middleware(Guard), Middleware(FirstPaint)]
+            "middleware": [
+                Middleware(References),
+                Middleware(Surveys),
+                Middleware(Live),
+                Middleware(Guard),
+                Middleware(FirstPaint),
+            ]
         },
         "show_error": False,  # our own sentences are still shown; Gradio's may hold paths
         "run_history": False,  # Gradio would keep clips and answers in the visitor's browser, or in a bucket on the Hub

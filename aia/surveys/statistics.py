@@ -1,0 +1,219 @@
+"""The statistics of a survey's report. NumPy only; random only by a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from aia.evaluation.metrics import Bools, Floats, Indices, resampled_sums
+
+RESAMPLES = 2000  # of the bootstrap
+PERMUTATIONS = 999
+MOST_PERMUTED = 4000  # clips; of more, some groups are drawn for the permutations
+MARGIN = 1.96  # standard errors of a 95 % interval
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval; the ends are nan where there are fewer than two groups."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Permuted(NamedTuple):
+    """What the permutations say of each channel.
+
+    Attributes:
+        p: Share of label assignments, the real one included, that separate the classes at least as well, `[C]`.
+        chance: Mean eta squared over the permutations, `[C]`.
+    """
+
+    p: Floats
+    chance: Floats
+
+
+def codes(names: Sequence[str]) -> Indices:
+    """Equal names get equal numbers from 0, `[N]`."""
+    return np.unique(np.asarray(names), return_inverse=True)[1].reshape(-1)
+
+
+def mean_intervals(values: Floats, groups: Indices, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Interval]:
+    """Means of columns with percentile bootstrap intervals of 95 % over groups.
+
+    Groups are drawn with replacement, with all of their clips.
+
+    Args:
+        values: `[N, K]`.
+        groups: A number for each clip, `[N]`.
+        resamples: Draws of as many groups as there are.
+        seed: Of the draws. The same seed draws the same groups, so the mean of a difference is paired.
+    """
+    means = values.mean(0)
+    if len(np.unique(groups)) < 2:
+        return [Interval(float(mean), np.nan, np.nan) for mean in means]
+    columns = np.column_stack([values, np.ones(len(values))])
+    sums = resampled_sums(columns, groups, resamples=resamples, seed=seed)
+    low, high = np.quantile(sums[:, :-1] / sums[:, -1:], (0.025, 0.975), axis=0)
+    return [Interval(*map(float, ends)) for ends in zip(means, low, high, strict=True)]
+
+
+def difference_within_classes(
+    values: Floats, chosen: Bools, classes: Indices, groups: Indices, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval | None:
+    """How much larger the chosen values are than the others of their class, with a bootstrap interval of 95 % over groups.
+
+    It is the slope of a regression on `chosen` with a constant for each class, so that a difference between the classes plays
+    no part.
+
+    Args:
+        values: `[N]`.
+        chosen: `[N]`.
+        classes: A number for each value, `[N]`.
+        groups: A number for each value, `[N]`.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        None if no class has chosen and other values.
+    """
+    x, y = within_classes(chosen.astype(float), classes), within_classes(values, classes)
+    columns = np.column_stack([x * y, x * x])
+    if columns[:, 1].sum() < 1e-9:
+        return None
+    difference = float(columns[:, 0].sum() / columns[:, 1].sum())
+    if len(np.unique(groups)) < 2:
+        return Interval(difference, np.nan, np.nan)
+    sums = resampled_sums(columns, groups, resamples=resamples, seed=seed)
+    drawn = sums[sums[:, 1] > 1e-9]
+    return Interval(difference, *map(float, np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))))
+
+
+def margins(values: Floats, groups: Indices) -> Floats:
+    """Half the 95 % interval of each column's mean `[K]`, from the spread of the groups; nan with fewer than two groups.
+
+    It is the linearized form of the bootstrap over groups, for many columns.
+    """
+    own = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    number = int(own.max(initial=-1)) + 1
+    if number < 2:
+        return np.full(values.shape[1], np.nan)
+    residuals = np.zeros((number, values.shape[1]))
+    np.add.at(residuals, own, values - values.mean(0))
+    error: Floats = np.sqrt(np.square(residuals).sum(0) * number / (number - 1)) / len(values)
+    return MARGIN * error
+
+
+def eta_squared(values: Floats, classes: Indices) -> Floats:
+    """How much of each column's variance lies between the classes, `[C]` from 0 to 1; 0 for a constant column.
+
+    Args:
+        values: `[N, C]`.
+        classes: A number from 0 for each row, `[N]`.
+    """
+    return _between(_standardized(values), classes, int(classes.max()) + 1)
+
+
+def permute_labels(
+    values: Floats, classes: Indices, groups: Indices, *, permutations: int = PERMUTATIONS, seed: int = 0
+) -> Permuted:
+    """Compares each column's eta squared with that of permuted class labels.
+
+    If each group has clips of one class only, whole groups change their labels: clips of one group resemble each other
+    whatever their class. Otherwise labels change places within their groups.
+
+    Args:
+        values: `[N, C]`.
+        classes: A number from 0 for each row, `[N]`.
+        groups: A number from 0 for each row, `[N]`.
+        permutations: Random label assignments beside the real one.
+        seed: Of the assignments.
+    """
+    rng = np.random.default_rng(seed)
+    kept = _some_groups(groups, rng)
+    standard, classes, groups = (
+        _standardized(values[kept]),
+        classes[kept],
+        np.unique(groups[kept], return_inverse=True)[1],
+    )
+    number = int(classes.max()) + 1
+    observed = _between(standard, classes, number)
+    of_group = np.zeros(int(groups.max()) + 1, int)
+    of_group[groups] = classes
+    nested = bool((of_group[groups] == classes).all())
+    slots = np.argsort(groups, kind="stable")
+    reached, total = np.ones(len(observed)), np.zeros(len(observed))
+    for _ in range(permutations):
+        if nested:
+            permuted = rng.permutation(of_group)[groups]
+        else:
+            permuted = np.empty_like(classes)
+            permuted[slots] = classes[np.lexsort((rng.random(len(groups)), groups))]
+        eta = _between(standard, permuted, number)
+        reached += eta >= observed - 1e-6
+        total += eta
+    return Permuted(reached / (permutations + 1), total / max(permutations, 1))
+
+
+def benjamini_hochberg(p: Floats) -> Floats:
+    """Adjusted p-values: reject those up to 0.05, and at most 5 % of the rejected ones are expected to be wrong."""
+    p = np.asarray(p, np.float64)
+    order = np.argsort(p)
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
+    return adjusted
+
+
+def class_means(values: Floats, classes: Indices, number: int) -> Floats:
+    """The mean of each column in each class, `[number, C]`; nan for a class without a row. Rows of class -1 are left out."""
+    known = classes >= 0
+    member = _member(classes[known], number)
+    with np.errstate(invalid="ignore"):
+        means: Floats = (member @ values[known]) / member.sum(1, keepdims=True)
+    return means
+
+
+def within_classes(values: Floats, classes: Indices) -> Floats:
+    """Values `[N]` less the mean of their class."""
+    own = np.unique(classes, return_inverse=True)[1].reshape(-1)
+    difference: Floats = values - (np.bincount(own, values) / np.bincount(own))[own]
+    return difference
+
+
+def _standardized(values: Floats) -> Floats:
+    """Columns with mean 0 and sum of squares 1; a constant column becomes 0."""
+    centered = values - values.mean(0, dtype=np.float64).astype(values.dtype)
+    size = np.sqrt(np.square(centered).sum(0, dtype=np.float64))
+    constant = size <= 1e-6 * np.sqrt(len(values)) * np.maximum(np.abs(values).max(0), 1e-12)
+    scale: Floats = np.where(constant, 0, 1 / np.where(constant, 1, size)).astype(np.float32)
+    standard: Floats = centered.astype(np.float32, copy=False) * scale
+    return standard
+
+
+def _between(standard: Floats, classes: Indices, number: int) -> Floats:
+    counts = np.bincount(classes, minlength=number)
+    sums = _member(classes, number) @ standard
+    eta: Floats = np.square(sums, dtype=np.float64).T @ (1 / np.maximum(counts, 1))
+    return eta
+
+
+def _member(classes: Indices, number: int) -> Floats:
+    """`[classes, N]`: 1 where a row is of a class."""
+    member = np.zeros((number, len(classes)), np.float32)
+    member[classes, np.arange(len(classes))] = 1
+    return member
+
+
+def _some_groups(groups: Indices, rng: np.random.Generator) -> Bools:
+    """All rows, or those of random groups with `MOST_PERMUTED` rows in all."""
+    if len(groups) <= MOST_PERMUTED:
+        return np.ones(len(groups), bool)
+    sizes = np.bincount(groups)
+    order = rng.permutation(len(sizes))
+    chosen = np.zeros(len(sizes), bool)
+    chosen[order[np.cumsum(sizes[order]) <= MOST_PERMUTED]] = True
+    kept: Bools = chosen[groups]
+    return kept

@@ -1,0 +1,94 @@
+"""`aia report`: its files, and that nothing in a survey becomes markup, a formula or a folder of this machine."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import made_survey
+import numpy as np
+import pytest
+from conftest import ODD_LABELS
+from PIL import Image
+
+from aia import AIAError, cli
+from aia.locations import ASSETS
+
+FIGURES = {"blocks.png", "channels.png", "classes.png", "profiles.png", "right-and-wrong.png"}
+TABLES = {f"{name}.csv" for name in ("accuracy", "ablations", "channels", "profiles", "right-and-wrong", "ends")}
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """The report of a survey with odd labels, in the folder that the command chooses by default."""
+    folder = tmp_path_factory.mktemp("survey")
+    made_survey.write(folder, made_survey.made_rows(60, ODD_LABELS), made_survey.about(ODD_LABELS))
+    assert cli.main(["report", str(folder), "--title", "Odd <b>labels</b>"]) == 0
+    return folder / "report"
+
+
+def test_the_report_has_every_file_and_its_figures_show_something(odd):
+    assert {path.name for path in odd.iterdir()} == {"report.md", "report.html", "summary.json", *FIGURES, *TABLES}
+    for name in FIGURES:
+        pixels = np.asarray(Image.open(odd / name).convert("L"))
+        assert pixels.shape[1] > 500 and pixels.std() > 10, name
+
+
+def test_tables_hold_the_numbers_for_programs(odd):
+    with (odd / "ablations.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    change = next(row for row in rows if row["block"] == "layer2.0" and row["measure"] == "change" and not row["class"])
+    assert float(change["value"]) == pytest.approx(1 / 3 - 0.9, abs=1e-5)
+    assert float(change["low"]) < float(change["value"]) < float(change["high"])
+    cells = [cell for name in TABLES for line in csv.reader((odd / name).open(newline="")) for cell in line]
+    assert not [cell for cell in cells if re.match(r"[=@+]|-\D", cell)], "a spreadsheet would run =HYPERLINK"
+
+
+def test_odd_labels_are_text_in_markdown_and_html(odd):
+    found = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            found.append((tag, dict(attributes)))
+
+        def handle_data(self, data):
+            found.append(data)
+
+    html = (odd / "report.html").read_text(encoding="utf-8")
+    Reader().feed(html)
+    tags = [one for one in found if isinstance(one, tuple)]
+    assert (
+        not {tag for tag, _ in tags} & {"b", "script", "a", "iframe"}
+        and len([1 for tag, _ in tags if tag == "img"]) == 5
+    )
+    assert all(own["src"].startswith("data:image/png;base64,") for tag, own in tags if tag == "img")
+    assert ODD_LABELS[0] in found and "Survey: Odd <b>labels</b>" in found
+    markdown = (odd / "report.md").read_text(encoding="utf-8")
+    assert "\\<img src=x" in markdown and "<img" not in markdown.replace("\\<img", "")
+    rows = [line for line in markdown.splitlines() if line.startswith("| layer2.0 | 3 |")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 8, "no label adds a column"
+
+
+def test_the_pages_file_knows_our_examples_and_names_no_folder(tmp_path, capsys):
+    clips = sorted((ASSETS / "examples").glob("s*.mp4"))
+    rows = made_survey.made_rows(len(clips), names=[str(clip) for clip in clips])
+    survey = made_survey.write(tmp_path / "survey", rows, made_survey.about(data=str(clips[0].parent / "*.mp4")))
+    assert cli.main(["report", str(survey), "--summary", str(tmp_path / "own.json")]) == 0
+    text = (tmp_path / "own.json").read_text(encoding="utf-8")
+    content = json.loads(text)
+    assert sorted(content["examples"].values()) == [clip.stem for clip in clips]
+    for number, example in content["examples"].items():
+        assert content["clips"][int(number)] == f"assets/examples/{example}.mp4"
+    assert str(ASSETS.parent) not in text
+    assert cli.main(["report", str(survey), "--out", str(tmp_path / "report")]) == 0
+    locations = json.loads((tmp_path / "report" / "locations.json").read_text())
+    assert sorted(locations) == [str(clip) for clip in clips]
+
+
+def test_what_is_no_survey_is_one_sentence(tmp_path, capsys):
+    from aia.surveys.report import report
+
+    assert cli.main(["report", str(tmp_path)]) == 1
+    assert "holds no survey" in capsys.readouterr().err
+    with pytest.raises(AIAError, match="give one with --out"):
+        report("memory://somewhere")
