@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_train,
         _add_reference,
         _add_push,
+        _add_export,
         _add_evaluate,
         _add_contrast,
         _add_localize,
@@ -333,6 +334,27 @@ def _push(options: argparse.Namespace) -> int:
     from aia.hub.push import push
 
     print(push(options.folder, options.repo, private=options.private))
+    return 0
+
+
+def _add_export(commands: _Commands) -> None:
+    command = commands.add_parser("export", help="write a model for onnxruntime or torch.export, see docs/exports.md")
+    command.add_argument("model", metavar="MODEL", help="shipped name, folder or user/repo")
+    command.add_argument("--format", choices=("onnx", "torch"), default="onnx")
+    command.add_argument("--out", required=True, metavar="FILE", help="such as model.onnx or model.pt2")
+    command.add_argument("--gates", action="store_true", help="make every gate an output, too")
+    command.add_argument("--fp16", action="store_true", help="run the trunk in float16; gates stay float32")
+    command.add_argument("--revision", help="of a Hub repository")
+    command.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from aia.hub.export_network import export_network
+
+    model = _model(options.model, revision=options.revision, device="cpu")
+    path = export_network(model, options.out, format=options.format, gates=options.gates, half=options.fp16)
+    outputs = f"logits and {len(model.gate_locations)} gates" if options.gates else "logits"
+    print(f"{path}: {model.config.title}, {outputs}, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
