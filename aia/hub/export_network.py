@@ -66,7 +66,7 @@ def export_network(
     files.check(path)
     program = exported_program(model, gates=gates, half=half)
     names = [f"{at.block}/{at.unit}" for at in model.gate_locations] if gates else []
-    metadata = {"name": model.name, **model.config.to_dict(), "gates": names}
+    metadata = {**model.config.to_dict(), "gates": names}
     write = write_onnx if format == "onnx" else write_archive
     with files.writing(path) as part:
         write(program, part, metadata)
