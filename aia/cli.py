@@ -304,6 +304,12 @@ def _add_train(commands: _Commands) -> None:
     )
     command.add_argument("--cache", type=Path, metavar="DIR", help="decoded clips; OUT/cache by default")
     command.add_argument(
+        "--tracker",
+        default="",
+        metavar="NAME",
+        help="log each epoch to tensorboard (in OUT/logs) or another tracker of accelerate, such as wandb",
+    )
+    command.add_argument(
         "--set",
         action="append",
         default=[],
@@ -318,7 +324,7 @@ def _train(options: argparse.Namespace) -> int:
     from aia.training.train import train
 
     recipe = Recipe.from_file(options.recipe, options.set)
-    train(recipe, options.data, options.out, init=options.init, cache=options.cache)
+    train(recipe, options.data, options.out, init=options.init, cache=options.cache, tracker=options.tracker)
     return 0
 
 
