@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from torch import nn
 
 from aia import console
 from aia.errors import AIAError
@@ -30,7 +31,7 @@ CLIPS = ((1, 1), (2, 3), (1, 8))  # batch and frames
 
 
 def lively_network(arch: str, attention: str, temporal: str = "tsm") -> AIANet:
-    """A network with random weights whose gates are far from constant."""
+    """A network with random weights; its batch norms have the statistics of one batch, so that features and gates vary."""
     torch.manual_seed(0)
     config = AIAConfig(
         ("left", "right", "still"),
@@ -40,13 +41,13 @@ def lively_network(arch: str, attention: str, temporal: str = "tsm") -> AIANet:
         input_size=SIZE,
         resize=SIZE,
     )
-    network = AIANet(config).eval()
-    for name, tensor in network.state_dict().items():
-        if "running_var" in name:
-            tensor.uniform_(0.3, 1.0)
-        elif tensor.is_floating_point() and "attention" in name:
-            tensor.add_(0.3 * torch.randn_like(tensor))
-    return network
+    network = AIANet(config)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.randn(2, 8, 3, SIZE, SIZE))
+    return network.eval()
 
 
 @torch.inference_mode()

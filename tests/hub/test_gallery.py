@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import huggingface_hub
 import pytest
 from hub_server import LIST, Fault, HubServer
+from huggingface_hub import constants
 
 import aia
 from aia.hub import gallery
@@ -31,8 +31,8 @@ ODD = [
 @pytest.fixture
 def server(monkeypatch):
     with HubServer() as running:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setenv("HF_TOKEN", "hf_OfThisTestAlone")
         yield running
 
