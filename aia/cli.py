@@ -359,7 +359,7 @@ def _export(options: argparse.Namespace) -> int:
 
     model = _model(options.model, revision=options.revision, device="cpu")
     path = export_network(model, options.out, format=options.format, gates=options.gates, half=options.fp16)
-    outputs = f"logits and {len(model.gate_locations)} gates" if options.gates else "logits"
+    outputs = f"{1 + len(model.gate_locations) * options.gates} outputs"
     print(f"{path}: {model.config.title}, {outputs}, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
