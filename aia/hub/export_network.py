@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
@@ -98,8 +99,10 @@ def exported_program(model: AIANet, *, gates: bool = False, half: bool = False) 
 
 def write_archive(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
     """Writes a traced network for `torch.export.load`."""
+    content = io.BytesIO()  # PyTorch itself ends the process on a full disk
     with _quiet():
-        torch.export.save(program, path, extra_files={METADATA: json.dumps(metadata)})
+        torch.export.save(program, content, extra_files={METADATA: json.dumps(metadata)})
+    path.write_bytes(content.getbuffer())
 
 
 def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
