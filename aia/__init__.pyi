@@ -2,6 +2,7 @@
 
 from . import evaluation, hub, inspection, kernels, modeling, surveys, synthetic, training, video, visualization
 from .errors import AIAError
+from .hub.export_network import export_network
 from .hub.files import available_models
 from .hub.loading import load
 from .hub.pretrained import AIANet
@@ -29,6 +30,7 @@ __all__ = [
     "available_models",
     "compute_reference",
     "evaluation",
+    "export_network",
     "hub",
     "inspect",
     "inspection",

@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_train,
         _add_reference,
         _add_push,
+        _add_export,
         _add_evaluate,
         _add_contrast,
         _add_localize,
@@ -349,6 +350,12 @@ def _add_train(commands: _Commands) -> None:
     )
     command.add_argument("--cache", type=Path, metavar="DIR", help="decoded clips; OUT/cache by default")
     command.add_argument(
+        "--tracker",
+        default="",
+        metavar="NAME",
+        help="log each epoch to tensorboard (in OUT/logs) or another tracker of accelerate, such as wandb",
+    )
+    command.add_argument(
         "--set",
         action="append",
         default=[],
@@ -363,7 +370,7 @@ def _train(options: argparse.Namespace) -> int:
     from aia.training.train import train
 
     recipe = Recipe.from_file(options.recipe, options.set)
-    train(recipe, options.data, options.out, init=options.init, cache=options.cache)
+    train(recipe, options.data, options.out, init=options.init, cache=options.cache, tracker=options.tracker)
     return 0
 
 
@@ -379,6 +386,27 @@ def _push(options: argparse.Namespace) -> int:
     from aia.hub.push import push
 
     print(push(options.folder, options.repo, private=options.private))
+    return 0
+
+
+def _add_export(commands: _Commands) -> None:
+    command = commands.add_parser("export", help="write a model for onnxruntime or torch.export, see docs/exports.md")
+    command.add_argument("model", metavar="MODEL", help="shipped name, folder or user/repo")
+    command.add_argument("--format", choices=("onnx", "torch"), default="onnx")
+    command.add_argument("--out", required=True, metavar="FILE", help="such as model.onnx or model.pt2")
+    command.add_argument("--gates", action="store_true", help="make every gate an output, too")
+    command.add_argument("--fp16", action="store_true", help="run the trunk in float16; gates stay float32")
+    command.add_argument("--revision", help="of a Hub repository")
+    command.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from aia.hub.export_network import export_network
+
+    model = _model(options.model, revision=options.revision, device="cpu")
+    path = export_network(model, options.out, format=options.format, gates=options.gates, half=options.fp16)
+    outputs = f"{1 + len(model.gate_locations) * options.gates} outputs"
+    print(f"{path}: {model.config.title}, {outputs}, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -13,6 +13,7 @@ from aia.video.source import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from aia import Inspection
+    from aia.hub.gallery import HubModel
     from aia.inspection.ablation import Ranking
     from aia.inspection.inspection import Prediction
     from aia.modeling.config import AIAConfig
@@ -528,6 +529,13 @@ def card(answer: Prediction | AIAError) -> tuple[str, str, bool]:
 def entry_of_group(task: str, entry: str) -> str:
     """A menu's entry of a model, after the title of its group."""
     return f"{GROUPS[task].title if task in GROUPS else OTHER_GROUP} · {entry}"
+
+
+def hub_entry(model: HubModel) -> str:
+    """A model of the Hub in the menu: its name, its task, its size and its likes, as far as known."""
+    size = f"{model.parameters / 1e6:.1f} million parameters" if model.parameters else ""
+    likes = f"{model.likes:,} like{'s' * (model.likes != 1)}"
+    return f"Hub · {model.name} ({', '.join(filter(None, (model.task, size, likes)))})"
 
 
 def model_entry(config: AIAConfig, name: str) -> str:

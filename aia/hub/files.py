@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,15 +37,49 @@ _REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", r
 _NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # no git name has these; in a path they could lead out of the cache
 
 
-def available_models() -> tuple[str, ...]:
+@dataclass(frozen=True)
+class HubOptions:
+    """How a repository is fetched; names as of `huggingface_hub.hf_hub_download`.
+
+    Attributes:
+        cache_dir: The cache's folder; the Hub client's own by default.
+        token: Instead of the environment's HF_TOKEN.
+        local_files_only: Whether only the cache is read.
+        force_download: Whether files in the cache are fetched again.
+    """
+
+    cache_dir: str | Path | None = None
+    token: str | None = None
+    local_files_only: bool = False
+    force_download: bool = False
+
+
+def available_models(*, hub: bool = False) -> tuple[str, ...]:
     """Names of the shipped models, for `load`.
+
+    Args:
+        hub: Adds the Hub's models that carry the tag "attention-in-attention". `aia.hub.gallery.hub_models` has their
+            likes, task and size, too. Nobody has checked them; `load` reads them as strictly as every other model.
+
+    Raises:
+        AIAError: The Hub cannot be asked.
 
     Example:
         >>> import aia
         >>> "tsm-mobilenetv2-cinst" in aia.available_models()
         True
     """
-    return tuple(sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file()))
+    shipped = sorted(p.parent.name for p in CHECKPOINTS.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file())
+    if not hub:
+        return tuple(shipped)
+    from aia.hub.gallery import hub_models
+
+    return (*shipped, *(model.name for model in hub_models()))
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name can be a repository's on the Hub, "user/repo"."""
+    return _REPO.fullmatch(name) is not None
 
 
 def is_here(name: str) -> bool:
@@ -63,7 +98,7 @@ def download(repo: str) -> None:
     _from_hub(repo, None)
 
 
-def find_model(name: str, revision: str | None = None) -> tuple[AIAConfig, Path]:
+def find_model(name: str, revision: str | None = None, options: HubOptions = HubOptions()) -> tuple[AIAConfig, Path]:
     """Finds a model's configuration and weights file, and downloads them if necessary.
 
     Raises:
@@ -74,7 +109,7 @@ def find_model(name: str, revision: str | None = None) -> tuple[AIAConfig, Path]
     if name in available_models():
         return _from_folder(CHECKPOINTS / name)
     if _REPO.fullmatch(name):
-        return _from_hub(name, revision or None)
+        return _from_hub(name, revision or None, options)
     shipped = available_models()
     known = f"{shipped[0]}, ... {shipped[-1]}; `aia.available_models()` lists them" if shipped else "none"
     raise AIAError(f"There is no model {name[:200]!r}: give a folder, a shipped name ({known}) or user/repo.")
@@ -162,39 +197,53 @@ def _from_folder(folder: Path) -> tuple[AIAConfig, Path]:
     return config, weights
 
 
-def _from_hub(repo: str, revision: str | None) -> tuple[AIAConfig, Path]:
+def _from_hub(repo: str, revision: str | None, options: HubOptions = HubOptions()) -> tuple[AIAConfig, Path]:
     """Config and weights of one commit; no request at all if both are in the cache."""
     if revision and _NO_REVISION.search(revision):
         raise AIAError(f"{revision[:200]!r} cannot be a revision; give a branch, a tag or a commit of {repo}.")
-    if cached := _cached(repo, revision):
+    cached = None if options.force_download else _cached(repo, revision, options)
+    if cached:
         return AIAConfig.from_file(cached[0]), cached[1]
-    config = _fetch(repo, CONFIG, revision)
+    if options.local_files_only:
+        raise AIAError(f"{repo} is not in the Hub's cache; load it once without local_files_only.")
+    config = _fetch(repo, CONFIG, revision, options)
     checked, commit = AIAConfig.from_file(config), config.parent.name  # before the weights are downloaded
     try:  # before the weights: with both of these in the cache nobody is asked again
-        _fetch(repo, REFERENCE, commit)
+        _fetch(repo, REFERENCE, commit, options)
     except AIAError as error:
         if not _is_missing(error.__context__):  # most repositories have none
             raise
-    return checked, _fetch(repo, WEIGHTS, commit)
+    return checked, _fetch(repo, WEIGHTS, commit, options)
 
 
-def _cached(repo: str, revision: str | None) -> tuple[Path, Path] | None:
+def _cached(repo: str, revision: str | None, options: HubOptions = HubOptions()) -> tuple[Path, Path] | None:
     """Both files of a repository in the Hub's cache; None unless both are there."""
     try:
-        config, weights = (try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS))
+        config, weights = (
+            try_to_load_from_cache(repo, file, cache_dir=options.cache_dir, revision=revision)
+            for file in (CONFIG, WEIGHTS)
+        )
     except (OSError, ValueError):  # the cache cannot be read
         return None
     return (Path(config), Path(weights)) if isinstance(config, str) and isinstance(weights, str) else None
 
 
-def _fetch(repo: str, file: str, revision: str | None) -> Path:
+def _fetch(repo: str, file: str, revision: str | None, options: HubOptions) -> Path:
     """Downloads one file into the Hub's cache."""
-    token = os.environ.get("HF_TOKEN", "").strip() or False  # False: no stored login either
+    token = options.token or os.environ.get("HF_TOKEN", "").strip() or False  # False: no stored login either
     try:
         # First one request with a short timeout, since hf_hub_download repeats its own for minutes.
         url = hf_hub_url(repo, file, revision=revision)
         _check_size(get_hf_file_metadata(url, token=token).size or 0, file)
-        return Path(hf_hub_download(repo, file, revision=revision, token=token))
+        fetched = hf_hub_download(
+            repo,
+            file,
+            revision=revision,
+            token=token,
+            cache_dir=options.cache_dir,
+            force_download=options.force_download,
+        )
+        return Path(fetched)
     except AIAError:
         raise
     except Exception as error:  # the types depend on huggingface_hub's version (requests, httpx, httpx2, hf_xet)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from aia import files
 from aia.errors import AIAError
 from aia.hub.card import model_card
-from aia.hub.files import REFERENCE, find_model, read_weights
+from aia.hub.files import REFERENCE, HubOptions, find_model, read_weights
 from aia.hub.push import push
 from aia.hub.reference import reference_of, write_reference
 from aia.modeling import network
@@ -47,10 +47,30 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         device: str | torch.device | None = None,
         optimize: bool = True,
         precision: str = "float32",
+        cache_dir: str | Path | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
     ) -> Self:
-        """`aia.load` under the name that Hub users know."""
+        """`aia.load` under the name that Hub users know, with their options.
+
+        Args:
+            pretrained_model_name_or_path: As `name` of `aia.load`, and so are the next four.
+            revision: Branch, tag or commit.
+            device: Where to put the network.
+            optimize: Runs inference in its quick form.
+            precision: Of the quick form.
+            cache_dir: The cache's folder; the Hub client's own by default.
+            token: Instead of the environment's HF_TOKEN. A login that the Hub's client has stored is not used.
+            local_files_only: Reads the cache only.
+            force_download: Fetches files again that are in the cache, such as those of a branch that has moved.
+
+        Raises:
+            AIAError: As of `aia.load`, or the model is not in the cache and only the cache is read.
+        """
         name = str(pretrained_model_name_or_path)
-        config, weights = find_model(name, revision)
+        options = HubOptions(cache_dir, token, local_files_only, force_download)
+        config, weights = find_model(name, revision, options)
         model = cls(config)
         read_weights(model, weights)
         model.reference = reference_of(model, weights.with_name(REFERENCE))
@@ -101,24 +121,26 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         """The reference, unless the weights have changed since it was made."""
         return self.reference if self.reference and self.reference.weights == self.fingerprint() else None
 
-    def push_to_hub(  # type: ignore[override]  # the token comes from the environment only
+    def push_to_hub(  # type: ignore[override]  # not all options of the mixin
         self,
         repo_id: str,
         *,
         config: AIAConfig | None = None,
         commit_message: str = "Push model using huggingface_hub.",
         private: bool | None = None,
+        token: str | None = None,
         branch: str | None = None,
         create_pr: bool | None = None,
         model_card_kwargs: dict[str, Any] | None = None,
     ) -> str:
-        """Uploads config, weights and card to a Hub repository, with the token of the environment's HF_TOKEN only.
+        """Uploads config, weights and card to a Hub repository.
 
         Args:
             repo_id: "user/repo"; created if it does not exist.
             config: Written instead of the network's own.
             commit_message: Of the commit.
             private: Whether a repository that is created is private.
+            token: Instead of the environment's HF_TOKEN. A login that the Hub's client has stored is not used.
             branch: To push to; the main one by default.
             create_pr: Whether to open a pull request.
             model_card_kwargs: Of `aia.hub.card.model_card`.
@@ -136,6 +158,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
                 Path(folder),
                 repo_id,
                 private=private,
+                token=token,
                 commit_message=commit_message,
                 branch=branch,
                 create_pr=create_pr,

@@ -23,17 +23,19 @@ def push(
     repo: str,
     *,
     private: bool | None = False,
+    token: str | None = None,
     commit_message: str | None = None,
     branch: str | None = None,
     create_pr: bool | None = None,
 ) -> str:
-    """Uploads a model folder, with the token of the environment's HF_TOKEN only.
+    """Uploads a model folder.
 
     Args:
         folder: Written by `train`, `convert` or `save_pretrained`. Only files directly in it that match `FILES` are
             uploaded: no cache, no training state.
         repo: "user/repo"; created if it does not exist.
         private: Whether a repository that is created is private; None for its owner's default.
+        token: Instead of the environment's HF_TOKEN. A login that the Hub's client has stored is not used.
         commit_message: Of the commit; the Hub client's own by default.
         branch: To push to; the main one by default.
         create_pr: Whether to open a pull request.
@@ -44,7 +46,7 @@ def push(
     Raises:
         AIAError: No valid model or no card, no token, an invalid name, no permission or no connection.
     """
-    token = os.environ.get("HF_TOKEN", "").strip()
+    token = (token or os.environ.get("HF_TOKEN", "")).strip()
     if not token:
         raise AIAError("Pushing to the Hub needs a token that may write; set HF_TOKEN in the environment.")
     if not Path(folder).is_dir():

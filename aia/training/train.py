@@ -42,6 +42,7 @@ from aia.training.distributed import Processes
 from aia.training.recipe import Recipe, with_new_names
 from aia.training.resident import ResidentClips
 from aia.training.start import load_start
+from aia.training.tracking import Tracker, check_tracker
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,15 @@ class _Parts:
         return int(state["epoch"])
 
 
-def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", cache: Path | None = None) -> AIANet:
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: str | Path,
+    *,
+    init: str = "none",
+    cache: Path | None = None,
+    tracker: str = "",
+) -> AIANet:
     """Trains a network. An interrupted run resumes after its last complete epoch when called with the same arguments.
 
     Started by `accelerate launch`, several processes share each batch. The first of them writes.
@@ -151,14 +160,18 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
         out: Folder for config.json, model.safetensors, README.md, recipe.json, history.jsonl, curves.svg and state.pt.
         init: Start weights; see `load_start`.
         cache: Folder for decoded clips; `out/cache` by default.
+        tracker: Logs each epoch to "tensorboard" (in `out/logs`) or another tracker of accelerate; "" for none.
 
     Returns:
         The averaged network, in eval mode.
 
     Raises:
-        AIAError: The data folder, the recipe's classes or the start weights cannot be used, or `out` cannot be written.
+        AIAError: The data folder, the recipe's classes, the start weights or the tracker cannot be used, or `out` cannot be
+            written.
     """
     team = Processes.join()
+    if tracker:
+        check_tracker(tracker)
     if recipe.precision == "float16" and team.device.type != "cuda":
         raise AIAError("Training in float16 needs a GPU; set the recipe's precision to bfloat16 or float32.")
     if recipe.batch_size % team.count:
@@ -180,6 +193,7 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
         resident = ResidentClips.read(read_manifest(data, unlabeled=True), recipe, data, team.device)
     first = parts.resume(team.from_first(state))
     history = _History(Path(out), recipe, first) if team.first else None
+    tracked = Tracker(tracker, Path(out), recipe) if tracker and team.first else None
     shared = team.share(model)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
@@ -197,6 +211,10 @@ def train(recipe: Recipe, data: Path, out: str | Path, *, init: str = "none", ca
         if clips.held_out:
             line |= {f"held_out_{key}": value for key, value in _score(parts.averaged_model, held_out).items()}
         history.add(line, parts, identity)
+        if tracked:
+            tracked.log(line)
+    if tracked:
+        tracked.finish()
     result = deepcopy(parts.averaged_model).eval().cpu()
     result.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # PyTorch's types lack it
     if team.first:

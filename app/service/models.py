@@ -20,7 +20,7 @@ from aia.hub import ALL_MODELS, groups, loading
 from aia.locations import ASSETS
 from aia.video import worker
 from app import text
-from app.service import disconnect, references
+from app.service import disconnect, gallery, references
 
 WARM_UP_CLIP = ASSETS / "examples" / "swipe-left.mp4"
 log = logging.getLogger(__name__)
@@ -129,6 +129,14 @@ def _entry(name: str) -> str:
 def menu(names: Sequence[str]) -> list[tuple[str, str]]:
     """Entries of the page's own menu: asking all groups, if there are several, and each model."""
     return [*([(text.ASK_ALL, ALL_MODELS)] if asks_all(names) else []), *choices(names)]
+
+
+def menu_with_hub(names: Sequence[str]) -> list[tuple[str, str]]:
+    """The page's own menu, and the Hub's models that carry this project's tag. Waits for the Hub for some seconds."""
+    return [
+        *menu(names),
+        *((text.hub_entry(model), model.name) for model in gallery.listed() if model.name not in names),
+    ]
 
 
 def asks_all(names: Sequence[str]) -> bool:

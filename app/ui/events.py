@@ -15,6 +15,7 @@ from app.ui import handlers, html
 
 CONCURRENCY = 1  # forward passes at a time: two cores gain nothing from more
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}
+HUB_QUEUE: dict[str, Any] = {"concurrency_id": "hub", "concurrency_limit": 8}  # the Hub may answer slowly
 DOWNLOAD_QUEUE = {"concurrency_id": "download", "concurrency_limit": 8}  # downloads wait in a queue of their own
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HEAVY = {**PRIVATE, **MODEL_QUEUE, "trigger_mode": "always_last"}  # of several quick choices the last one counts
@@ -42,6 +43,8 @@ def bind(page: gr.Blocks, parts: Parts, names: list[str], allow_custom: bool) ->
     """
     _bind_result(parts, names, allow_custom)
     _bind_opening(page, parts, names)
+    if allow_custom:
+        _bind_hub(page, parts, names)
     _bind_side_b(parts, names)
     _bind_tabs(parts)
     _bind_exports(parts)
@@ -137,6 +140,17 @@ def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
         if best:
             others = _select(parts, "problem", "shown", "cards")
             computed.then(ask_the_others, parts["shown"], others, show_progress="hidden", **HEAVY)
+
+
+def _bind_hub(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
+    """The menu also lists the Hub's models, for visitors who may name any model."""
+
+    def list_hub(request: gr.Request):
+        if is_from_elsewhere(request.headers):
+            return gr.skip()
+        return gr.update(choices=models.menu_with_hub(names))
+
+    page.load(list_hub, None, parts["model"], show_progress="hidden", **PRIVATE, **HUB_QUEUE)
 
 
 def _bind_side_b(parts: Parts, names: list[str]) -> None:

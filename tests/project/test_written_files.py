@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, clip_of, moving_frames
+from conftest import ROOT, clip_of, moving_frames, small_net
 
 import aia
 import benchmarks.__main__
@@ -131,6 +131,7 @@ WRITERS = {
     "curves": lambda folder, at: draw_curves(at["history"], folder / "curves.svg"),
     "save_pretrained": lambda folder, at: at["net"].save_pretrained(folder),
     "convert": lambda folder, at: convert._write(at["net"], folder, "x.pth.tar", "TSM_CinST_BN"),
+    "export_network": lambda folder, at: aia.export_network(at["plain"], folder / "net.pt2", format="torch"),
     "write_results": lambda folder, at: write_results([result()], folder / "results.json"),
     "document": lambda folder, at: markdown.put("table", "figures " * 500, folder / "note.md"),
     "cache": lambda folder, at: load_frames(at["sample"], Recipe(**RECIPE), folder),
@@ -143,6 +144,7 @@ WRITERS = {
 def at(net, seen, data, run_folder, tmp_path_factory):
     return {
         "net": net,
+        "plain": small_net("none", "tsn", size=32),
         "seen": seen,
         "data": data,
         "run": run_folder,

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 API = re.compile(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/([^/]+)")
 BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
+LIST = "/api/models"
 LARGE = (".safetensors", ".bin")  # what the Hub keeps outside git, under its sha256
 
 
@@ -69,7 +70,8 @@ class HubServer:
     Attributes:
         repos: By "user/name".
         requests: All since the last `reset`, in order.
-        faults: By file name; "*" for every file.
+        faults: By file name, or LIST; "*" for every file.
+        listed: The list of models: JSON values, or bytes that are sent as they are.
     """
 
     def __init__(self) -> None:
@@ -87,6 +89,7 @@ class HubServer:
         self.requests: list[Request] = []
         self.faults: dict[str, Fault] = {}
         self.uploads: dict[str, bytes] = {}
+        self.listed: list | bytes = []
 
     def start(self) -> None:
         """Listens, at the same port as before if there was one."""
@@ -161,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.note()
+        if path == LIST:
+            return self.send_list(self.hub.faults.get(LIST, Fault()))
         match = RESOLVE.fullmatch(path)
         if not match:
             return self.refuse(404, "", "")
@@ -188,6 +193,15 @@ class _Handler(BaseHTTPRequestHandler):
         if file not in repo.commits[commit]:
             return self.refuse(404, "EntryNotFound", "Entry not found", **{"X-Repo-Commit": commit})
         return self.deliver(repo.commits[commit][file], commit, file, fault)
+
+    def send_list(self, fault: Fault) -> None:
+        if fault.hang:
+            self.hub.released.wait(600)
+            return
+        if fault.status:
+            return self.answer(fault.status, headers=fault.headers)
+        body = self.hub.listed if isinstance(self.hub.listed, bytes) else json.dumps(self.hub.listed).encode()
+        self.answer(200, body[: fault.cut], {"Content-Length": str(len(body)), **fault.headers})
 
     def deliver(self, data: bytes, commit: str, file: str, fault: Fault) -> None:
         large = file.endswith(LARGE)
