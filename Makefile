@@ -18,12 +18,14 @@ WORKERS := 2
 # A process that crashes ends the run, which names its test: with another in its place xdist waits forever.
 PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) \
   --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+# Material prints a notice about its successor unless told not to.
+DOCS := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
 # Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help app test check lint format bench examples answers model models need-data clean
+.PHONY: help app test check lint docs format bench examples answers model models need-data clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,18 +39,22 @@ test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/video
 check: lint ## ruff and the tests that need no browser, no running page and no training: a minute
 	$(PYTEST) -m "not browser and not server and not slow" $(ARGS)
 
-lint: .venv/.dev ## style, format, types and which package may import which; nothing is changed
+lint: .venv/.dev ## style, format, types, imports, scripts and the documentation's links; no source is changed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-cache
 	$(PY) -m tools.lint_scripts
+	$(DOCS) build --quiet
+
+docs: .venv/.dev ## the documentation as a site: open site/index.html
+	$(DOCS) build --clean
 
 format: .venv/.dev ## ruff's fixes and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/.dev ## time everything and put the tables into the README; one part: make bench ARGS=forward
+bench: .venv/.dev ## time everything and put the tables into docs/benchmarks.md; one part: make bench ARGS=forward
 	$(PY) -m benchmarks $(if $(ARGS),$(ARGS),--update)
 
 examples: .venv/.app ## draw assets/examples again
@@ -74,7 +80,7 @@ need-data:
 	  echo "make model needs DATA=folder: videos and a csv with the columns file, label, split, scene." >&2; exit 2; }
 
 clean: ## remove .venv, caches and builds; runs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+	rm -rf .venv site .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp in .venv says what is installed; the tests' packages include the page's.

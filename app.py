@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
 
     page = build(options.model, allow_custom=options.allow_any_model)
     try:
-        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
+        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(page))
     except OSError as error:
         if error.errno is not None:
             raise

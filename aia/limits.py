@@ -63,7 +63,7 @@ def _limit(name: str, default: int, unit: str, meaning: str) -> int:
 
 
 def table() -> str:
-    """All limits as a Markdown table, the one in the README."""
+    """All limits as a Markdown table, the one in docs/limits.md."""
     rows = [f"| `{limit.variable}` | {limit.default:,} | {limit.unit} | {limit.meaning} |" for limit in LIMITS]
     return "\n".join(["| variable | default | unit | what it bounds |", "| --- | ---: | --- | --- |", *rows])
 

@@ -5,7 +5,9 @@ A new version of Gradio may change any of it: `test_gradio_internals.py` lists e
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from abc import ABCMeta
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -199,6 +201,23 @@ class _WithoutStub(ComponentMeta):
 
 class HTML(gr.HTML, metaclass=_WithoutStub):
     """`gr.HTML` for subclasses of our own."""
+
+
+def component_files(page: gr.Blocks) -> list[str]:
+    """Addresses of the scripts and styles that a browser needs for the page's components, each once; none if unknown.
+
+    Gradio's script asks for them only after it has run, and then one level of imports after the other.
+    """
+    assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+    for script in assets.glob("core-*.js"):
+        code = script.read_text(encoding="utf-8")
+        files = re.search(r"m\.f=(\[[^\]]*\])", code)
+        names = {block.get_block_name() for block in page.blocks.values()}
+        parts = re.findall(r"(?<=[{,])(\w+):\{((?:\w+:\(\)=>\w+\(.*?import\.meta\.url\),?)+)\}", code) if files else []
+        numbers = re.findall(r"mapDeps\(\[([\d,]+)\]\)", ";".join(part for name, part in parts if name in names))
+        known = json.loads(files[1]) if files else []
+        return list(dict.fromkeys(f"assets/{known[int(one)][2:]}" for list_ in numbers for one in list_.split(",")))
+    return []
 
 
 def describe_value(

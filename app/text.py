@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aia import AIAError, limits
@@ -72,7 +72,7 @@ GROUPS = {  # `AIAConfig.task` -> its group
         "Camera",
         "camera movements",
         "nine movements",
-        "it stands still, pans, tilts, rolls, zooms or moves in and out. This fits every video.",
+        "how the camera moves: not at all, pan, tilt, roll, or zoom. This fits every video.",
     ),
     "actions": Group(
         "Actions",
@@ -512,16 +512,26 @@ def _says(inspection: Inspection) -> str:
     )
 
 
-def ranked(ranking: Ranking) -> str:
+def ranked(ranking: Ranking, number: Mapping[str, int]) -> str:
     """A ranking in words."""
     first = ranking.effects[0]
     mode = {"mean": "held at their mean", "identity": "wide open", "shuffle": "shuffled"}[ranking.mode]
-    changed = [effect.block for effect in ranking.effects if effect.label != ranking.label]
-    flips = f" The answer changes at {_few(changed)}." if changed else " No block alone changes the answer."
+    changed = [numbered(effect.block, number) for effect in ranking.effects if effect.label != ranking.label]
+    flips = f" The answer changes at block {_few(changed)}." if changed else " No block alone changes the answer."
     return (
-        f"One block at a time with its gates {mode}: the score of “{ranking.label}” changes most at {first.block} "
-        f"({first.logit_delta:+.2f}).{flips}"
+        f"One block at a time with its gates {mode}: the score of “{ranking.label}” changes most at "
+        f"block {numbered(first.block, number)}: {signed(first.logit_delta)}.{flips}"
     )
+
+
+def numbered(block: str, number: Mapping[str, int]) -> str:
+    """A block's number in its network, and its name."""
+    return f"{number[block]} ({block})"
+
+
+def signed(value: float) -> str:
+    """A change, with its sign."""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _few(names: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own instead of drawn ones")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", metavar="FILE", help="write the tables to this file too")
-    parser.add_argument("--update", action="store_true", help="put the tables into the README")
+    parser.add_argument("--update", action="store_true", help="put the tables into docs/benchmarks.md")
     add_model_options(parser)
     options = parser.parse_args(arguments)
     return console.run(lambda: _run(options))
@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace) -> None:
     import benchmarks  # torch takes seconds to import; --help should not
     from aia import files
     from benchmarks.table import Options, machine
-    from tools.markdown import put
+    from tools.markdown import DOCS, put
 
     unknown = next((part for part in options.parts if part not in PARTS), None)
     if unknown:
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.json:
         files.write_text(options.json, json.dumps(tables, indent=1) + "\n")
     if options.update:
-        put("bench", "\n\n".join(document))
+        put("bench", "\n\n".join(document), DOCS / "benchmarks.md")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 from aia import files
 from aia.errors import AIAError
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def put(name: str, content: str, document: Path = README) -> None:
+def put(name: str, content: str, document: Path) -> None:
     """Replaces the text between the markers of a name.
 
     Raises:

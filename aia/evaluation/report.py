@@ -29,7 +29,7 @@ UNKNOWN = "–"  # a figure that is not in the results file
 
 
 def tables(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> str:
-    """The README's tables as Markdown, as far as there are runs for them.
+    """The tables of docs/results.md, as far as there are runs for them.
 
     Raises:
         AIAError: The runs have other labels.

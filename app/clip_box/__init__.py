@@ -10,7 +10,7 @@ import json
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Literal
+from typing import Any, Literal
 
 from gradio.data_classes import FileData, GradioRootModel
 
@@ -18,6 +18,20 @@ from aia import limits
 from app import browser, gradio_internals, text
 
 COUNTDOWN_SECONDS = 3
+
+
+class ClipFile(gradio_internals.HTML):
+    """A program's clip, without a box. Gradio's own video component would load a film player into every page."""
+
+    data_model = FileData
+
+    def preprocess(self, payload: FileData | None) -> str | None:  # type: ignore[override]  # gr.HTML's value is text
+        """The path of an uploaded clip."""
+        return payload.path if payload else None
+
+    def api_info(self) -> dict[str, Any]:
+        """The JSON Schema that programs and tools get."""
+        return {key: value for key, value in FileData.model_json_schema().items() if key != "description"}
 
 
 class _Content(GradioRootModel):

@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-import gradio as gr
-
 from aia import AIAError
 from app import errors, gradio_internals, text
-from app.clip_box import ClipBox
+from app.clip_box import ClipBox, ClipFile
 
 log = logging.getLogger(__name__)
 OWN_FILES = "/gradio_api/file="  # part of the address of every uploaded file
@@ -82,7 +80,7 @@ def uploaded(value: Any) -> Any:
 
 def _is_missing(component: Any, value: Any) -> bool:
     """Whether a clip was sent that is not among the uploads. Other files of this server count as missing too."""
-    if not isinstance(component, gr.Video | ClipBox) or not gradio_internals.is_file_value(value):
+    if not isinstance(component, ClipFile | ClipBox) or not gradio_internals.is_file_value(value):
         return False
     return not gradio_internals.is_uploaded(value["path"])
 

@@ -16,6 +16,7 @@ from aia.hub import ALL_MODELS
 from aia.visualization import export
 from aia.visualization.view import SCHEMA, View
 from app import text
+from app.clip_box import ClipFile
 from app.gradio_internals import describe_value
 from app.result import Result
 from app.service import exports, models, requests
@@ -186,7 +187,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
         return exports.script(result, _view(view).checked(result.inspection))
 
     with gr.Column(visible=False):
-        video, other_video = (describe_value(gr.Video(label=label), example=CLIP) for label in ("video", "other_video"))
+        video, other_video = (describe_value(ClipFile(label=label), example=CLIP) for label in ("video", "other_video"))
         model = describe_value(gr.Textbox(first, label="model"), {"type": "string", "default": first}, first)
         other_model, block, unit = (
             describe_value(gr.Textbox("", label=label), {"type": "string", "default": ""}, "")

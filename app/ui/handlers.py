@@ -303,7 +303,7 @@ def rank_blocks(shown: Result | None, mode: str) -> Updates:
     """Which block's gates matter most for this prediction."""
     result = _existing(shown)
     ranking = requests.rank_blocks(result.video, result.model, [result.model], mode, backwards=result.backwards)
-    return {"ranking": html.ranking(ranking)}
+    return {"ranking": html.ranking(ranking, [block.name for block in result.inspection.blocks])}
 
 
 @_or_problem

@@ -182,12 +182,19 @@ def change(before: Inspection, after: Inspection, title: str) -> str:
     )
 
 
-def ranking(ranking: Ranking) -> str:
-    """Which block's gates matter most: a row for each block, the largest change first."""
+def ranking(ranking: Ranking, blocks: Sequence[str]) -> str:
+    """Which block's gates matter most: a row for each block, the largest change first.
+
+    Args:
+        ranking: From `aia.rank_blocks`.
+        blocks: The names of the network's blocks, in its order.
+    """
+    number = {name: place for place, name in enumerate(blocks, 1)}
     largest = max(1e-9, *(abs(effect.logit_delta) for effect in ranking.effects))
     rows = "".join(
-        f'<tr><th scope="row"><button type="button" data-show-block="{escape(effect.block)}">{escape(effect.block)}</button>'
-        f"</th>{_gain(effect.logit_delta, largest)}<td>{text.percent(effect.probability)}</td>"
+        f'<tr><th scope="row"><button type="button" data-show-block="{escape(effect.block)}">'
+        f"{escape(text.numbered(effect.block, number))}</button></th>"
+        f"{_gain(effect.logit_delta, largest)}<td>{text.percent(effect.probability)}</td>"
         f"<td>{escape(effect.label)}</td></tr>"
         for effect in ranking.effects
     )
@@ -196,7 +203,7 @@ def ranking(ranking: Ranking) -> str:
         '<th scope="col">Answer then</th>'
     )
     return (
-        f'<section aria-label="Ranking of the blocks"><p class="words">{escape(text.ranked(ranking))}</p>'
+        f'<section aria-label="Ranking of the blocks"><p class="words">{escape(text.ranked(ranking, number))}</p>'
         f'<div class="wide-table tall"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
@@ -207,7 +214,7 @@ def _gain(value: float, largest: float) -> str:
     left = 50 if value >= 0 else 50 - half
     side = "up" if value >= 0 else "down"
     return (
-        f'<td class="number">{value:+.2f}</td><td class="gain" aria-hidden="true">'
+        f'<td class="number">{text.signed(value)}</td><td class="gain" aria-hidden="true">'
         f'<span class="{side}" style="left:{left:.1f}%;width:{half:.1f}%"></span></td>'
     )
 

@@ -182,12 +182,12 @@ def _export() -> dict[str, Any]:
     return {"format": format, "side": side, "make": make, "file": file, "show_python": show_python, "python": code}
 
 
-def launch_options() -> dict:
-    """Options of `launch` beside host and port."""
+def launch_options(page: gr.Blocks) -> dict:
+    """Options of the page's `launch` beside host and port."""
     return {
         "theme": THEME,
         "css_paths": [browser.TOKENS, STYLE],
-        "head": _preload() + browser.head("page"),
+        "head": _preload(page) + browser.head("page"),
         "i18n": gr.I18n(en=text.GRADIO),
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "app_kwargs": {
@@ -205,11 +205,14 @@ def launch_options() -> dict:
     }
 
 
-def _preload() -> str:
-    """Lets a browser load what is usual for the first model while it still reads the page's scripts."""
-    key = references.shipped_key(DEFAULT_MODEL)
-    address = f"reference/{key}/{references.MAPS}"
-    return f'<link rel="preload" as="fetch" crossorigin fetchpriority="low" href="{address}">' if key else ""
+def _preload(page: gr.Blocks) -> str:
+    """Lets a browser load what the page and its first model need while it still reads the page's first script."""
+    kinds = {".js": 'rel="modulepreload"', ".css": 'rel="preload" as="style"'}
+    links = [f'{kinds[Path(file).suffix]} href="{file}"' for file in gradio_internals.component_files(page)]
+    if key := references.shipped_key(DEFAULT_MODEL):
+        address = f"reference/{key}/{references.MAPS}"
+        links.append(f'rel="preload" as="fetch" crossorigin fetchpriority="low" href="{address}"')
+    return "".join(f"<link {link}>" for link in links)
 
 
 def _root_path() -> str:

@@ -127,7 +127,7 @@ def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page
     first.get_by_role("tab", name="What if").click()
     first.locator("#switch").click()
     first.wait_for_function("document.querySelector('.viewer').viewer.answers.length === 2")
-    expect(first.locator("#ranking")).to_contain_text("changes most at layer", timeout=PATIENCE)
+    expect(first.locator("#ranking")).to_contain_text("changes most at block", timeout=PATIENCE)
     first.get_by_role("tab", name="Compare").click()
     expect(first.locator("#other-model input")).to_have_value(re.compile(f"{own.name}$"), timeout=PATIENCE)
     first.locator("#run-compare").click()

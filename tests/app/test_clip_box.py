@@ -59,9 +59,9 @@ def give(page, file, box="#clip") -> None:
     page.locator(f"{box} input[type=file]").set_input_files(str(file))
 
 
-def test_page_box_and_readme_name_the_same_formats(page):
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"({FORMAT_NAMES})" in readme
+def test_page_box_and_docs_name_the_same_formats(page):
+    limits = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    assert f"({FORMAT_NAMES})" in limits
     expect(page.locator("#about-clips")).to_contain_text(FORMAT_NAMES)
     assert page.locator("#clip input[type=file]").get_attribute("accept") is None, "the dialog offers every file"
     assert not set(NAMES) ^ (WRITTEN.keys() | {"AVIF"}), "the next test makes a file of each"

@@ -163,6 +163,14 @@ def test_programs_read_the_descriptions_of_our_docstrings(page):
     assert utils.get_function_description(lambda: None)[1] == {}
 
 
+def test_the_files_of_a_pages_components_are_found_in_gradios_script(page):
+    files = gradio_internals.component_files(page)
+    assert len(files) == len(set(files)) > 20 and {Path(file).suffix for file in files} == {".js", ".css"}
+    frontend = Path(gradio.__file__).parent / "templates" / "frontend"
+    assert all((frontend / file).is_file() for file in files)
+    assert any("HTML-" in file for file in files) and not any("hls" in file for file in files), "no film player"
+
+
 def test_a_component_class_of_our_own_writes_no_file_and_is_updated_by_events():
     assert isinstance(gradio.HTML, component_meta.ComponentMeta) and type(ClipBox) is not type(gradio.HTML)
     assert ClipBox.__init__.__wrapped__ and not list(APP.rglob("*.pyi"))

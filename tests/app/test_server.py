@@ -195,10 +195,10 @@ def test_what_gradio_could_tell_others_or_keep_is_off(server):
     config = json.loads(send(server[0], "/config")[1])
     assert config["analytics_enabled"] is False and config["run_history"] is False and config["vibe_mode"] is False
     assert config["max_file_size"] == aia.limits.MAX_UPLOAD_BYTES
-    options = layout.launch_options()
+    built = layout.build()
+    options = layout.launch_options(built)
     assert not {"allowed_paths", "auth", "debug"} & set(options) and options["share"] is False
     assert options["enable_monitoring"] is options["show_error"] is options["run_history"] is False
-    built = layout.build()
     assert built.delete_cache == (600, aia.limits.DELETE_AFTER_SECONDS) and built.analytics_enabled is False
     assert built._queue.max_size == aia.limits.QUEUE and not built.api_open
 

@@ -105,7 +105,7 @@ def test_the_page_forgets_visitors_beyond_its_limit(monkeypatch, tmp_path):
 
     before = results()
     page = layout.build()
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **layout.launch_options())
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **layout.launch_options(page))
     try:
         with httpx.Client(base_url=address, timeout=300) as client:
             visitors = Page(client, client.get("config").json(), os.getpid())

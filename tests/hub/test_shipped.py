@@ -74,7 +74,7 @@ def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
 def test_the_readme_and_the_cards_say_what_the_stored_logits_say():
     runs = read_results()
-    assert tables(runs) in markdown.README.read_text(encoding="utf-8"), "python -m tools.release update"
+    assert tables(runs) in report.RESULTS_PAGE.read_text(encoding="utf-8"), "python -m tools.release update"
     for name in shipped():
         assert report.card(name, runs) == (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8"), name
 
@@ -122,7 +122,7 @@ def directions(split):
 @pytest.mark.server
 def test_the_benchmark_prints_its_tables(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.batch.FILES", 2)  # sixteen are for measuring
-    clip = str(markdown.README.parent / "assets" / "examples" / "swipe-left.mp4")
+    clip = str(markdown.DOCS.parent / "assets" / "examples" / "swipe-left.mp4")
     told = ["--video", clip, "--repeats", "1", "--json", str(tmp_path / "bench.json")]
     assert benchmark(["request", "batch", *told]) == 0
     out = capsys.readouterr().out

@@ -20,8 +20,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_the_readme_lists_every_limit():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_docs_list_every_limit():
+    text = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
     listed = re.search("<!-- limits:begin -->\n\n(.*?)\n\n<!-- limits:end -->", text, re.DOTALL)[1]
     assert listed == limits.table(), 'python -c "from aia import limits; print(limits.table())" writes it'
 

@@ -1,4 +1,4 @@
-"""The README's programs, as they stand there, against a real server; and what the endpoints answer."""
+"""The programs of docs/endpoints.md, as they are printed there, against a real server; and what the endpoints answer."""
 
 import asyncio
 import json
@@ -25,10 +25,8 @@ ENDPOINTS = {
 }
 
 
-def readme_programs(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Programs\n")[2].partition("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", section, re.S)
+def printed(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8"), re.S)
 
 
 def run(command: list[str], server) -> str:
@@ -37,16 +35,16 @@ def run(command: list[str], server) -> str:
     return done.stdout
 
 
-def test_the_readmes_python_programs_run(server):
-    client, mcp = (program.replace("http://127.0.0.1:7860", server[0]) for program in readme_programs("python"))
+def test_the_printed_python_programs_run(server):
+    client, mcp = (program.replace("http://127.0.0.1:7860", server[0]) for program in printed("python"))
     said = run([sys.executable, "-c", client], server).strip()
     assert "swipe left features." in said and said.endswith(".pdf")
     tools = run([sys.executable, "-c", mcp], server)
     assert "rank_blocks" in tools and "tsm-mobilenetv2-cinst" in tools
 
 
-def test_the_readmes_curl_program_runs(server):
-    (program,) = readme_programs("bash")
+def test_the_printed_curl_program_runs(server):
+    (program,) = printed("bash")
     said = run(["bash", "-c", program.replace("http://127.0.0.1:7860", server[0])], server)
     assert "event: complete" in said and '"label": "swipe left"' in said
 
