@@ -71,6 +71,7 @@ def _connect(address: str | None) -> bool:
         return False
     for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_BACKEND_LOG_LEVEL", "fatal")):
         os.environ.setdefault(name, value)
+    address = address or os.environ.get("RAY_ADDRESS")
     try:
         ray.init(
             address or "local",
