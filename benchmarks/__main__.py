@@ -12,12 +12,15 @@ from aia.cli import add_model_options
 from aia.errors import AIAError
 
 PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "batch")
+BY_NAME = ("survey",)  # takes many minutes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the tables of the chosen benchmarks and returns the exit status."""
     parser = argparse.ArgumentParser("python -m benchmarks", description="Time everything against its baseline.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (by default), {', '.join(BY_NAME)}"
+    )
     parser.add_argument("--video", type=Path, metavar="VIDEO", help="a video of your own instead of drawn ones")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", metavar="FILE", help="write the tables to this file too")
@@ -33,9 +36,9 @@ def _run(options: argparse.Namespace) -> None:
     from benchmarks.table import Options, machine
     from tools.markdown import put
 
-    unknown = next((part for part in options.parts if part not in PARTS), None)
+    unknown = next((part for part in options.parts if part not in PARTS + BY_NAME), None)
     if unknown:
-        raise AIAError(f"There is no benchmark {unknown!r}; choose from {', '.join(PARTS)}.")
+        raise AIAError(f"There is no benchmark {unknown!r}; choose from {', '.join(PARTS + BY_NAME)}.")
     measured = Options(
         options.model, options.revision, options.device, options.precision, options.video, options.repeats
     )

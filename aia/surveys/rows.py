@@ -143,7 +143,7 @@ def _ablations(model: AIANet, x: Tensor, ablate: str) -> list[dict[str, Any]]:
 def _gates(model: AIANet, recorded: Mapping[recording.GateLocation, Tensor]) -> dict[tuple[str, str], dict[str, Any]]:
     """For each block and unit the columns of `schema.GATE`, each an array with one entry for each clip."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for block in model.block_names:
+    for block in dict.fromkeys(place.block for place in recorded):
         gates = {place.unit: gate for place, gate in recorded.items() if place.block == block}
         units = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
         # Two passes over each gate; all else follows from these small arrays.

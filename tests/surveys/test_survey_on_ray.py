@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="its processes are found in /proc"),
 ]
 
-COPIES = 25  # of each clip
+COPIES = 15  # of each clip
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def running(home, cluster, tmp_path):
     options = ["survey", str(home / "data"), "--model", str(home / "model"), "--out", str(tmp_path / "out")]
     options += ["--device", "cpu", "--batch", "2", "--engine", "ray", "--address", cluster[0]]
     code = (
-        f"from aia.surveys import parts; parts.ROWS = 12; from aia.cli import main; raise SystemExit(main({options!r}))"
+        f"from aia.surveys import parts; parts.ROWS = 8; from aia.cli import main; raise SystemExit(main({options!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     until(lambda: process.poll() is not None or len(list(tmp_path.glob("out/part-*"))) > 1)
