@@ -65,7 +65,7 @@ class Rows:
 
 
 def read_rows(folder: str) -> Rows:
-    """Reads the rows of a survey. Only the combined gates are kept, so memory grows little with the number of clips.
+    """Reads the rows of a survey. Only the combined gates are kept.
 
     Args:
         folder: As given to `aia survey --out`.
@@ -133,16 +133,22 @@ class _Batch:
         self.gates: dict[str, tuple[Floats, Floats, Floats]] = {}
         for (block, unit), entries in _entries(batch["gates"], rows, ("block", "unit")).items():
             if unit == COMBINED:
-                lists = (
-                    entries.field(name).flatten().to_numpy(zero_copy_only=False) for name in ("channels", "profile")
+                channels, profiles = (entries.field(name).flatten() for name in ("channels", "profile"))
+                self.gates[block] = (
+                    _numbers(entries.field("mean")),
+                    _numbers(channels).reshape(rows, -1),
+                    _numbers(profiles).reshape(rows, -1),
                 )
-                means = entries.field("mean").to_numpy(zero_copy_only=False)
-                self.gates[block] = (means, *(values.reshape(rows, -1) for values in lists))  # type: ignore[assignment]
         self.ablated: dict[tuple[str, ...], Indices] = {}
         if batch["ablations"].null_count < rows:
             labels = pa.array(about.labels)
             for key, entries in _entries(batch["ablations"], rows, ("block", "unit", "mode")).items():
-                self.ablated[key] = pc.index_in(entries.field("answer"), labels).to_numpy(zero_copy_only=False)
+                self.ablated[key] = _numbers(pc.index_in(entries.field("answer"), labels))
+
+
+def _numbers(values: pa.Array) -> np.ndarray:
+    numbers: np.ndarray = values.to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _entries(column: pa.ListArray, rows: int, keys: Sequence[str]) -> dict[tuple[str, ...], pa.StructArray]:

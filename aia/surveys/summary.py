@@ -35,15 +35,15 @@ class Ablation:
         accuracy: Share of right answers; None without labels.
         change: Accuracy less the accuracy with the gates as trained, paired; None without labels.
         flips: Share of answers that differ from those with the gates as trained.
-        by_class: Change of each class's accuracy; empty without labels.
         flipped: Index of a clip with another answer, a right one before if there is one; None without one.
+        by_class: Change of each class's accuracy; empty without labels.
     """
 
     accuracy: Interval | None
     change: Interval | None
     flips: Interval
-    by_class: list[Interval]
     flipped: int | None
+    by_class: list[Interval]
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def summarize(
         resamples=resamples,
     )
     accuracy, by_class = clips.accuracy()
-    etas = _channels(rows.blocks, clips, permutations)
+    etas, switched = _channels(rows.blocks, clips, permutations), _ablations(rows, clips)
     return Summary(
         title=title or PurePath(rows.about.data.rstrip("/")).name or rows.about.data,
         about=rows.about,
@@ -187,7 +187,7 @@ def summarize(
         counts=np.bincount(own[own >= 0], minlength=len(classes)).tolist(),
         accuracy=accuracy,
         by_class=by_class,
-        blocks=[_block(rows, clips, name, *etas[name]) for name in rows.blocks],
+        blocks=[_block(rows.blocks[name], clips, name, switched, *etas[name]) for name in rows.blocks],
         seed=seed,
         resamples=resamples,
         permutations=permutations,
@@ -256,21 +256,29 @@ def _channels(
     }
 
 
-def _block(rows: Rows, clips: _Clips, name: str, eta: Floats, chance: Floats, q: Floats) -> BlockSummary:
-    block, gates = rows.blocks[name], rows.blocks[name].means.astype(float)
+def _block(
+    block: BlockRows,
+    clips: _Clips,
+    name: str,
+    switched: Mapping[tuple[str, ...], Ablation],
+    eta: Floats,
+    chance: Floats,
+    q: Floats,
+) -> BlockSummary:
+    gates = block.means.astype(float)
     right, wrong, difference = _right_and_wrong(clips, gates)
     order = np.argsort(gates, kind="stable")
     of_class = [clips.classes == number for number in range(clips.num_classes)]
     margins = [statistics.margins(block.profiles[own], clips.groups[own]) for own in of_class]
-    switched: dict[str, dict[str, Ablation]] = {}
-    for (of, unit, mode), answers in rows.ablated.items():
+    units: dict[str, dict[str, Ablation]] = {}
+    for (of, unit, mode), ablation in switched.items():
         if of == name:
-            switched.setdefault(unit, {})[mode] = _ablation(clips, answers)
+            units.setdefault(unit, {})[mode] = ablation
     return BlockSummary(
         name=name,
         gate=clips.intervals(gates[:, None])[0],
-        without=switched.pop(WHOLE_BLOCK, {}),
-        units=switched,
+        without=units.pop(WHOLE_BLOCK, {}),
+        units=units,
         typical=[_closest_to_mean(gates, own) for own in of_class],
         right=right,
         wrong=wrong,
@@ -294,16 +302,29 @@ def _closest_to_mean(gates: Floats, own: Bools) -> int | None:
     return int(np.where(own, np.abs(gates - gates[own].mean()), np.inf).argmin())
 
 
-def _ablation(clips: _Clips, answers: np.ndarray) -> Ablation:
-    differs = answers != clips.answers
-    flips = clips.intervals(differs.astype(float)[:, None])[0]
-    flipped = int((differs * (1 + clips.right)).argmax()) if differs.any() else None
+def _ablations(rows: Rows, clips: _Clips) -> dict[tuple[str, ...], Ablation]:
+    """Everything that was switched, with the same draws of the bootstrap."""
+    if not rows.ablated:
+        return {}
+    answers = np.column_stack(list(rows.ablated.values()))
+    differs = answers != clips.answers[:, None]
+    flips = clips.intervals(differs.astype(float))
+    flipped = [int(own.argmax()) if own.any() else None for own in (differs * (1 + clips.right[:, None])).T]
     if not clips.is_graded:
-        return Ablation(None, None, flips, [], flipped)
-    without = (answers == clips.labels).astype(float)
-    columns = np.column_stack([without, without - clips.right])
-    accuracy, change = clips.intervals(columns, clips.labelled)
-    return Ablation(accuracy, change, flips, [row[0] for row in clips.each_class(columns[:, 1:])], flipped)
+        found = [Ablation(None, None, *one, []) for one in zip(flips, flipped, strict=True)]
+        return dict(zip(rows.ablated, found, strict=True))
+    without = (answers == clips.labels[:, None]).astype(float)
+    change = without - clips.right[:, None]
+    by_class = zip(*clips.each_class(change), strict=True)
+    measured = zip(
+        clips.intervals(without, clips.labelled),
+        clips.intervals(change, clips.labelled),
+        flips,
+        flipped,
+        map(list, by_class),
+        strict=True,
+    )
+    return {key: Ablation(*values) for key, values in zip(rows.ablated, measured, strict=True)}
 
 
 def _right_and_wrong(clips: _Clips, gates: Floats) -> tuple[Interval | None, Interval | None, Interval | None]:

@@ -75,6 +75,18 @@ function parseSurvey(text) {
   }
   if (raw?.format !== "aia-survey-summary") throw new NotASurvey("format");
   if (raw.version !== 1) throw new NotASurvey("version");
+  try {
+    return parseContent(raw);
+  } catch {
+    throw new NotASurvey("values"); // of another type or size
+  }
+}
+
+/**
+ * @param {any} raw
+ * @returns {Survey}
+ */
+function parseContent(raw) {
   const classes = list(raw.classes, name, MOST.classes);
   const clips = list(raw.clips, name, MOST.clips);
   const ofClasses = (/** @type {any} */ value) => list(value, numberOrNull, classes.length, classes.length);
@@ -166,13 +178,13 @@ const parseChannel = (raw, ofClasses) => ({
 
 /** @param {any} value */
 function number(value) {
-  if (typeof value !== "number" || !Number.isFinite(value) || Math.abs(value) > 1e6) throw new NotASurvey("values");
+  if (typeof value !== "number" || !Number.isFinite(value) || Math.abs(value) > 1e6) throw new RangeError();
   return value;
 }
 
 /** @param {any} value */
 function whole(value, most = 1e9) {
-  if (!Number.isInteger(value) || value < 0 || value > most) throw new NotASurvey("values");
+  if (!Number.isInteger(value) || value < 0 || value > most) throw new RangeError();
   return /** @type {number} */ (value);
 }
 
@@ -199,7 +211,7 @@ function interval(value) {
  * @param {any} value
  */
 function name(value) {
-  if (typeof value !== "string" || value.length > MOST.name) throw new NotASurvey("values");
+  if (typeof value !== "string" || value.length > MOST.name) throw new RangeError();
   return value.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ");
 }
 
@@ -210,6 +222,6 @@ function name(value) {
  * @param {number} most
  */
 function list(value, parse, most, least = 0) {
-  if (!Array.isArray(value) || value.length > most || value.length < least) throw new NotASurvey("values");
+  if (!Array.isArray(value) || value.length > most || value.length < least) throw new RangeError();
   return value.map((item) => parse(item));
 }

@@ -112,7 +112,10 @@ function showSurveyedClip() {
   if (surveyTab) surveyTab.button("look").ariaBusy = null;
   if (!lead || document.querySelector("#problem .problem")) return;
   const tab = document.querySelector("#tab-look-button");
-  if (tab instanceof HTMLElement) tab.click();
+  if (tab instanceof HTMLElement) {
+    tab.click();
+    tab.focus({ preventScroll: true }); // the pressed button is hidden now
+  }
   const end = Date.now() + 10_000;
   const follow = () => {
     const viewer = viewerNow();

@@ -160,6 +160,8 @@ def test_a_hostile_file_is_refused_in_one_sentence_or_shown_as_text(page, summar
         changed(lambda c: c["blocks"][0].update(profile="<b>")),
         changed(lambda c: c["blocks"][0]["profiles"].pop()),
         changed(lambda c: c["blocks"][1]["lowest"].append([999, 0.5])),
+        changed(lambda c: c["blocks"].append(None)),
+        changed(lambda c: c["blocks"][1].update(highest=[5])),
         changed(lambda c: c.update(classes=["x" * 201] * 3)),
         changed(lambda c: c.update(blocks=[c["blocks"][0]] * 201)),
         changed(lambda c: c.update(clips={"length": 3})),
