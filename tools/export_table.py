@@ -1,7 +1,7 @@
 """Compares exported networks with PyTorch, for every attention setting: `python -m tools.export_table`.
 
-Writes the table of docs/exports.md: one block of each kind, and whole backbones. Arguments such as `bottleneck resnet50:cinst` measure a
-column or a cell only.
+Writes the table of docs/exports.md: one block of each kind, and whole backbones. Arguments such as `bottleneck resnet50:cinst`
+measure a column or a cell only.
 """
 
 from __future__ import annotations
