@@ -45,7 +45,7 @@ class Tracker:
         make = tracking.LOGGER_TYPE_TO_CLASS[name]
         place = [str(folder / LOGS)] if make.requires_logging_directory else []
         self._tracker: Any = make(folder.resolve().name, *place)
-        if hasattr(self._tracker, "start"):  # since accelerate 1.8; before, making it starts it
+        if hasattr(self._tracker, "start"):  # older versions of accelerate start it when it is made
             self._tracker.start()
         values = dataclasses.asdict(recipe)
         self._tracker.store_init_configuration(

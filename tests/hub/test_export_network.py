@@ -12,31 +12,21 @@ import onnxruntime
 import pytest
 import torch
 from conftest import LABELS, small_net
-from torch import nn
 
 import aia
 from aia.cli import main
 from aia.hub.export_network import exported_program, write_archive, write_onnx
 from aia.modeling import recording
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
-from aia.modeling.backbones import BACKBONES, Backbone
-from aia.modeling.blocks import BasicBlock, Bottleneck, InvertedResidual
+from aia.modeling.backbones import BACKBONES
+from tools.export_table import BLOCKS, one_block
 
 CLIPS = ((1, 1), (1, 2), (2, 5))  # batch and frames
-BLOCKS = {
-    "basic": lambda: BasicBlock(16, 16),
-    "bottleneck": lambda: Bottleneck(16, 4),
-    "inverted": lambda: InvertedResidual(16, 16, 1, 2),
-}
 
 
 def add_backbone(monkeypatch, kind: str) -> str:
     """A backbone with one block of a kind; returns its name."""
-
-    def build() -> nn.Module:
-        return nn.Sequential(nn.Conv2d(3, 16, 4, 4), BLOCKS[kind](), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-    monkeypatch.setitem(BACKBONES, kind, Backbone(kind, blocks=("1",), width=16, last_features="1", build=build))
+    monkeypatch.setitem(BACKBONES, kind, one_block(kind))
     return kind
 
 
