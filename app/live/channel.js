@@ -15,7 +15,7 @@
  * @property {Answer & { names: string[] }} view
  */
 
-const PATIENCE = 30_000; // ms; a model that nobody has used yet takes seconds
+const PATIENCE = 60_000; // ms; a model that nobody has used yet takes seconds
 
 /** An error whose message is a sentence for the visitor. */
 class LiveRefusal extends Error {}

@@ -135,5 +135,5 @@ function drawBlocks(live) {
     select.dataset.names = names.join();
     select.replaceChildren(...names.map((/** @type {string} */ name, /** @type {number} */ i) => new Option(`${i + 1} of ${names.length} (${name})`, name)));
   }
-  if (document.activeElement !== select) select.value = live.state.block;
+  select.value = live.state.block;
 }

@@ -184,13 +184,14 @@ class Live {
    * @param {number} time When the newest frame was captured.
    */
   async send(run, time) {
-    const { model, task, block } = this.state;
-    const { value: seconds } = this.input("seconds");
+    const { model, task } = this.state;
+    const [block, seconds] = [this.input("block").value, this.input("seconds").value];
     try {
       const answer = await this.channel.send(this.frames.take(Number(seconds)), { model, task, block, seconds });
       if (run !== this.run) return;
       this.isSending = false;
-      if (!answer.waiting && model === this.state.model && task === this.state.task) this.take(answer, time);
+      const isAsked = model === this.state.model && task === this.state.task && block === this.input("block").value;
+      if (!answer.waiting && isAsked) this.take(answer, time);
     } catch (error) {
       if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
       return;
@@ -239,7 +240,6 @@ class Live {
   choose() {
     this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.input("seconds").value).toFixed(1));
     this.state.model = this.input("model").value;
-    this.state.block = this.input("block").value;
     this.history.forget();
     drawGroups(this);
   }

@@ -99,7 +99,7 @@ class Session:
         Raises:
             AIAError: The frames are no frames, or this visitor may not use the model.
         """
-        frames = [(time, decode(jpeg)) for time, jpeg in split(body)]
+        frames = [(moment, decode(jpeg)) for moment, jpeg in split(body)]
         if asked.model != ALL_MODELS or not best:
             requests.checked("camera", asked.model, offered)
             return frames, network(asked.model), {}
