@@ -1,8 +1,8 @@
 # The page in a container; docs/docker.md says how to run it. tests/project/test_docker.py runs the steps that need no network.
 FROM python:3.12-slim
 
-# PyTorch for CPUs. For a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PyTorch for CPUs. For a GPU: --build-arg TORCH_BACKEND=cu128
+ARG TORCH_BACKEND=cpu
 
 # The compiler makes the compiled passes of the gates for the processor that the container runs on.
 RUN apt-get update \
@@ -11,10 +11,8 @@ RUN apt-get update \
 
 WORKDIR /studio
 COPY requirements.txt ./
-RUN grep '^torch' requirements.txt > /tmp/torch.txt \
- && pip install --no-cache-dir --index-url "$TORCH_INDEX" -r /tmp/torch.txt \
- && pip install --no-cache-dir -r requirements.txt \
- && rm /tmp/torch.txt
+RUN pip install --no-cache-dir uv \
+ && uv pip install --system --no-cache --torch-backend "$TORCH_BACKEND" -r requirements.txt
 
 COPY app.py LICENSE ./
 COPY aia aia

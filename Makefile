@@ -45,7 +45,7 @@ lint: .venv/.dev ## style, format, types, imports, scripts and the documentation
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-cache
 	$(PY) -m tools.lint_scripts
-	$(DOCS) build --quiet
+	$(DOCS) build # with --quiet a warning would be no error
 
 docs: .venv/.dev ## the documentation as a site: open site/index.html
 	$(DOCS) build --clean

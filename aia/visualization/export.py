@@ -165,8 +165,8 @@ def save(
         >>> inspection = aia.inspect(model, "assets/examples/circle.mp4")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     files = aia.save(inspection, folder, formats=["figure.pdf", "values.csv"])
-        >>> [file.name for file in files]
-        ['aia-figure.pdf', 'aia-values.csv']
+        >>> print(*(file.name for file in files))
+        aia-figure.pdf aia-values.csv
     """
     if formats is None:
         return _save_all(inspection, folder, block)
