@@ -94,7 +94,8 @@ def iterate_frames(
     with source.open() as container:
         scan = scan_file(source, container)
         context, count, time = scan.stream.codec_context, 0, 0.0
-        for packet in scan.packets:
+        whole = len(scan.packets) not in scan.bad  # else the packet that drains the decoder was not reached
+        for packet in scan.packets if whole else [*scan.packets, None]:
             try:
                 frames = context.decode(packet)
             except MemoryError:  # not a fault of the file
