@@ -40,7 +40,7 @@ class Item:
     split: str | None = None
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A file system, and a folder or file in it, by the file system's own name."""
 
     fs: Any
@@ -48,12 +48,15 @@ class _Place(NamedTuple):
 
     @property
     def is_local(self) -> bool:
+        """Whether it is on this machine."""
         return isinstance(self.fs, fsspec.implementations.local.LocalFileSystem)
 
-    def at(self, name: str) -> _Place:
+    def at(self, name: str) -> Place:
+        """Another place of the same file system."""
         return self._replace(name=name)
 
     def address(self, name: str) -> str:
+        """A name of this file system with its protocol, or a local path."""
         return name if self.is_local else str(self.fs.unstrip_protocol(name))
 
     def relative(self, name: str) -> str:
@@ -79,14 +82,14 @@ def list_clips(
         AIAError: Nothing is there, it cannot be reached, a table cannot be read, or there are no videos.
     """
     address = os.fspath(data)
-    place = _place(address)
+    place = place_of(address)
     try:
         items = _items(place, address, root, group_column)
     except AIAError:
         raise
     except Exception as error:  # each file system has errors of its own
         raise AIAError(
-            f"{address} cannot be read ({_reason(error)}); check the address and your access to it."
+            f"{address} cannot be read ({reason(error)}); check the address and your access to it."
         ) from None
     if not items:
         raise AIAError(f"{address} holds no videos (such as *.mp4); give a folder, a table or a pattern of videos.")
@@ -96,16 +99,21 @@ def list_clips(
     return chosen
 
 
-def _place(address: str) -> _Place:
+def place_of(address: str) -> Place:
+    """The file system of a path or an address, and what it calls it.
+
+    Raises:
+        AIAError: There is no such file system, or its package is missing.
+    """
     try:
-        return _Place(*fsspec.core.url_to_fs(address))
+        return Place(*fsspec.core.url_to_fs(address))
     except ImportError as error:  # says which package it needs
         raise AIAError(f"{address} cannot be read without another package: {str(error).splitlines()[0]}") from None
     except Exception as error:  # each file system has errors of its own
-        raise AIAError(f"{address} is no address that can be read ({_reason(error)}); check how it begins.") from None
+        raise AIAError(f"{address} is no address that can be read ({reason(error)}); check how it begins.") from None
 
 
-def _items(place: _Place, address: str, root: str | None, group_column: str | None) -> dict[str, Item]:
+def _items(place: Place, address: str, root: str | None, group_column: str | None) -> dict[str, Item]:
     fs, name = place
     if any(sign in name for sign in "*?[") and not (place.is_local and os.path.lexists(name)):
         top = name[: min(name.index(sign) for sign in "*?[" if sign in name)].rpartition("/")[0]
@@ -133,7 +141,7 @@ def _is_table(name: str) -> bool:
     return path.suffix.lower() in TABLES and not path.name.startswith((".", "~"))
 
 
-def _videos(top: _Place, names: list[str]) -> dict[str, Item]:
+def _videos(top: Place, names: list[str]) -> dict[str, Item]:
     """Videos below a folder. The first folder on the way is the class, or the split and the second one the class."""
     items = {}
     for name in names:
@@ -147,10 +155,10 @@ def _videos(top: _Place, names: list[str]) -> dict[str, Item]:
     return items
 
 
-def _table(table: _Place, shown: str, root: str | None, group_column: str | None) -> dict[str, Item]:
+def _table(table: Place, shown: str, root: str | None, group_column: str | None) -> dict[str, Item]:
     """The rows of a table. A file that is missing becomes an error later, like any that cannot be read."""
     if root is not None:
-        folder = _place(root)
+        folder = place_of(root)
     else:
         beside = table.at(table.name[: -len(PurePosixPath(table.name).suffix)])
         folder = beside if table.fs.isdir(beside.name) else table.at(table.name.rpartition("/")[0])
@@ -170,7 +178,7 @@ def _table(table: _Place, shown: str, root: str | None, group_column: str | None
     return items
 
 
-def _file(folder: _Place, name: str) -> tuple[str, str]:
+def _file(folder: Place, name: str) -> tuple[str, str]:
     """Path and address of a file that a table names, with the separators of any system."""
     if "://" in name:
         return name, name
@@ -197,7 +205,7 @@ def local_file(item: Item) -> Iterator[Path]:
     if "://" not in item.address:
         yield Path(item.address)
         return
-    place = _place(item.address)
+    place = place_of(item.address)
     with tempfile.TemporaryDirectory(prefix="aia-") as folder:
         path = Path(folder) / ("clip" + PurePosixPath(place.name).suffix[:10])
         for attempt in range(TRIES):
@@ -214,11 +222,12 @@ def local_file(item: Item) -> Iterator[Path]:
                 raise
             except Exception as error:  # each file system has errors of its own
                 if attempt + 1 == TRIES:
-                    raise AIAError(f"“{item.path}” could not be read from its address ({_reason(error)}).") from None
+                    raise AIAError(f"“{item.path}” could not be read from its address ({reason(error)}).") from None
                 time.sleep(PAUSE_SECONDS * 2**attempt)
         yield path
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What a file system says of a failure, in a few words."""
     text = next(iter(str(error).splitlines()), "")[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aia import files
 from aia.errors import AIAError
+from aia.surveys.listing import place_of, reason
 from aia.surveys.schema import PARTS, About
 
 try:
@@ -48,13 +48,7 @@ def write_part(folder: str, table: pa.Table, about: About) -> None:
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", use_dictionary=False)
     content = sink.getvalue()
     if _is_address(folder):  # an object store shows an object when it is complete
-        try:
-            filesystem, root = fsspec.core.url_to_fs(folder)
-            filesystem.pipe_file(f"{root.rstrip('/')}/{name}", content.to_pybytes())
-        except Exception as error:  # each file system has errors of its own
-            raise AIAError(
-                f"{folder} cannot be written ({type(error).__name__}); check the address and your access."
-            ) from None
+        _upload(folder, name, content.to_pybytes())
         return
     with files.writing(Path(folder) / name) as part:
         part.write_bytes(content)
@@ -73,7 +67,7 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
     Raises:
         AIAError: The parts are of another network, other data or other options, or one is damaged.
     """
-    filesystem, root = fsspec.core.url_to_fs(folder)
+    filesystem, root = place_of(folder)
     paths: set[str] = set()
     known: About | None = None
     try:
@@ -106,6 +100,7 @@ def claimed(folder: str) -> Iterator[None]:
         AIAError: It cannot be written, or another survey is writing to it.
     """
     if _is_address(folder):
+        _upload(folder, ".aia-check", b"")
         yield
         return
     with files.writing_into(folder):
@@ -123,6 +118,15 @@ def claimed(folder: str) -> Iterator[None]:
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def _upload(folder: str, name: str, content: bytes) -> None:
+    filesystem, root = place_of(folder)
+    try:
+        filesystem.makedirs(root, exist_ok=True)
+        filesystem.pipe_file(f"{root.rstrip('/')}/{name}", content)
+    except Exception as error:  # each file system has errors of its own
+        raise AIAError(f"{folder} cannot be written ({reason(error)}); check the address and your access.") from None
 
 
 def _is_address(folder: str) -> bool:

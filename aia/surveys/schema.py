@@ -163,8 +163,13 @@ def read_survey(folder: str, columns: Sequence[str] | None = None) -> tuple[pa.T
     Raises:
         AIAError: It is no survey, or its files were made by different networks.
     """
-    filesystem, root = fsspec.core.url_to_fs(str(folder))
-    names = sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}"))
+    try:
+        filesystem, root = fsspec.core.url_to_fs(str(folder))
+        names = sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}"))
+    except Exception as error:  # each file system has errors of its own
+        raise AIAError(
+            f"{folder} cannot be read ({type(error).__name__}); check the address and your access."
+        ) from None
     if not names:
         raise AIAError(f"{folder} holds no survey; make one with aia survey DATA --out {folder}.")
     tables = []

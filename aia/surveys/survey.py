@@ -75,7 +75,8 @@ def survey(
         ablate: Also predicts with gates switched to their mean, to 1 and shuffled: "blocks" for each block in turn, "units"
             for each block and each unit.
         engine: "embedded" for this process, or "ray" for a cluster; it needs `pip install aia-studio[scale]`.
-        address: Of the Ray cluster, such as "auto" or "ray://host:10001"; one is started on this machine by default.
+        address: Of the Ray cluster, such as "auto"; by default that of the variable RAY_ADDRESS, or one
+            is started on this machine.
         root: Folder of the files that a table names.
         group_column: Of a table: clips of one group, such as a source video, are no independent observations. By default
             "group" or "scene".

@@ -183,6 +183,8 @@ def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
         ((home / "data", "--split", "test", "--model", model, "--out", out), "no clips of the split"),
         ((home / "data", "--model", tmp_path / "none", "--out", out), "no gates to survey"),
         ((home / "data", "--model", model, "--out", locked), "cannot be written"),
+        ((home / "data", "--model", model, "--out", "nothing://at/all"), "is no address that can be read"),
+        ((home / "data", "--model", model, "--out", "http://127.0.0.1:9/out"), "cannot be written"),
         ((home / "data", "--model", other, "--out", home / "survey"), "with another configuration"),
         ((home / "data", "--model", model, "--out", home / "survey"), "with another --ablate"),
         ((home / "data", "--model", model, "--out", out, "--address", "auto"), "add --engine ray"),
