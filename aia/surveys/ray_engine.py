@@ -43,7 +43,7 @@ def run(
     """Surveys on a cluster. Yields the numbers of rows and of errors of each part that was written.
 
     Args:
-        model: Its weights are sent to the actors once.
+        model: Its weights are sent to the actors, which run on GPUs if the cluster has any, wherever the model is.
         items: The clips. Their addresses must mean the same on every node.
         folder: For the parts; the same on every node.
         about: For the parts.
@@ -92,13 +92,13 @@ def _run(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    on_gpu = model.device.type == "cuda"
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own has no types
-    most = int(resources.get("GPU", 0) if on_gpu else resources.get("CPU", 1)) or 1
+    on_gpu = resources.get("GPU", 0) >= 1
+    most = max(1, int(resources["GPU"] if on_gpu else resources.get("CPU", 1)))
     rows = [{"item": json.dumps(asdict(item))} for item in items]
     groups = [pa.Table.from_pylist(rows[i : i + READ_CLIPS], _ITEMS) for i in range(0, len(rows), READ_CLIPS)]
     state = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-    network = ray.put((model.config, state, model.reference, model.name, about.precision, model.device.type))
+    network = ray.put((model.config, state, model.reference, model.name, about.precision, "cuda" if on_gpu else "cpu"))
     clips: Any = ray.data.from_arrow(groups)
     clips = clips.map_batches(
         _read,
@@ -112,7 +112,7 @@ def _run(
         fn_constructor_args=([network], about.ablate),
         batch_size=batch,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=most),
+        compute=ActorPoolStrategy(min_size=1, initial_size=most, max_size=most),
         num_cpus=NETWORK_CPUS,
         num_gpus=1 if on_gpu else 0,
     )

@@ -46,7 +46,7 @@ def offer(folders: Sequence[str | Path] = ()) -> None:
         AIAError: A folder has no such survey.
     """
     found = {f"own-{number}": _read(Path(folder) / SUMMARY, folder) for number, folder in enumerate(folders, start=1)}
-    found |= {path.stem: _read(path, path) for path in sorted(FOLDER.glob("*.json"))}
+    found |= {path.stem: _read(path, path) for path in sorted(FOLDER.glob("*.json"), key=_place)}
     _offered.clear()
     _offered.update(found)
 
@@ -71,6 +71,12 @@ def clip(key: str, number: object) -> str:
     if not isinstance(number, int) or not 0 <= number < len(clips) or not Path(clips[number]).is_file():
         raise AIAError(text.NO_SURVEYED_CLIP)
     return clips[number]
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """Surveys are in the order of the groups of models, by the first word of their names; others come last."""
+    groups, group = list(text.GROUPS), path.stem.partition("-")[0]
+    return groups.index(group) if group in groups else len(groups), path.stem
 
 
 def _read(path: Path, given: str | Path) -> Survey:

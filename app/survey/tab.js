@@ -65,7 +65,7 @@ class SurveyTab {
   }
 
   /**
-   * Opens a survey at the block that separates the classes best.
+   * Opens a survey at the block that the answers rest on most.
    *
    * @param {Survey} survey
    * @param {string} key "" for a visitor's file.
@@ -78,9 +78,10 @@ class SurveyTab {
     this.part("whole").hidden = false;
     this.part("title").textContent = survey.title;
     this.part("facts").textContent = this.facts();
-    const best = [...survey.blocks].sort((a, b) => (b.channels[0]?.eta ?? 0) - (a.channels[0]?.eta ?? 0))[0];
     const mode = SWITCHES.find((name) => survey.blocks.some((block) => block.without[name])) ?? "mean";
-    this.set({ mode, block: best?.name ?? "", kind: null, channel: null, clip: null, page: 0 });
+    const effect = (/** @type {SurveyBlock} */ block) => Math.abs(block.without[mode]?.[measureOf(survey)]?.[0] ?? 0);
+    const [first] = [...survey.blocks].sort((a, b) => effect(b) - effect(a));
+    this.set({ mode, block: first?.name ?? "", kind: null, channel: null, clip: null, page: 0 });
   }
 
   facts() {
