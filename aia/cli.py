@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         _add_classify,
         _add_inspect,
+        _add_live,
         _add_convert,
         _add_train,
         _add_reference,
@@ -256,6 +257,49 @@ def _inspect(options: argparse.Namespace) -> int:
     files = save(result, options.out, block=options.block, formats=options.format)
     print(f"{videos[0]}: {_answer(result)}")
     print(f"{options.out}: {', '.join(file.name for file in files)}")
+    return 0
+
+
+def _add_live(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "live",
+        help="label what a camera sees, all the time",
+        description="Opens a window with the gates if OpenCV can, and otherwise prints a line of JSON for every answer. "
+        "With --model all, the best shipped model of each group answers. Pictures are never written to disk.",
+    )
+    command.add_argument(
+        "source", nargs="?", default="0", metavar="SOURCE", help="a camera's number or a video file (0)"
+    )
+    add_model_options(command)
+    command.add_argument(
+        "--task", choices=("gestures", "camera", "actions"), help="take the best shipped model of this group"
+    )
+    command.add_argument("--seconds", type=float, default=2.5, help="that one answer looks back (2.5)")
+    command.add_argument("--interval", type=float, default=0.1, help="seconds between two answers, at least (0.1)")
+    command.add_argument("--fast", action="store_true", help="play a file as fast as its answers come")
+    command.add_argument(
+        "--mirror", action=argparse.BooleanOptionalAction, help="mirror the pictures; a camera's are by default"
+    )
+    command.add_argument("--json", action="store_true", help="print lines of JSON even if there is a display")
+    command.add_argument("--window", action="store_true", help="open a window, or say why that is impossible")
+    command.set_defaults(run=_live, model=None)
+
+
+def _live(options: argparse.Namespace) -> int:
+    from aia import live
+    from aia.hub.groups import best_models
+
+    if options.model and options.task:
+        raise AIAError("Both --model and --task choose a model; give one of them.")
+    source = live.open_source(options.source, fast=options.fast, mirror=options.mirror)
+    show = live.open_output(window=options.window, lines=options.json)
+    if options.model == ALL_MODELS:
+        names = list(best_models().values())
+    else:
+        names = [best_models()[options.task] if options.task else options.model or DEFAULT_MODEL]
+    revision = options.revision if options.model != ALL_MODELS else None
+    models = [_model(name, revision=revision, device=options.device, precision=options.precision) for name in names]
+    live.run(models, source, show, seconds=options.seconds, interval=options.interval)
     return 0
 
 

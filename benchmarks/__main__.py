@@ -11,7 +11,7 @@ from aia import console
 from aia.cli import add_model_options
 from aia.errors import AIAError
 
-PARTS = ("forward", "record", "decode", "request", "startup", "memory", "viewer", "live", "batch")
+PARTS = ("forward", "gates", "record", "decode", "request", "startup", "memory", "viewer", "live", "batch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time as clock
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,11 @@ class Stream:
         Raises:
             AIAError: This is no frame, its time lies before the last frame's, or the network's logits are not finite.
         """
-        return self.inspect() if self.add(frame, time) and self._is_due() else None
+        if not self.add(frame, time):
+            return None
+        model = self.model
+        chosen = self._choose(model.config.num_segments)
+        return _inspect(model, *chosen) if chosen and self._is_due() else None
 
     def add(self, frame: np.ndarray, time: float | None = None) -> bool:
         """Adds a frame without an inspection; see `push`.
@@ -135,16 +140,9 @@ class Stream:
         Raises:
             AIAError: The logits are not finite.
         """
-        import torch  # takes seconds to import, and a stream can be filled without it
-
         model = model or self.model
-        start = clock.perf_counter()
         chosen = self._choose(model.config.num_segments)
-        if chosen is None:
-            return None
-        frames, clip = chosen
-        x = torch.stack([_input(frame, model.config) for frame in frames]).permute(0, 3, 1, 2).unsqueeze(0)
-        return inspect_input(model, clip, x, preprocess_seconds=clock.perf_counter() - start)
+        return chosen and _inspect(model, *chosen)
 
     def clip(self, num_segments: int | None = None) -> Clip | None:
         """The window as a clip, for all that an uploaded video can go through.
@@ -169,6 +167,7 @@ class Stream:
             self._due = -float("inf")
 
     def _is_due(self) -> bool:
+        """Whether an inspection may begin, which puts off the next one."""
         with self._lock:
             if not self._frames or self._frames[-1].time < self._due - _ROUNDING:
                 return False
@@ -220,6 +219,14 @@ def _small(frame: np.ndarray, max_side: int) -> np.ndarray:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small: np.ndarray = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
     return small
+
+
+def _inspect(model: AIANet, frames: Sequence[_Frame], clip: Clip) -> Inspection:
+    import torch  # takes seconds to import, and a stream can be filled without it
+
+    start = clock.perf_counter()
+    x = torch.stack([_input(frame, model.config) for frame in frames]).permute(0, 3, 1, 2).unsqueeze(0)
+    return inspect_input(model, clip, x, preprocess_seconds=clock.perf_counter() - start)
 
 
 def _input(frame: _Frame, config: AIAConfig) -> Tensor:

@@ -102,12 +102,12 @@ def multiplies_bfloat16() -> bool:
     return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(_processor().split())
 
 
-def call(function: Any, *arguments: Tensor | float | int | None) -> int:
+def call(function: Any, *arguments: Tensor | float | int | bytes | None) -> int:
     """Calls a function of a C file.
 
     Args:
-        function: Such as `library("inference.c").gate_c`; ctypes does not export its type.
-        arguments: A tensor is passed as the address of its values, None as NULL.
+        function: Such as `library("inference.c").run`; ctypes does not export its type.
+        arguments: A tensor is passed as the address of its values, bytes as a string, None as NULL.
 
     Returns:
         What a C function that returns int returns.

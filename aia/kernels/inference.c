@@ -85,25 +85,24 @@ static int conv_bn_sigmoid(const float *maps, int pooled, const float *k, float 
     float taps[54];
     for (int i = 0; i < 54; i++) taps[i] = i < 27 ? k[i] : k[i] / pooled;
     // What a row adds to the values after, at and before its own. Two vectors at a time keep the processor's units busy.
-    float before[ROW(N) + 2 * LANES], same[ROW(N) + LANES], after[ROW(N) + 2 * LANES], zeros[ROW(N) + LANES];
-    memset(before, 0, sizeof before), memset(zeros, 0, sizeof zeros);
+    float before[ROW(N) + 2 * LANES], same[ROW(N) + LANES], after[ROW(N) + 2 * LANES];
+    memset(before, 0, sizeof before);
 #pragma omp for schedule(static) nowait
     for (int line = 0; line < B * L * M; line++) {
         int b = line / (L * M), l = line / M % L, m = line % M;
-        const float *rows[18];
+        const float *rows[18], *weights[18];
+        int inside = 0; // rows outside the map add nothing
         for (int f = 0; f < 2; f++)
-            for (int i = 0; i < 3; i++)
-                for (int j = 0; j < 3; j++) {
-                    int from = l + i - 1, at = m + j - 1, inside = from >= 0 && from < L && at >= 0 && at < M;
-                    const float *row = maps + (2 * b + f) * MAP(L, M, N) + ((size_t)from * M + at) * ROW(N);
-                    rows[(f * 3 + i) * 3 + j] = inside ? row : zeros;
+            for (int i = l ? 0 : 1; i < 3 && l + i <= L; i++)
+                for (int j = m ? 0 : 1; j < 3 && m + j <= M; j++) {
+                    rows[inside] = maps + (2 * b + f) * MAP(L, M, N) + ((size_t)(l + i - 1) * M + m + j - 1) * ROW(N);
+                    weights[inside++] = taps + 3 * ((f * 3 + i) * 3 + j);
                 }
         for (int n = 0; n < N; n += 2 * LANES) {
             vec a0 = {0}, a1 = {0}, s0 = {0}, s1 = {0}, z0 = {0}, z1 = {0};
-#pragma GCC unroll 3
-            for (int r = 0; r < 18; r++) {
+            for (int r = 0; r < inside; r++) {
                 vec v0 = load_vec(rows[r] + n), v1 = load_vec(rows[r] + n + LANES);
-                float t0 = taps[3 * r], t1 = taps[3 * r + 1], t2 = taps[3 * r + 2];
+                float t0 = weights[r][0], t1 = weights[r][1], t2 = weights[r][2];
                 a0 += t0 * v0, a1 += t0 * v1, s0 += t1 * v0, s1 += t1 * v1, z0 += t2 * v0, z1 += t2 * v1;
             }
             store_vec(before + LANES + n, a0), store_vec(before + 2 * LANES + n, a1);
@@ -179,93 +178,88 @@ static void reset_pools(float *maxima, size_t sums, int rows, int C) { // LANES 
     for (int r = 0; r < rows; r++) store_vec(maxima + r * ROW(C), (vec){0} - FLT_MAX), store_vec(maxima + sums + r * ROW(C), (vec){0});
 }
 
-// Bytes of workspace for the pooled maps of `gates_thw` and of `gate_c`.
+// Bytes of workspace for the pooled maps of one step.
 size_t workspace_bytes(int B, int T, int H, int W, int C) {
     size_t thw = MAP(H, W, C) + MAP(T, W, C) + MAP(T, H, C), c = MAP(T, H, W);
     return (2 * B * (thw > c ? thw : c) + LANES) * sizeof(float);
 }
 
-// The gates of the units T, H and W for x . u; u may be NULL for 1. Returns whether a value is not finite.
-int gates_thw(const element *x, const float *u, int B, int T, int H, int W, int C, const float *kt, const float *kh,
-               const float *kw, float shift_t, float shift_h, float shift_w, float *maps, float *gt, float *gh, float *gw) {
+// What follows is called by all threads of a parallel region, which share the work. `gates_thw` and `gate_c` return whether this
+// thread met a value that is not finite.
+
+// The gates of the units T, H and W for x . u; u may be NULL for 1.
+static int gates_thw(const element *x, const float *u, int B, int T, int H, int W, int C, const float *kt, const float *kh,
+                     const float *kw, float shift_t, float shift_h, float shift_w, float *maps, float *gt, float *gh, float *gw) {
     float *pt = maps, *ph = pt + 2 * B * MAP(H, W, C), *pw = ph + 2 * B * MAP(T, W, C);
     int blocks = (C + LANES - 1) / LANES, parts = blocks < THREADS ? blocks : THREADS;
     size_t frame = (size_t)H * W;
     int non_finite = 0;
-#pragma omp parallel reduction(| : non_finite)
-    {
 #pragma omp for schedule(static) // threads share the channels, so that each sum belongs to one thread
-        for (int part = 0; part < B * parts; part++) {
-            int b = part / parts, from = part % parts * blocks / parts, to = (part % parts + 1) * blocks / parts;
-            Maps all = {pt + 2 * b * MAP(H, W, C), ph + 2 * b * MAP(T, W, C), pw + 2 * b * MAP(T, H, C),
-                        MAP(H, W, C), MAP(T, W, C), MAP(T, H, C)};
-            for (int c = from * LANES; c < to * LANES; c += LANES)
-                reset_pools(all.t + c, all.t_sum, H * W, C), reset_pools(all.h + c, all.h_sum, T * W, C);
-            for (int near = from; near < to; near += BLOCKS)
-                for (int left = 0; left < W; left += COLUMNS)
-                    for (int h = 0; h < H; h += 2)
-                        for (int t = 0; t < T; t += 2)
-                            for (int block = near; block < to && block < near + BLOCKS; block++) {
-                                size_t first = b * T * frame + t * frame + (size_t)h * W, c = block * LANES;
-                                int n = C - c < LANES ? C - c : LANES, right = W < left + COLUMNS ? W : left + COLUMNS;
-                                int nt = T - t < 2 ? 1 : 2, nh = H - h < 2 ? 1 : 2;
-                                const element *values = x + first * C + c;
-                                const float *scales = u ? u + first : NULL;
-                                Maps m = all;
-                                m.t += (size_t)h * W * ROW(C) + c, m.h += (size_t)t * W * ROW(C) + c, m.w += ((size_t)t * H + h) * ROW(C) + c;
+    for (int part = 0; part < B * parts; part++) {
+        int b = part / parts, from = part % parts * blocks / parts, to = (part % parts + 1) * blocks / parts;
+        Maps all = {pt + 2 * b * MAP(H, W, C), ph + 2 * b * MAP(T, W, C), pw + 2 * b * MAP(T, H, C),
+                    MAP(H, W, C), MAP(T, W, C), MAP(T, H, C)};
+        for (int c = from * LANES; c < to * LANES; c += LANES)
+            reset_pools(all.t + c, all.t_sum, H * W, C), reset_pools(all.h + c, all.h_sum, T * W, C);
+        for (int near = from; near < to; near += BLOCKS)
+            for (int left = 0; left < W; left += COLUMNS)
+                for (int h = 0; h < H; h += 2)
+                    for (int t = 0; t < T; t += 2)
+                        for (int block = near; block < to && block < near + BLOCKS; block++) {
+                            size_t first = b * T * frame + t * frame + (size_t)h * W, c = block * LANES;
+                            int n = C - c < LANES ? C - c : LANES, right = W < left + COLUMNS ? W : left + COLUMNS;
+                            int nt = T - t < 2 ? 1 : 2, nh = H - h < 2 ? 1 : 2;
+                            const element *values = x + first * C + c;
+                            const float *scales = u ? u + first : NULL;
+                            Maps m = all;
+                            m.t += (size_t)h * W * ROW(C) + c, m.h += (size_t)t * W * ROW(C) + c, m.w += ((size_t)t * H + h) * ROW(C) + c;
 #define POOL(N, NT, NH) pool(values, scales, N, NT, NH, frame, W, C, left, right, m, W * ROW(C), H * ROW(C))
-                                if (n == LANES && nt == 2 && nh == 2) // the common case gets a loop of its own
-                                    POOL(LANES, 2, 2);
-                                else if (nt == 2)
-                                    nh == 2 ? POOL(n, 2, 2) : POOL(n, 2, 1);
-                                else
-                                    nh == 2 ? POOL(n, 1, 2) : POOL(n, 1, 1);
-                            }
-        }
-        non_finite |= conv_bn_sigmoid(pt, T, kt, shift_t, B, H, W, C, gt);
-        non_finite |= conv_bn_sigmoid(ph, H, kh, shift_h, B, T, W, C, gh);
-        non_finite |= conv_bn_sigmoid(pw, W, kw, shift_w, B, T, H, C, gw);
+                            if (n == LANES && nt == 2 && nh == 2) // the common case gets a loop of its own
+                                POOL(LANES, 2, 2);
+                            else if (nt == 2)
+                                nh == 2 ? POOL(n, 2, 2) : POOL(n, 2, 1);
+                            else
+                                nh == 2 ? POOL(n, 1, 2) : POOL(n, 1, 1);
+                        }
     }
+    non_finite |= conv_bn_sigmoid(pt, T, kt, shift_t, B, H, W, C, gt);
+    non_finite |= conv_bn_sigmoid(ph, H, kh, shift_h, B, T, W, C, gh);
+    non_finite |= conv_bn_sigmoid(pw, W, kw, shift_w, B, T, H, C, gw);
     return non_finite;
 }
 
-// The gate of the unit C for x, or for x . G if gt is not NULL. Returns whether a value is not finite.
-int gate_c(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, const float *k,
-            float shift, float *maps, float *u) {
-    int non_finite = 0;
-#pragma omp parallel reduction(| : non_finite)
-    {
+// The gate of the unit C for x, or for x . G if gt is not NULL.
+static int gate_c(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C,
+                  const float *k, float shift, float *maps, float *u) {
 #pragma omp for schedule(static)
-        for (int line = 0; line < B * T * H; line++) {
-            int b = line / (T * H), t = line / H % T, h = line % H;
-            float *maximum = maps + 2 * b * MAP(T, H, W) + ((size_t)t * H + h) * ROW(W), *sum = maximum + MAP(T, H, W);
-            for (int w = 0; w < W; w++) {
-                const element *R row = x + ((size_t)line * W + w) * C;
-                Rows r = rows(b, t, h, w, T, H, W, C);
-                const float *R gt_row = gt ? gt + r.t : NULL, *R gh_row = gt ? gh + r.h : NULL, *R gw_row = gt ? gw + r.w : NULL;
-                float m = -FLT_MAX, s = 0;
-                if (gt)
-                    for (int c = 0; c < C; c++) {
-                        float v = load(row[c]) * mean_gate(gt_row, gh_row, gw_row, c);
-                        m = max_of(m, v), s += v;
-                    }
-                else
-                    for (int c = 0; c < C; c++) {
-                        float v = load(row[c]);
-                        m = max_of(m, v), s += v;
-                    }
-                maximum[w] = m, sum[w] = s;
-            }
+    for (int line = 0; line < B * T * H; line++) {
+        int b = line / (T * H), t = line / H % T, h = line % H;
+        float *maximum = maps + 2 * b * MAP(T, H, W) + ((size_t)t * H + h) * ROW(W), *sum = maximum + MAP(T, H, W);
+        for (int w = 0; w < W; w++) {
+            const element *R row = x + ((size_t)line * W + w) * C;
+            Rows r = rows(b, t, h, w, T, H, W, C);
+            const float *R gt_row = gt ? gt + r.t : NULL, *R gh_row = gt ? gh + r.h : NULL, *R gw_row = gt ? gw + r.w : NULL;
+            float m = -FLT_MAX, s = 0;
+            if (gt)
+                for (int c = 0; c < C; c++) {
+                    float v = load(row[c]) * mean_gate(gt_row, gh_row, gw_row, c);
+                    m = max_of(m, v), s += v;
+                }
+            else
+                for (int c = 0; c < C; c++) {
+                    float v = load(row[c]);
+                    m = max_of(m, v), s += v;
+                }
+            maximum[w] = m, sum[w] = s;
         }
-        non_finite |= conv_bn_sigmoid(maps, C, k, shift, B, T, H, W, u);
     }
-    return non_finite;
+    return conv_bn_sigmoid(maps, C, k, shift, B, T, H, W, u);
 }
 
-// y = x . G, clamped to [low, high] (an activation); y may be x.
-void apply_thw(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C, float low,
-               float high, element *y) {
-#pragma omp parallel for schedule(static)
+// y = x . G, clamped to [low, high].
+static void apply_thw(const element *x, const float *gt, const float *gh, const float *gw, int B, int T, int H, int W, int C,
+                      float low, float high, element *y) {
+#pragma omp for schedule(static)
     for (int line = 0; line < B * T * H; line++) {
         int b = line / (T * H), t = line / H % T, h = line % H;
         for (int w = 0; w < W; w++) {
@@ -280,9 +274,9 @@ void apply_thw(const element *x, const float *gt, const float *gh, const float *
     }
 }
 
-// y = x . u, clamped to [low, high]; y may be x.
-void apply_c(const element *x, const float *u, int B, int T, int H, int W, int C, float low, float high, element *y) {
-#pragma omp parallel for schedule(static)
+// y = x . u, clamped to [low, high].
+static void apply_c(const element *x, const float *u, int B, int T, int H, int W, int C, float low, float high, element *y) {
+#pragma omp for schedule(static)
     for (int p = 0; p < B * T * H * W; p++) {
         const element *row = x + (size_t)p * C;
         element *to = y + (size_t)p * C;
@@ -290,4 +284,31 @@ void apply_c(const element *x, const float *u, int B, int T, int H, int W, int C
 #pragma omp simd
         for (int c = 0; c < C; c++) to[c] = store(min_of(max_of(load(row[c]) * scale, low), high));
     }
+}
+
+// Does the steps of a module one after the other, in one parallel region. A step is a letter:
+//
+//     C  u = U_C(x)        G  gates T, H and W of x          X  y = x . G
+//     c  u = U_C(x . G)    g  gates T, H and W of x . u      x  y = x . u
+//
+// `gates` holds the gates of T, H, W and C, in this order; a unit that a module lacks has no kernel. y is clamped to [low, high]
+// (an activation), and may be x. Returns whether a value is not finite.
+int run(const char *steps, const element *x, int B, int T, int H, int W, int C, const float *kt, const float *kh, const float *kw,
+        const float *kc, float shift_t, float shift_h, float shift_w, float shift_c, float *maps, float *gates, float low,
+        float high, element *y) {
+    float *gt = gates, *gh = gt + (size_t)B * H * W * C, *gw = gh + (size_t)B * T * W * C, *u = gw + (size_t)B * T * H * C;
+    int non_finite = 0;
+#pragma omp parallel reduction(| : non_finite)
+    for (const char *step = steps; *step; step++) {
+        if (*step == 'G' || *step == 'g')
+            non_finite |= gates_thw(x, *step == 'g' ? u : NULL, B, T, H, W, C, kt, kh, kw, shift_t, shift_h, shift_w, maps, gt, gh, gw);
+        else if (*step == 'C' || *step == 'c')
+            non_finite |= gate_c(x, *step == 'c' ? gt : NULL, gh, gw, B, T, H, W, C, kc, shift_c, maps, u);
+        else if (*step == 'X')
+            apply_thw(x, gt, gh, gw, B, T, H, W, C, low, high, y);
+        else
+            apply_c(x, u, B, T, H, W, C, low, high, y);
+#pragma omp barrier
+    }
+    return non_finite;
 }

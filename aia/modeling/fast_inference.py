@@ -259,7 +259,7 @@ class _Gates:
     def __init__(self, attention: Attention, activation: Range, device: torch.device, dtype: torch.dtype) -> None:
         self.block, self.combination, self.activation = attention.block, attention.combination, activation
         modules = [module for module in (attention.first, attention.second) if module is not None]
-        compiled = device.type == "cpu" and all(type(module) in _COMPILED for module in modules)
+        compiled = device.type == "cpu" and all(type(module) in _STEPS for module in modules)
         passes = _passes(dtype) if compiled else None
         self.reference = None if passes else copy.deepcopy(attention)
         self.modules = [_Module(module, passes) for module in modules] if passes else []
@@ -284,63 +284,65 @@ class _Gates:
         return out.clamp_(*self.activation).flatten(0, 1).permute(0, 3, 1, 2)
 
 
-_COMPILED = (C, ST, CinST, STinC)
+_STEPS = {C: b"Cx", ST: b"GX", CinST: b"CgX", STinC: b"Gcx"}  # of each module in `inference.c`
+_COMPUTES: dict[str, tuple[layout.Axis, ...]] = {"C": ("C",), "c": ("C",), "G": ("T", "H", "W"), "g": ("T", "H", "W")}
+_GATES: tuple[layout.Axis, ...] = ("T", "H", "W", "C")  # as they lie in memory
 
 
 class _Module:
-    """One of `_COMPILED` on `[B, T, H, W, C]`."""
+    """One of `_STEPS` on `[B, T, H, W, C]`."""
 
     def __init__(self, module: nn.Module, passes: ctypes.CDLL) -> None:
-        self.kind, self.passes = type(module), passes
+        self.steps, self.passes = _STEPS[type(module)], passes
         self.units = {unit.axis: unit for unit in module.children() if isinstance(unit, Unit)}
-        self.taps: dict[layout.Axis, Tensor] = {}
-        self.shifts: dict[layout.Axis, float] = {}
+        taps: dict[layout.Axis, Tensor] = {}
+        shifts: dict[layout.Axis, float] = {}
         for axis, unit in self.units.items():
             assert unit.bn.running_mean is not None and unit.bn.running_var is not None
             scale = unit.bn.weight * torch.rsqrt(unit.bn.running_var + unit.bn.eps)
-            self.taps[axis] = (unit.conv.weight[0] * scale).permute(layout.KERNEL[axis]).contiguous()
-            self.shifts[axis] = (unit.bn.bias - unit.bn.running_mean * scale).item()
+            taps[axis] = (unit.conv.weight[0] * scale).permute(layout.KERNEL[axis]).contiguous()
+            shifts[axis] = (unit.bn.bias - unit.bn.running_mean * scale).item()
+        self.averages = any(unit.channel_mean for unit in self.units.values())
+        self.weights = [*map(taps.get, _GATES), *(shifts.get(axis, 0.0) for axis in _GATES)]
 
     def __call__(self, x: Tensor, activation: Range = NONE, out: Tensor | None = None) -> Tensor:
         """Gates x into `out`, which may be x itself, and clamps the values to the activation's range."""
-        if self.kind is C:
-            gates = [self._gate_c(x)]
-        elif self.kind is STinC:
-            gates = [self._gate_c(x, *self._gates_thw(x))]
-        else:
-            gates = self._gates_thw(x, self._gate_c(x) if self.kind is CinST else None)
+        b, t, h, w, c = x.shape
         out = torch.empty_like(x) if out is None else out
+        changed = self.averages or recording.has_switches()
+        maps = _kept("maps", _workspace_bytes(self.passes, x.shape))
+        size, kept = b * (h * w * c + t * w * c + t * h * c + t * h * w), recording.is_recording()
+        gates = torch.empty(size) if kept or changed else _kept("gates", 4 * size)
         low, high = (max(-_LARGEST, min(_LARGEST, value)) for value in activation)
-        apply = self.passes.apply_c if len(gates) == 1 else self.passes.apply_thw
-        build.call(apply, x, *gates, *x.shape, low, high, out)
+        # A changed gate is computed in a step of its own, before the steps that use it.
+        for steps in [self.steps[i : i + 1] for i in range(len(self.steps))] if changed else [self.steps]:
+            if build.call(self.passes.run, steps, x, b, t, h, w, c, *self.weights, maps, gates, low, high, out):
+                raise NotFinite
+            if kept or changed:
+                self._record(steps, gates, (b, t, h, w, c))
         return out
 
-    def _gates_thw(self, x: Tensor, u: Tensor | None = None) -> list[Tensor]:
-        b, t, h, w, c = x.shape
-        shapes: dict[layout.Axis, tuple[int, ...]] = {"T": (b, h, w, c), "H": (b, t, w, c), "W": (b, t, h, c)}
-        gates = {axis: torch.empty(shape) for axis, shape in shapes.items()}
-        taps, shifts = [self.taps[axis] for axis in shapes], [self.shifts[axis] for axis in shapes]
-        self._gate("gates_thw", x, u, *x.shape, *taps, *shifts, self._workspace(x), *gates.values())
-        return [_recorded(self.units[axis], gate) for axis, gate in gates.items()]
+    def _record(self, steps: bytes, gates: Tensor, shape: tuple[int, int, int, int, int]) -> None:
+        """Records the gates that some steps computed, and writes the changed ones where the next steps read them."""
+        b, t, h, w, c = shape
+        shapes = (b, h, w, c), (b, t, w, c), (b, t, h, c), (b, t, h, w)
+        parts = torch.split(gates, [math.prod(part) for part in shapes])
+        computed = {axis for step in steps.decode() for axis in _COMPUTES.get(step, ())}
+        for axis, part, part_shape in zip(_GATES, parts, shapes, strict=True):
+            if axis in computed:
+                gate = part.view(part_shape)
+                used = _recorded(self.units[axis], gate)
+                if used is not gate:
+                    gate.copy_(used)
 
-    def _gate_c(self, x: Tensor, *thw: Tensor) -> Tensor:
-        gate = torch.empty(x.shape[:4])
-        self._gate(
-            "gate_c", x, *(thw or (None,) * 3), *x.shape, self.taps["C"], self.shifts["C"], self._workspace(x), gate
-        )
-        return _recorded(self.units["C"], gate)
 
-    def _gate(self, name: str, *arguments: Tensor | float | int | None) -> None:
-        if build.call(getattr(self.passes, name), *arguments):
-            raise NotFinite
-
-    def _workspace(self, x: Tensor) -> Tensor:
-        """Memory for pooled maps, kept by the thread: fresh memory costs as much as filling it."""
-        size = _workspace_bytes(self.passes, x.shape)
-        if getattr(_thread, "workspace", None) is None or _thread.workspace.nbytes < size:
-            _thread.workspace = torch.empty(size, dtype=torch.uint8)
-        workspace: Tensor = _thread.workspace
-        return workspace
+def _kept(name: str, size: int) -> Tensor:
+    """Memory of some bytes that the thread keeps: fresh memory costs as much as filling it, and is in no cache."""
+    memory: Tensor | None = getattr(_thread, name, None)
+    if memory is None or memory.nbytes < size:
+        memory = torch.empty(size, dtype=torch.uint8)
+        setattr(_thread, name, memory)
+    return memory
 
 
 @lru_cache(maxsize=256)

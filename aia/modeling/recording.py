@@ -169,6 +169,12 @@ def is_recording() -> bool:
     return _recording.get() is not None
 
 
+def has_switches() -> bool:
+    """Whether gates of the current forward pass may be changed."""
+    current = _recording.get()
+    return current is not None and bool(current.switches or current.per_clip)
+
+
 def wants_features() -> bool:
     """Whether the modules' inputs and outputs are recorded too."""
     current = _recording.get()

@@ -10,9 +10,10 @@ would mean decoding every file whole.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -79,6 +80,40 @@ def read_frames(path: str | Path, *, max_side: int | None = None, display_name: 
         AIAError: As in `read_clip`, or the pictures need more than `limits.MAX_PICTURE_BYTES`.
     """
     return _read(Source(Path(path), display_name=display_name), range, max_side)
+
+
+def iterate_frames(
+    path: str | Path, *, max_side: int | None = None, display_name: str = ""
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Decode a video frame by frame; arguments and errors as in `read_clip`, but the reading may take as long as it likes.
+
+    Yields:
+        The presentation time in seconds from the first frame, never before the last one, and the picture, uint8 [H, W, 3].
+    """
+    source = Source(Path(path), deadline=math.inf, display_name=display_name)
+    with source.open() as container:
+        scan = scan_file(source, container)
+        context, count, time = scan.stream.codec_context, 0, 0.0
+        whole = len(scan.packets) not in scan.bad  # else the packet that drains the decoder was not reached
+        for packet in scan.packets if whole else [*scan.packets, None]:
+            try:
+                frames = context.decode(packet)
+            except MemoryError:  # not a fault of the file
+                raise
+            except av.FFmpegError:
+                continue
+            for frame in frames:
+                pictures = Pictures(source, [0], max_side)
+                pictures.take(0, frame, context.color_trc)
+                assert pictures.frames is not None  # it was wanted
+                if frame.pts is None or not scan.pts:
+                    time = max(time, count / scan.rate)
+                else:
+                    time = max(time, (frame.pts - scan.pts[0]) * scan.time_base)
+                yield time, pictures.frames[0]
+                count += 1
+    if not count:
+        raise source.error("holds no frame that can be decoded: export or download it again.")
 
 
 def _read(source: Source, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:

@@ -74,7 +74,7 @@ def test_memory_stays_flat_however_many_and_large_the_frames_are(net):
     assert len(stream) <= MAX_FRAMES
     clip = stream.clip()
     assert clip.frames.shape == (8, 213, MAX_SIDE, 3) and clip.duration == pytest.approx(2, rel=0.05)
-    assert sum(answer is not None for answer in answers) == 5  # from about 1.9 s to 4.2 s, one each half second
+    assert sum(answer is not None for answer in answers) == 5  # from 1.9 s to 4.2 s, one each half second
     assert stream.push(np.zeros((720, 480, 3), np.uint8), 5.0) is None and len(stream) == 1  # a camera that was turned
 
 
