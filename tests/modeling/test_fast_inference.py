@@ -306,3 +306,10 @@ def test_numbers_that_overflow_are_not_hidden(attention, clip):
         net.backbone.layer2[0].conv1.weight.mul_(1e38)
     with pytest.raises(aia.AIAError, match="not finite"):
         aia.inspect(net, clip)
+
+
+def test_a_workspace_beyond_two_gib_is_no_negative_number():
+    passes = build.library("inference.c")
+    if passes is None:
+        pytest.skip("no C compiler here: attention.py runs instead")
+    assert fast_inference._workspace_bytes(passes, torch.Size((64, 64, 512, 512, 32))) > 2**31
