@@ -420,6 +420,8 @@ LIVE_OVER = f"Live ends after {LIVE_MINUTES}: press Start to go on."
 LIVE_GONE = "The server has ended this session: press Start to go on."
 BAD_FRAMES = "The server did not understand the camera's pictures: reload the page and press Start."
 NO_MOMENT = "There is no moment to look at yet: wait until the first label appears."
+TOO_MANY_MOMENTS = "Live has kept as many moments as it may: press Stop and Start to go on."
+LIVE_BUSY = "The server still works on the picture before: wait a moment."
 LIVE: dict[str, Any] = {  # sentences of the script of Live
     "invite": "Move, and see what the gates answer.",
     "how": (

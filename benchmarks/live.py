@@ -60,12 +60,12 @@ def tables(options: Options) -> Iterator[Table]:
             measured = [_Visitor(page, options.model, stop) for _ in range(visitors)]
             time.sleep(SECONDS)
             rates = [visitor.rate() for visitor in measured]
+            times = sorted(latency for visitor in measured for latency in list(visitor.times))
             if visitors == 3:
                 beside_three = _upload(page, options.repeats)
             stop.set()
             for visitor in measured:
                 visitor.thread.join()
-            times = sorted(latency for visitor in measured for latency in visitor.times)
             name = "one visitor, a program" if visitors == 1 else f"{visitors} visitors, programs (the slowest one)"
             rows.append(_row(name, min(rates), statistics.median(times), _late(times), bare))
     yield Table(f"Live with {options.model}, {SECONDS} s each; a visitor sends 15 frames a second at most", rows)

@@ -157,7 +157,8 @@ class Stream:
         Raises:
             AIAError: Fewer frames than 1, or more than `MAX_SEGMENTS`.
         """
-        chosen = self._choose(self.model.config.num_segments if num_segments is None else num_segments)
+        least = self.model.config.num_segments  # what can be inspected can be taken in any number of frames
+        chosen = self._choose(least if num_segments is None else num_segments, full_for=least)
         return chosen and chosen[1]
 
     def clear(self) -> None:
@@ -174,8 +175,8 @@ class Stream:
             self._due = self._frames[-1].time + self.interval
             return True
 
-    def _choose(self, num_segments: int) -> tuple[list[_Frame], Clip] | None:
-        """The T frames of the window, and the clip that they are; None if the window is not yet full."""
+    def _choose(self, num_segments: int, full_for: int | None = None) -> tuple[list[_Frame], Clip] | None:
+        """The T frames of the window, and the clip that they are; None if the window is not yet full for so many."""
         if not 1 <= num_segments <= MAX_SEGMENTS:
             raise AIAError(f"A clip has 1 to {MAX_SEGMENTS} frames, not {num_segments!r:.60}.")
         with self._lock:
@@ -184,7 +185,9 @@ class Stream:
             return None
         times = np.array([frame.time for frame in window]) - window[0].time
         duration = float(times[-1]) * len(window) / (len(window) - 1)  # the last frame is shown as long as the mean one
-        if duration < self.seconds * (1 - 0.5 / num_segments):  # else the first part has no frame in its middle
+        if duration < self.seconds * (
+            1 - 0.5 / (full_for or num_segments)
+        ):  # else the first part has no frame in its middle
             return None
         middles = duration * (np.arange(num_segments) + 0.5) / num_segments
         indices = np.searchsorted(times, middles + _ROUNDING, side="right") - 1

@@ -347,7 +347,9 @@ def _kept(name: str, size: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _workspace_bytes(passes: ctypes.CDLL, shape: torch.Size) -> int:
-    passes.workspace_bytes.restype = ctypes.c_size_t  # not the int that ctypes takes it for: two of its GiB are negative
+    passes.workspace_bytes.restype = (
+        ctypes.c_size_t
+    )  # not the int that ctypes takes it for: two of its GiB are negative
     return int(passes.workspace_bytes(*shape))
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter
@@ -42,6 +43,7 @@ class Live:
         # One thread runs all windows, one after the other: sessions have at most one window each, so all get the same share.
         self.runner = ThreadPoolExecutor(1, thread_name_prefix="live")
         self.threads = CapacityLimiter(LIVE_SESSIONS)  # what else sessions need takes no thread of other requests
+        self.timer: asyncio.TimerHandle | None = None  # the next look for sessions whose time is over
         self.offered: tuple[str, ...] = ()
         self.best: dict[str, str] = {}  # of `offered`
 
@@ -81,19 +83,32 @@ class Live:
             self.sessions.close(key)
             return Response(status_code=204, headers=HEADERS)
         session = self.sessions.get(key)
-        if action == "moment":
-            folder = gradio_internals.upload_folder()
-            folder.mkdir(parents=True, exist_ok=True)
-            check_disk(folder)
-            path = await run_sync(session.save, folder, limiter=self.threads)
-            return JSONResponse({"path": str(path)}, headers=HEADERS)
+        kind = action or "window"
+        if kind in session.under_way:  # the page has one window under way, and one moment; more would only queue
+            raise HTTPException(429, text.LIVE_BUSY)
+        session.under_way.add(kind)
+        try:
+            if kind == "moment":
+                return JSONResponse({"path": str(await self._moment(session))}, headers=HEADERS)
+            answer = await self._window(session, scope, receive)
+            return Response(answer, media_type="application/octet-stream", headers=HEADERS)
+        finally:
+            session.under_way.remove(kind)
+            session.touch()
+
+    async def _moment(self, session: live.Session) -> Path:
+        folder = gradio_internals.upload_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        check_disk(folder)
+        return await run_sync(session.save, folder, limiter=self.threads)
+
+    async def _window(self, session: live.Session, scope: Scope, receive: Receive) -> bytes:
         asked = live.Asked.from_query(QueryParams(scope["query_string"]))
         self._look_up_models(gradio_internals.page_of(scope["app"]))
         body = await read_body(receive)
         prepared = await run_sync(session.prepare, body, asked, self.offered, self.best, limiter=self.threads)
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self.runner, session.answer, *prepared, asked)
-        return Response(answer, media_type="application/octet-stream", headers=HEADERS)
+        return await loop.run_in_executor(self.runner, session.answer, *prepared, asked)
 
     def _look_up_models(self, page: Any) -> None:
         """Looks up which models the page offers. That reads files, so it is done once."""
@@ -102,9 +117,11 @@ class Live:
             self.offered = tuple(page.offered)
 
     def _expire(self) -> None:
-        """Ends the sessions whose time is over, as long as there are some."""
-        if self.sessions.expire():
-            asyncio.get_running_loop().call_later(live.IDLE_SECONDS, self._expire)
+        """Ends the sessions whose time is over, and looks again later as long as there are some."""
+        if self.timer:
+            self.timer.cancel()
+        left = self.sessions.expire()
+        self.timer = asyncio.get_running_loop().call_later(live.IDLE_SECONDS, self._expire) if left else None
 
 
 def _status(error: Exception) -> int:

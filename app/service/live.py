@@ -39,6 +39,7 @@ MAX_BODY_BYTES = MAX_FRAMES * (limits.MAX_LIVE_FRAME_BYTES + 16)
 ASK_EVERY = 3  # windows: then one of the groups that are not looked into is asked too
 MAX_MOMENTS = 50  # files that one session may ask for
 MOMENT = "moment.webm"  # the name of such a file
+START_OF_SCAN = b"\xff\xda"  # compressed data never hold these two bytes
 FRAME_HEAD = struct.Struct("<dI")  # before each frame of a request: its time in seconds, and the length of its JPEG
 ANSWER_HEAD = struct.Struct("<I")  # before an answer: the length of its JSON; the rest are the bytes of the maps
 
@@ -86,7 +87,12 @@ class Session:
         self.stream: aia.Stream | None = None
         self.others: dict[str, Classified | aia.AIAError] = {}  # what the groups said that are not looked into
         self.windows = self.moments = 0
-        self.lock = Lock()  # a browser has one request at a time; others wait
+        self.under_way: set[str] = set()  # kinds of requests; `app.server.live` refuses a second one of a kind
+        self.lock = Lock()
+
+    def touch(self) -> None:
+        """The visitor is there."""
+        self.used = time.monotonic()
 
     def prepare(
         self, body: bytes, asked: Asked, offered: Sequence[str], best: Mapping[str, str]
@@ -104,7 +110,7 @@ class Session:
             requests.checked("camera", asked.model, offered)
             return frames, network(asked.model), {}
         task = asked.task if asked.task in best else next(iter(best))
-        others = {name: network(model) for name, model in best.items() if name != task}
+        others = {name: one for name, model in best.items() if name != task and (one := _network_or_none(model))}
         return frames, network(best[task]), others
 
     def answer(
@@ -155,12 +161,12 @@ class Session:
             return
         from aia.inspection.batch import Inputs, predict  # imports torch; the page starts without it
 
-        task = next((name for name in others if name not in self.others), next(iter(self.others), ""))
-        task = task if task in others else next(iter(others))
+        never = [name for name in others if name not in self.others]
+        task = next(iter([*never, *(name for name in self.others if name in others)]))  # the oldest answer stands first
         model = others[task]
         clip = stream.clip(model.config.num_segments)
         if clip is not None:
-            self.others.pop(task, None)  # the latest answer comes last
+            self.others.pop(task, None)
             self.others[task] = predict(model, [Inputs([model.config], lambda _: clip)])[0]
 
     def save(self, folder: Path) -> Path:
@@ -173,8 +179,10 @@ class Session:
             AIAError: There is no window yet, or there were too many files.
         """
         with self.lock:
-            if self.stream is None or self.moments >= MAX_MOMENTS:
+            if self.stream is None:
                 raise aia.AIAError(text.NO_MOMENT)
+            if self.moments >= MAX_MOMENTS:
+                raise aia.AIAError(text.TOO_MANY_MOMENTS)
             segments = self.stream.model.config.num_segments
             times = max(1, limits.MAX_SEGMENTS // segments)
             clip = self.stream.clip(segments * (times - 1 + times % 2))
@@ -220,7 +228,7 @@ class Sessions:
             if session is None or key not in self._sessions:
                 over = session and time.monotonic() - session.begun > limits.LIVE_SECONDS
                 raise Gone(text.LIVE_OVER if over else text.LIVE_GONE)
-            session.used = time.monotonic()
+            session.touch()
             return session
 
     def close(self, key: str) -> None:
@@ -237,13 +245,22 @@ class Sessions:
     def _expire(self) -> None:
         now = time.monotonic()
         for key, session in list(self._sessions.items()):
-            if now - session.used > IDLE_SECONDS or now - session.begun > limits.LIVE_SECONDS:
+            is_idle = not session.under_way and now - session.used > IDLE_SECONDS
+            if is_idle or now - session.begun > limits.LIVE_SECONDS:
                 del self._sessions[key]
 
 
 def network(name: str) -> aia.AIANet:
     """The network of a model. On ZeroGPU, where each call of the GPU costs quota, live windows run on the CPU."""
     return _on_cpu(name) if requests.ZERO_GPU else models.get(name).network
+
+
+def _network_or_none(name: str) -> aia.AIANet | None:
+    """The network of a group that is not looked into: without it the others go on."""
+    try:
+        return network(name)
+    except aia.AIAError:
+        return None
 
 
 @lru_cache(maxsize=limits.MODELS_IN_MEMORY)
@@ -280,8 +297,8 @@ def decode(jpeg: bytes) -> np.ndarray:
     """
     try:
         picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
-        # Thousands of scans fit into one small progressive file, and each costs as much as a picture.
-        if max(picture.size) <= limits.MAX_LIVE_SIDE and picture.mode == "RGB" and "progressive" not in picture.info:
+        # A canvas writes one scan. Thousands fit into a small file, and each costs as much as a picture.
+        if max(picture.size) <= limits.MAX_LIVE_SIDE and picture.mode == "RGB" and jpeg.count(START_OF_SCAN) == 1:
             return np.asarray(picture)
     except Exception as error:  # what a damaged file makes of the decoder
         raise aia.AIAError(text.BAD_FRAMES) from error

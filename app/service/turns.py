@@ -19,11 +19,11 @@ def turn() -> Iterator[None]:
         _waiting.append(own)
         if _waiting[0] is own:
             own.set()
-    own.wait()
     try:
+        own.wait()
         yield
     finally:
         with _lock:
-            _waiting.popleft()
+            _waiting.remove(own)
             if _waiting:
                 _waiting[0].set()

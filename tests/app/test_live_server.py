@@ -9,15 +9,18 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
-from conftest import moving_frames, serving, small_net
+from conftest import moving_frames, serving, small_net, until
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 import aia
 from aia import limits
 from aia.video.reader import read_clip
 from aia.visualization import web
 from app import text
-from app.service import live
+from app.server.live import Live
+from app.service import live, turns
 from app.service.turns import turn
 
 ASKED = live.Asked("small", "", "layer3.0", 2.0)
@@ -75,8 +78,31 @@ def test_a_saved_moment_is_seen_as_the_window_was(streamed, net, tmp_path):
     assert (clip.frames == session.stream.clip().frames).all(), "to the last digit"
     assert aia.inspect(net, clip).scores == aia.inspect(net, session.stream.clip()).scores
     session.moments = live.MAX_MOMENTS
-    with pytest.raises(aia.AIAError, match="no moment"):
+    with pytest.raises(aia.AIAError, match="as many moments"):
         session.save(tmp_path)
+
+
+def test_groups_that_are_not_looked_into_take_turns_also_after_the_visitor_has_turned_to_another(net):
+    session = live.Session()
+    nets = dict.fromkeys("gca", net)
+    asked = {}
+    for i in range(40):
+        frame = live.decode(jpeg(moving_frames(40)[i]))
+        others = {name: one for name, one in nets.items() if name != ("g" if i < 28 else "c")}
+        session.answer([(i / 10, frame)], net, others, ASKED)
+        for name, answer in session.others.items():
+            if asked.get(name, (0, None))[1] is not answer:
+                asked[name] = (i, answer)
+    assert min(asked["g"][0], asked["a"][0]) >= 34, "both are asked again and again"
+
+
+def test_what_has_an_answer_can_be_kept_however_unevenly_frames_come(net, tmp_path):
+    session, chance = live.Session(), np.random.default_rng(0)
+    now, frames = 0.0, [live.decode(jpeg(frame)) for frame in moving_frames(8)]
+    for i in range(120):
+        now += 0.3 if chance.random() < 0.1 else 0.066
+        head, _ = opened(session.answer([(now, frames[i % 8])], net, {}, ASKED))
+        assert head.get("waiting") or session.stream.clip(56) is not None
 
 
 def test_sessions_are_few_and_end_by_themselves(monkeypatch):
@@ -89,8 +115,11 @@ def test_sessions_are_few_and_end_by_themselves(monkeypatch):
     now += live.IDLE_SECONDS - 1
     assert sessions.get(kept.key) is kept
     now += 2  # nobody sends frames to the others any more
+    others[1].under_way.add("window")  # but its answer is under way
     with pytest.raises(live.Gone, match="has ended this session"):
         sessions.get(others[0].key)
+    assert sessions.expire() == 2
+    others[1].under_way.clear()
     assert sessions.expire() == 1
     while now <= 1000 + limits.LIVE_SECONDS - 10:
         now += 10
@@ -101,11 +130,22 @@ def test_sessions_are_few_and_end_by_themselves(monkeypatch):
     assert sessions.expire() == 0
 
 
+def test_a_session_has_one_request_of_a_kind_under_way():
+    middleware = Live(Starlette())
+    client = TestClient(middleware)
+    key = client.post("/live").json()["session"]
+    session = middleware.sessions.get(key)
+    session.under_way.add("window")
+    refused = client.post(f"/live/{key}", content=b"frames")
+    assert (refused.status_code, refused.json()["detail"]) == (429, text.LIVE_BUSY)
+    session.under_way.clear()
+    assert client.post(f"/live/{key}/moment").status_code == 400 and not session.under_way, "an error frees the place"
+
+
 def test_those_who_want_a_network_take_turns_in_the_order_in_which_they_came():
-    order, waiting = [], []
+    order = []
 
     def work(name: str) -> None:
-        waiting.append(name)
         with turn():
             order.append(name)
 
@@ -114,13 +154,14 @@ def test_those_who_want_a_network_take_turns_in_the_order_in_which_they_came():
         for name in "abc":
             threads.append(threading.Thread(target=work, args=(name,)))
             threads[-1].start()
-            while len(waiting) < len(threads):
-                pass
-            threads[-1].join(0.05)  # it waits
+            until(lambda: len(turns._waiting) == 1 + len(threads))  # the holder, and all who wait
         assert order == []
     for thread in threads:
         thread.join()
     assert order == list("abc")
+    with pytest.raises(ZeroDivisionError), turn():
+        raise ZeroDivisionError
+    assert not turns._waiting, "an error gives the turn back"
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +181,7 @@ def test_strangers_get_one_sentence_and_no_file_is_written(live_page):
     key = client.post("/live").raise_for_status().json()["session"]
     small = jpeg(moving_frames(1)[0])
     scans = jpeg(moving_frames(1)[0], progressive=True)
+    repeated = small[:-2] + small[small.index(live.START_OF_SCAN) :]  # a second scan, in a file that is not progressive
     wide = jpeg(np.zeros((8, limits.MAX_LIVE_SIDE + 1, 3), np.uint8))
     png = io.BytesIO()
     Image.fromarray(moving_frames(1)[0]).save(png, "PNG")
@@ -158,6 +200,7 @@ def test_strangers_get_one_sentence_and_no_file_is_written(live_page):
         "too many bytes": body((1.0, bytes(limits.MAX_LIVE_FRAME_BYTES + 1))),
         "PNG": body((1.0, png.getvalue())),
         "progressive": body((1.0, scans)),
+        "many scans": body((1.0, repeated)),
         "wide": body((1.0, wide)),
         "half a picture": body((1.0, small[: len(small) // 2])),
         "noise": body((1.0, np.random.default_rng(0).bytes(2000))),
