@@ -67,16 +67,24 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
             f"The page does not start: {error}"
         ) from None  # Gradio's sentence: the port has been taken meanwhile
     # Only now: torch takes seconds to import, and the page starts without it.
-    threading.Thread(target=_warm, args=(models, options.model), daemon=True).start()
+    stopped = threading.Event()
+    warming = threading.Thread(target=_warm, args=(models, options.model, stopped), daemon=True)
+    warming.start()
     threading.Thread(target=memory.trim_forever, daemon=True).start()
-    page.block_thread()
+    try:
+        page.block_thread()
+    finally:
+        stopped.set()
+        warming.join(30)  # where Python's end cuts off a thread in torch, the process aborts
 
 
-def _warm(models: ModuleType, extra: list[str]) -> None:
+def _warm(models: ModuleType, extra: list[str], stopped: threading.Event) -> None:
     try:
         names = models.offered(extra)
         others = models.best_models(names).values() if models.asks_all(names) else ()
         for name in dict.fromkeys([*names[:1], *others]):
+            if stopped.is_set():
+                return
             models.warm(name)
     finally:
         memory.settle()

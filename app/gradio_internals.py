@@ -80,11 +80,11 @@ def has_function(page: gr.Blocks, number: Any, name: str | None) -> bool:
 
 
 def has_request(page: gr.Blocks, event_id: str) -> bool:
-    """Whether a request waits, runs, or has a result that nobody has fetched."""
-    queue = _queue(page)
-    return event_id in queue.event_ids_to_events or any(
-        event_id in events for events in queue.pending_event_ids_session.values()
-    )
+    """Whether a request waits, runs, or has a result that nobody has fetched.
+
+    A fetched one may still stand in `event_ids_to_events` for a moment. Who asked for it then would wait for ever.
+    """
+    return any(event_id in events for events in _queue(page).pending_event_ids_session.values())
 
 
 def unfetched_results(page: gr.Blocks) -> dict[str, str]:
