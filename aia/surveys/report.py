@@ -6,8 +6,9 @@ import csv
 import filecmp
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,8 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
         if locations:
             (part / LOCATIONS).write_text(_compact(locations), encoding="utf-8")
         names = sorted(path.name for path in part.iterdir())
+    for name in {LOCATIONS, *(f"{figure}.png" for figure in figures.NAMES)}.difference(names):
+        (target / name).unlink(missing_ok=True)  # of an earlier report, about other clips
     return [target / name for name in names]
 
 
@@ -82,6 +85,7 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
         AIAError: It is no survey, no clip of it could be read, or the file cannot be written.
     """
     content, _ = page_content(summarize(read_rows(folder), title=title, seed=seed))
+    content["model"]["name"] = _without_folder(content["model"]["name"])
     files.write_text(path, _compact(content))
 
 
@@ -90,8 +94,8 @@ def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
 
     Beside `Summary.to_json` the content says which clips are copies of the page's examples.
     """
-    content: dict[str, Any] = json.loads(summary.to_json())
-    clips = content["clips"]
+    text, clips = summary.page()
+    content: dict[str, Any] = json.loads(text)
     paths = [(_folder(Path(summary.about.data), clips) / clip).resolve() for clip in clips]
     drawn = {path.name: path for path in example_clips("camera")}  # of all groups
     content["examples"] = {
@@ -99,7 +103,6 @@ def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
         for number, path in enumerate(paths)
         if path.name in drawn and path.is_file() and filecmp.cmp(path, drawn[path.name], shallow=False)
     }
-    content["clips"] = ["/".join(PurePath(clip).parts[-3:]) if _is_whole(clip) else clip for clip in clips]
     return content, [str(path) for path in paths] if all(path.is_file() for path in paths) else []
 
 
@@ -109,9 +112,10 @@ def _folder(data: Path, clips: Sequence[str]) -> Path:
     return next((place for place in places if clips and (place / clips[0]).is_file()), data)
 
 
-def _is_whole(path: str) -> bool:
-    """Whether a path names a folder of this machine, or an address."""
-    return "://" in path or PurePath(path).is_absolute()
+def _without_folder(model: str) -> str:
+    """A model's name without the folders of this machine. A repository of the Hub is USER/NAME and no folder."""
+    is_repository = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not Path(model).is_dir()
+    return model if is_repository else PureWindowsPath(model).name or "model"
 
 
 def _compact(content: object) -> str:
