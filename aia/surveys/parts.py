@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from aia import files
 from aia.errors import AIAError
 from aia.surveys.listing import place_of, reason
-from aia.surveys.schema import PARTS, About
+from aia.surveys.schema import About, part_names
 
 try:
     import fcntl
@@ -71,7 +71,7 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
     paths: set[str] = set()
     known: About | None = None
     try:
-        names = sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}"))
+        names = part_names(filesystem, root)
     except Exception as error:  # each file system has errors of its own
         raise AIAError(
             f"{folder} cannot be read ({type(error).__name__}); check the address and your access."

@@ -311,13 +311,16 @@ def _ablations(rows: Rows, clips: _Clips) -> dict[tuple[str, ...], Ablation]:
     if not rows.ablated:
         return {}
     answers = np.column_stack(list(rows.ablated.values()))
-    differs = answers != clips.answers[:, None]
+    place = {name: number for number, name in enumerate(rows.about.labels)}
+    own = np.array([place.get(name, -1) for name in clips.answers.tolist()])
+    labels = np.array([place.get(name, -2) for name in clips.labels.tolist()])  # -2 is no answer's
+    differs = answers != own[:, None]
     flips = clips.intervals(differs.astype(float))
     flipped = [int(own.argmax()) if own.any() else None for own in (differs * (1 + clips.right[:, None])).T]
     if not clips.is_graded:
         found = [Ablation(None, None, *one, []) for one in zip(flips, flipped, strict=True)]
         return dict(zip(rows.ablated, found, strict=True))
-    without = (answers == clips.labels[:, None]).astype(float)
+    without = (answers == labels[:, None]).astype(float)
     change = without - clips.right[:, None]
     by_class = zip(*clips.each_class(change), strict=True)
     measured = zip(
