@@ -6,6 +6,7 @@ import csv
 import filecmp
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
@@ -39,7 +40,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
 
     Args:
         folder: As given to `aia survey --out`.
-        out: Folder of the report; by default the folder "report" in the survey's own.
+        out: Folder of the report; by default the folder "_report" in the survey's own, which pandas passes over.
         title: Of the report; the name of the survey's data by default.
         seed: Of the bootstrap and of the permutations.
 
@@ -51,7 +52,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
     """
     if out is None and "://" in folder:
         raise AIAError(f"The report of {folder} needs a folder on this machine; give one with --out.")
-    target = Path(out) if out is not None else Path(folder) / "report"
+    target = Path(out) if out is not None else Path(folder) / "_report"
     summary = summarize(read_rows(folder), title=title, seed=seed)
     pictures = figures.draw(summary)
     parts = _parts(summary, pictures)
@@ -96,20 +97,25 @@ def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
     """
     text, clips = summary.page()
     content: dict[str, Any] = json.loads(text)
-    paths = [(_folder(Path(summary.about.data), clips) / clip).resolve() for clip in clips]
+    folder = _folder(Path(summary.about.data), summary.about.root, clips)
+    paths = [Path(os.path.realpath(folder / clip)) for clip in clips]
     drawn = {path.name: path for path in example_clips("camera")}  # of all groups
     content["examples"] = {
         str(number): drawn[path.name].stem
         for number, path in enumerate(paths)
-        if path.name in drawn and path.is_file() and filecmp.cmp(path, drawn[path.name], shallow=False)
+        if path.name in drawn and _is_file(path) and filecmp.cmp(path, drawn[path.name], shallow=False)
     }
-    return content, [str(path) for path in paths] if all(path.is_file() for path in paths) else []
+    return content, [str(path) for path in paths] if all(map(_is_file, paths)) else []
 
 
-def _folder(data: Path, clips: Sequence[str]) -> Path:
-    """The folder that the clips are in, if it is on this machine: a table's clips may be in a folder of its name."""
-    places = [data, data.with_suffix(""), *data.parents]
-    return next((place for place in places if clips and (place / clips[0]).is_file()), data)
+def _folder(data: Path, root: str, clips: Sequence[str]) -> Path:
+    """The folder that the clips are in, if it is on this machine: a table's are in --root or may be in a folder of its name."""
+    places = [*([Path(root)] if root else []), data, data.parent / data.stem, *data.parents]
+    return next((place for place in places if clips and _is_file(place / clips[0])), data)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  False for a name that is too long, which Path refuses
 
 
 def _without_folder(model: str) -> str:

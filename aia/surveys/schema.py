@@ -107,6 +107,7 @@ class About:
         data: What was surveyed, as given. `path` is relative to it.
         version: Of the library.
         schema: Of the rows, `VERSION`.
+        root: Folder of the files that a table names, as given; empty without one, and in older surveys.
     """
 
     model: str
@@ -124,6 +125,7 @@ class About:
     data: str
     version: str
     schema: str = VERSION
+    root: str = ""
 
     def metadata(self) -> dict[bytes, bytes]:
         """Keys and values of a Parquet file; tuples as JSON lists."""
@@ -139,7 +141,8 @@ class About:
         Raises:
             KeyError, ValueError: It is not of a survey.
         """
-        values = {f.name: (metadata or {})[(PREFIX + f.name).encode()].decode() for f in fields(cls)}
+        known = {(PREFIX + "root").encode(): b"", **(metadata or {})}
+        values = {f.name: known[(PREFIX + f.name).encode()].decode() for f in fields(cls)}
         lists: Any = {name: tuple(json.loads(values[name])) for name in ("labels", "blocks", "units")}
         return cls(**{**values, **lists})
 

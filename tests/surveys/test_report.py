@@ -3,10 +3,12 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import made_survey
 import numpy as np
+import pandas
 import pytest
 from conftest import ODD_LABELS
 from PIL import Image
@@ -14,6 +16,7 @@ from PIL import Image
 from aia import AIAError, cli
 from aia.locations import ASSETS
 from aia.surveys.report import report
+from aia.surveys.schema import About
 
 FIGURES = {"blocks.png", "channels.png", "classes.png", "profiles.png", "right-and-wrong.png"}
 TABLES = {f"{name}.csv" for name in ("accuracy", "ablations", "channels", "profiles", "right-and-wrong", "ends")}
@@ -25,7 +28,7 @@ def odd(tmp_path_factory):
     folder = tmp_path_factory.mktemp("survey")
     made_survey.write(folder, made_survey.made_rows(60, ODD_LABELS), made_survey.about(ODD_LABELS))
     assert cli.main(["report", str(folder), "--title", "Odd <b>labels</b>"]) == 0
-    return folder / "report"
+    return folder / "_report"
 
 
 def test_the_report_has_every_file_and_its_figures_show_something(odd):
@@ -33,6 +36,28 @@ def test_the_report_has_every_file_and_its_figures_show_something(odd):
     for name in FIGURES:
         pixels = np.asarray(Image.open(odd / name).convert("L"))
         assert pixels.shape[1] > 500 and pixels.std() > 10, name
+
+
+def test_pandas_reads_a_survey_that_has_its_report(odd):
+    assert len(pandas.read_parquet(odd.parent, columns=["path"])) == 60
+
+
+def test_clips_are_found_wherever_the_data_were(tmp_path, monkeypatch):
+    names = sorted(path.name for path in (ASSETS / "examples").glob("s*.mp4"))
+    rows = made_survey.made_rows(len(names), names=names)
+    monkeypatch.chdir(ASSETS / "examples")
+    made = {
+        "here": made_survey.about(data="."),
+        "root": replace(made_survey.about(data="nowhere/clips.csv"), root=str(ASSETS / "examples")),
+        "nowhere": made_survey.about(data="/"),
+    }
+    for name, about in made.items():
+        survey = made_survey.write(tmp_path / name, rows, about)
+        written = [path.name for path in report(str(survey))]
+        assert ("locations.json" in written) == (name != "nowhere"), name
+    known = made["root"].metadata()
+    del known[b"aia.root"]  # as in older surveys
+    assert About.from_metadata(known) == replace(made["root"], root="")
 
 
 def test_tables_hold_the_numbers_for_programs(odd):
