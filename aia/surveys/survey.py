@@ -102,12 +102,13 @@ def survey(
         )
     if batch < 1:
         raise AIAError(f"A batch has one clip or more, not {batch}.")
-    folder, items = os.fspath(out), list_clips(data, root=root, group_column=group_column, split=split)
+    items = list_clips(data, root=root, group_column=group_column, split=split)
     model = load(model, revision=revision) if isinstance(model, str) else model
     if not model.block_names:
         raise AIAError("This model has no gates to survey; choose one with AIA, such as CinST or STinC.")
     with suppress(AIAError):  # a model without a recipe has the labels of its data
         items = with_labels(items, recipe_of(model.name).classes if model.name else {})
+    folder = parts.folder_of(os.fspath(out))
     with parts.claimed(folder):
         done, about = parts.surveyed(folder, _about(model, revision, os.fspath(data), root, ablate))
         todo = [item for item in items if item.path not in done]
@@ -124,7 +125,7 @@ def survey(
                 new, errors = new + rows, errors + failed
                 bar.set_postfix(errors=errors, refresh=False)
                 bar.update(rows)
-        return Survey(folder, len(done) + new, new, errors, time.perf_counter() - start)
+        return Survey(os.fspath(out), len(done) + new, new, errors, time.perf_counter() - start)
 
 
 def _embedded(
