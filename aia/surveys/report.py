@@ -22,7 +22,7 @@ from aia.surveys.columns import read_rows
 from aia.surveys.document import Heading, Part, Picture
 from aia.surveys.document import Table as DocumentTable
 from aia.surveys.statistics import Interval
-from aia.surveys.summary import LEVEL, Ablation, Summary, summarize
+from aia.surveys.summary import LEVEL, MAX_NAME, Ablation, Summary, summarize
 
 SUMMARY, LOCATIONS = "summary.json", "locations.json"
 FEW_GROUPS = 10  # with fewer, an interval of the bootstrap is too narrow
@@ -85,8 +85,9 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
     Raises:
         AIAError: It is no survey, no clip of it could be read, or the file cannot be written.
     """
-    content, _ = page_content(summarize(read_rows(folder), title=title, seed=seed))
-    content["model"]["name"] = _without_folder(content["model"]["name"])
+    summary = summarize(read_rows(folder), title=title, seed=seed)
+    content, _ = page_content(summary)
+    content["model"]["name"] = _without_folder(summary.about.model)[-MAX_NAME:]
     files.write_text(path, _compact(content))
 
 
