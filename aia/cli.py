@@ -594,7 +594,7 @@ def _add_survey(commands: _Commands) -> None:
     command = commands.add_parser(
         "survey",
         help="write what a model and its gates do on every clip of a data set, as Parquet; an interrupted run resumes",
-        description="Needs pip install aia-studio[survey]; docs/survey.md explains what can be done with the rows.",
+        description='Needs python -m pip install pyarrow "fsspec[http]"; docs/survey.md explains the rows.',
     )
     command.add_argument(
         "data",
@@ -611,7 +611,9 @@ def _add_survey(commands: _Commands) -> None:
         choices=("blocks", "units"),
         help="also predict with the gates of each block (and unit, by default) at their mean, at 1 and shuffled",
     )
-    command.add_argument("--engine", choices=("embedded", "ray"), default="embedded", help="ray needs [scale]")
+    command.add_argument(
+        "--engine", choices=("embedded", "ray"), default="embedded", help='ray needs pip install "ray[data]"'
+    )
     command.add_argument("--address", help="of a running Ray cluster; one is started on this machine by default")
     command.add_argument("--root", metavar="DIR", help="folder of the files that a csv names")
     command.add_argument("--group-column", metavar="NAME", help="of a csv; group or scene by default")
@@ -650,7 +652,7 @@ def _survey(options: argparse.Namespace) -> int:
 def _add_report(commands: _Commands) -> None:
     command = commands.add_parser("report", help="tables and figures of a survey, and its file for the page")
     command.add_argument("survey", metavar="DIR", help="as given to aia survey --out")
-    command.add_argument("--out", metavar="DIR", help="folder of the report; DIR/report by default")
+    command.add_argument("--out", metavar="DIR", help="folder of the report; DIR/_report by default")
     command.add_argument("--title", default="", help="of the report; the name of the data by default")
     command.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the permutations (0)")
     command.add_argument("--summary", metavar="FILE", help="write only the file that the page's tab Survey opens")

@@ -6,4 +6,6 @@ try:
     import fsspec  # noqa: F401
     import pyarrow  # noqa: F401
 except ImportError:
-    raise AIAError("A survey needs two more packages; install them with pip install 'aia-studio[survey]'.") from None
+    raise AIAError(
+        'A survey needs two more packages; install them: python -m pip install pyarrow "fsspec[http]"'
+    ) from None

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from aia.errors import AIAError
 from aia.evaluation.metrics import Floats, Indices
 from aia.modeling.reference import COMBINED
-from aia.surveys.schema import PARTS, About, read_survey
+from aia.surveys.schema import About, part_names, read_survey
 
 BATCH = 512  # rows in memory with all of their gates
 UNEQUAL = "The rows of this survey list different gates, so they cannot be put together; make it again."
@@ -50,7 +50,8 @@ class Rows:
         has_groups: Whether the survey knows groups.
         errors: Clips that could not be read.
         blocks: By name, in the order of the network.
-        ablated: Block, unit ("*" for all) and mode -> the answers with these gates switched; empty without `--ablate`.
+        ablated: Block, unit ("*" for all) and mode -> the answers with these gates switched, as indices of `about.labels` or
+            -1 for no answer; empty without `--ablate`.
     """
 
     about: About
@@ -61,7 +62,7 @@ class Rows:
     has_groups: bool
     errors: int
     blocks: Mapping[str, BlockRows]
-    ablated: Mapping[tuple[str, ...], np.ndarray]
+    ablated: Mapping[tuple[str, ...], Indices]
 
 
 def read_rows(folder: str) -> Rows:
@@ -79,6 +80,8 @@ def read_rows(folder: str) -> Rows:
         raise AIAError(f"No clip of the survey {folder} could be read; its column error says why.")
     batches = [_Batch(batch, about) for batch in _batches(folder)]
     paths = [path for batch in batches for path in batch.text["path"]]
+    if len({*paths}) < len(paths):
+        raise AIAError(f"The survey {folder} has several rows of one clip, so it would count twice; make it again.")
     order = np.argsort(np.array(paths, object), kind="stable")
 
     def column(name: str) -> np.ndarray:
@@ -99,7 +102,6 @@ def read_rows(folder: str) -> Rows:
     except (KeyError, ValueError):
         raise AIAError(UNEQUAL) from None
     clips, groups = [paths[i] for i in order], column("group")
-    labels = np.array(about.labels, object)
     return Rows(
         about=about,
         clips=clips,
@@ -109,14 +111,14 @@ def read_rows(folder: str) -> Rows:
         has_groups=bool((groups != "").any()),
         errors=errors,
         blocks=blocks,
-        ablated={key: labels[indices].astype(str) for key, indices in ablated.items()},
+        ablated=ablated,
     )
 
 
 def _batches(folder: str) -> Iterator[pa.RecordBatch]:
     """The rows without an error."""
     filesystem, root = fsspec.core.url_to_fs(str(folder))
-    for name in sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}")):
+    for name in part_names(filesystem, root):
         with filesystem.open(name) as file:
             for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=[*_COLUMNS, "error"]):
                 batch = batch.filter(pc.is_null(batch["error"]))
@@ -143,7 +145,7 @@ class _Batch:
         if batch["ablations"].null_count < rows:
             labels = pa.array(about.labels)
             for key, entries in _entries(batch["ablations"], rows, ("block", "unit", "mode")).items():
-                self.ablated[key] = _numbers(pc.index_in(entries.field("answer"), labels))
+                self.ablated[key] = _numbers(pc.fill_null(pc.index_in(entries.field("answer"), labels), -1))
 
 
 def _numbers(values: pa.Array) -> np.ndarray:

@@ -22,6 +22,7 @@ MODES = {"mean": ("#0072b2", "o"), "identity": ("#d55e00", "s"), "shuffle": ("#0
 WORDS = {"mean": "their mean", "identity": "1 (wide open)", "shuffle": "another frame's"}
 PROFILE, GRAY = "#0072b2", "#6b7280"
 MOST_CLASSES, MOST_CHANNELS = 12, 24
+NAMES = ("blocks", "channels", "classes", "profiles", "right-and-wrong")
 _STYLE = {"font.size": 8, "axes.linewidth": 0.6, "text.parse_math": False, "figure.constrained_layout.use": True}
 _style_lock = threading.Lock()  # matplotlib's settings belong to the whole process
 
@@ -30,15 +31,10 @@ def draw(summary: Summary) -> dict[str, bytes]:
     """Every figure that the summary has numbers for, as PNG, by its name."""
     import matplotlib.style
 
-    drawings: dict[str, Callable[[Summary], Figure | None]] = {
-        "blocks": _blocks,
-        "channels": _channels,
-        "classes": _classes,
-        "profiles": _profiles,
-        "right-and-wrong": _right_and_wrong,
-    }
+    drawings: Sequence[Callable[[Summary], Figure | None]]
+    drawings = (_blocks, _channels, _classes, _profiles, _right_and_wrong)
     found = {}
-    for name, drawing in drawings.items():
+    for name, drawing in zip(NAMES, drawings, strict=True):
         with _style_lock, matplotlib.style.context(_STYLE, after_reset=True):
             figure = drawing(summary)
             if figure is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from aia import files
 from aia.errors import AIAError
 from aia.surveys.listing import place_of, reason
-from aia.surveys.schema import PARTS, About
+from aia.surveys.schema import About, part_names
 
 try:
     import fcntl
@@ -24,6 +25,7 @@ except ImportError:  # Windows
 
 ROWS = 256  # of a part; each has about 100 kB
 SECONDS = 60.0  # after which a part is written with fewer
+_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf")  # show an object when it is complete
 _MUST_AGREE = {
     "weights": "other weights",
     "config_hash": "another configuration",
@@ -33,6 +35,16 @@ _MUST_AGREE = {
     "data": "other data",
     "schema": "another version of this program",
 }
+
+
+def folder_of(out: str) -> str:
+    """A folder by its whole path, which means the same to every process of this machine, or an address as it is.
+
+    Raises:
+        AIAError: There is no such file system, or its package is missing.
+    """
+    place = place_of(out)
+    return place.name if place.is_local else out
 
 
 def write_part(folder: str, table: pa.Table, about: About) -> None:
@@ -47,7 +59,7 @@ def write_part(folder: str, table: pa.Table, about: About) -> None:
     metadata = {**(table.schema.metadata or {}), **about.metadata()}
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", use_dictionary=False)
     content = sink.getvalue()
-    if _is_address(folder):  # an object store shows an object when it is complete
+    if _is_address(folder):
         _upload(folder, name, content.to_pybytes())
         return
     with files.writing(Path(folder) / name) as part:
@@ -71,7 +83,7 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
     paths: set[str] = set()
     known: About | None = None
     try:
-        names = sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}"))
+        names = part_names(filesystem, root)
     except Exception as error:  # each file system has errors of its own
         raise AIAError(
             f"{folder} cannot be read ({type(error).__name__}); check the address and your access."
@@ -124,7 +136,16 @@ def _upload(folder: str, name: str, content: bytes) -> None:
     filesystem, root = place_of(folder)
     try:
         filesystem.makedirs(root, exist_ok=True)
-        filesystem.pipe_file(f"{root.rstrip('/')}/{name}", content)
+        whole = f"{root.rstrip('/')}/{name}"
+        if folder.partition("://")[0] in _OBJECT_STORES:
+            filesystem.pipe_file(whole, content)
+            return
+        part = f"{root.rstrip('/')}/.aia-{uuid.uuid4().hex}"
+        filesystem.pipe_file(part, content)
+        if filesystem.exists(whole):  # a repeat
+            filesystem.rm_file(part)
+        else:
+            filesystem.mv(part, whole)
     except Exception as error:  # each file system has errors of its own
         raise AIAError(f"{folder} cannot be written ({reason(error)}); check the address and your access.") from None
 

@@ -26,7 +26,7 @@ try:
     import ray.data
     from ray.data import ActorPoolStrategy
 except ImportError:
-    raise AIAError("The engine ray needs more packages; install them with pip install 'aia-studio[scale]'.") from None
+    raise AIAError('The engine ray needs more packages; install them: python -m pip install "ray[data]"') from None
 
 READ_CLIPS = 16  # of one task
 # Shares of a core. Reading and the network each get half of the cores, so that two suffice, and one does for a while; the

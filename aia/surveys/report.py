@@ -6,8 +6,10 @@ import csv
 import filecmp
 import json
 import math
+import os
+import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from aia.surveys.columns import read_rows
 from aia.surveys.document import Heading, Part, Picture
 from aia.surveys.document import Table as DocumentTable
 from aia.surveys.statistics import Interval
-from aia.surveys.summary import LEVEL, Ablation, Summary, summarize
+from aia.surveys.summary import LEVEL, MAX_NAME, Ablation, Summary, summarize
 
 SUMMARY, LOCATIONS = "summary.json", "locations.json"
 FEW_GROUPS = 10  # with fewer, an interval of the bootstrap is too narrow
@@ -38,7 +40,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
 
     Args:
         folder: As given to `aia survey --out`.
-        out: Folder of the report; by default the folder "report" in the survey's own.
+        out: Folder of the report; by default the folder "_report" in the survey's own, which pandas passes over.
         title: Of the report; the name of the survey's data by default.
         seed: Of the bootstrap and of the permutations.
 
@@ -50,7 +52,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
     """
     if out is None and "://" in folder:
         raise AIAError(f"The report of {folder} needs a folder on this machine; give one with --out.")
-    target = Path(out) if out is not None else Path(folder) / "report"
+    target = Path(out) if out is not None else Path(folder) / "_report"
     summary = summarize(read_rows(folder), title=title, seed=seed)
     pictures = figures.draw(summary)
     parts = _parts(summary, pictures)
@@ -66,6 +68,8 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
         if locations:
             (part / LOCATIONS).write_text(_compact(locations), encoding="utf-8")
         names = sorted(path.name for path in part.iterdir())
+    for name in {LOCATIONS, *(f"{figure}.png" for figure in figures.NAMES)}.difference(names):
+        (target / name).unlink(missing_ok=True)  # of an earlier report, about other clips
     return [target / name for name in names]
 
 
@@ -81,7 +85,9 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
     Raises:
         AIAError: It is no survey, no clip of it could be read, or the file cannot be written.
     """
-    content, _ = page_content(summarize(read_rows(folder), title=title, seed=seed))
+    summary = summarize(read_rows(folder), title=title, seed=seed)
+    content, _ = page_content(summary)
+    content["model"]["name"] = _without_folder(summary.about.model)[-MAX_NAME:]
     files.write_text(path, _compact(content))
 
 
@@ -90,28 +96,33 @@ def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
 
     Beside `Summary.to_json` the content says which clips are copies of the page's examples.
     """
-    content: dict[str, Any] = json.loads(summary.to_json())
-    clips = content["clips"]
-    paths = [(_folder(Path(summary.about.data), clips) / clip).resolve() for clip in clips]
+    text, clips = summary.page()
+    content: dict[str, Any] = json.loads(text)
+    folder = _folder(Path(summary.about.data), summary.about.root, clips)
+    paths = [Path(os.path.realpath(folder / clip)) for clip in clips]
     drawn = {path.name: path for path in example_clips("camera")}  # of all groups
     content["examples"] = {
         str(number): drawn[path.name].stem
         for number, path in enumerate(paths)
-        if path.name in drawn and path.is_file() and filecmp.cmp(path, drawn[path.name], shallow=False)
+        if path.name in drawn and _is_file(path) and filecmp.cmp(path, drawn[path.name], shallow=False)
     }
-    content["clips"] = ["/".join(PurePath(clip).parts[-3:]) if _is_whole(clip) else clip for clip in clips]
-    return content, [str(path) for path in paths] if all(path.is_file() for path in paths) else []
+    return content, [str(path) for path in paths] if all(map(_is_file, paths)) else []
 
 
-def _folder(data: Path, clips: Sequence[str]) -> Path:
-    """The folder that the clips are in, if it is on this machine: a table's clips may be in a folder of its name."""
-    places = [data, data.with_suffix(""), *data.parents]
-    return next((place for place in places if clips and (place / clips[0]).is_file()), data)
+def _folder(data: Path, root: str, clips: Sequence[str]) -> Path:
+    """The folder that the clips are in, if it is on this machine: a table's are in --root or may be in a folder of its name."""
+    places = [*([Path(root)] if root else []), data, data.parent / data.stem, *data.parents]
+    return next((place for place in places if clips and _is_file(place / clips[0])), data)
 
 
-def _is_whole(path: str) -> bool:
-    """Whether a path names a folder of this machine, or an address."""
-    return "://" in path or PurePath(path).is_absolute()
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  False for a name that is too long, which Path refuses
+
+
+def _without_folder(model: str) -> str:
+    """A model's name without the folders of this machine. A repository of the Hub is USER/NAME and no folder."""
+    is_repository = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not Path(model).is_dir()
+    return model if is_repository else PureWindowsPath(model).name or "model"
 
 
 def _compact(content: object) -> str:

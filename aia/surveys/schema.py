@@ -20,6 +20,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 import fsspec
@@ -106,6 +107,7 @@ class About:
         data: What was surveyed, as given. `path` is relative to it.
         version: Of the library.
         schema: Of the rows, `VERSION`.
+        root: Folder of the files that a table names, as given; empty without one, and in older surveys.
     """
 
     model: str
@@ -123,6 +125,7 @@ class About:
     data: str
     version: str
     schema: str = VERSION
+    root: str = ""
 
     def metadata(self) -> dict[bytes, bytes]:
         """Keys and values of a Parquet file; tuples as JSON lists."""
@@ -138,7 +141,8 @@ class About:
         Raises:
             KeyError, ValueError: It is not of a survey.
         """
-        values = {f.name: (metadata or {})[(PREFIX + f.name).encode()].decode() for f in fields(cls)}
+        known = {(PREFIX + "root").encode(): b"", **(metadata or {})}
+        values = {f.name: known[(PREFIX + f.name).encode()].decode() for f in fields(cls)}
         lists: Any = {name: tuple(json.loads(values[name])) for name in ("labels", "blocks", "units")}
         return cls(**{**values, **lists})
 
@@ -153,6 +157,15 @@ def config_hash(config: str) -> str:
     return hashlib.sha256(config.encode()).hexdigest()
 
 
+def part_names(filesystem: Any, folder: str) -> list[str]:
+    """The parts in a folder by fsspec's names; none if there is no such folder. Its own name may have signs of a pattern."""
+    try:
+        names = [str(name) for name in filesystem.ls(folder, detail=False)]
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if fnmatchcase(name.rpartition("/")[2], PARTS))
+
+
 def read_survey(folder: str, columns: Sequence[str] | None = None) -> tuple[pa.Table, About]:
     """Reads all rows of a survey, sorted by path.
 
@@ -165,7 +178,7 @@ def read_survey(folder: str, columns: Sequence[str] | None = None) -> tuple[pa.T
     """
     try:
         filesystem, root = fsspec.core.url_to_fs(str(folder))
-        names = sorted(filesystem.glob(f"{root.rstrip('/')}/{PARTS}"))
+        names = part_names(filesystem, root)
     except Exception as error:  # each file system has errors of its own
         raise AIAError(
             f"{folder} cannot be read ({type(error).__name__}); check the address and your access."

@@ -11,7 +11,8 @@ from aia.evaluation.metrics import Bools, Floats, Indices, resampled_sums
 
 RESAMPLES = 2000  # of the bootstrap
 PERMUTATIONS = 999
-MOST_PERMUTED = 4000  # clips; of more, some groups are drawn for the permutations
+MOST_PERMUTED = 4000  # clips; of more, some are drawn for the permutations
+OF_GROUP = 10  # of a group before others get their turn, since labels may have to change places within a group
 MARGIN = 1.96  # standard errors of a 95 % interval
 
 
@@ -132,7 +133,7 @@ def permute_labels(
         seed: Of the assignments.
     """
     rng = np.random.default_rng(seed)
-    kept = _some_groups(groups, rng)
+    kept = _some_clips(classes, groups, rng)
     standard, classes, groups = (
         _standardized(values[kept]),
         classes[kept],
@@ -207,13 +208,17 @@ def _member(classes: Indices, number: int) -> Floats:
     return member
 
 
-def _some_groups(groups: Indices, rng: np.random.Generator) -> Bools:
-    """All rows, or those of random groups with `MOST_PERMUTED` rows in all."""
+def _some_clips(classes: Indices, groups: Indices, rng: np.random.Generator) -> Indices:
+    """All rows, or `MOST_PERMUTED` random rows of random groups, but never of one class only if there are more."""
     if len(groups) <= MOST_PERMUTED:
-        return np.ones(len(groups), bool)
-    sizes = np.bincount(groups)
-    order = rng.permutation(len(sizes))
-    chosen = np.zeros(len(sizes), bool)
-    chosen[order[np.cumsum(sizes[order]) <= MOST_PERMUTED]] = True
-    kept: Bools = chosen[groups]
+        return np.arange(len(groups))
+    order = rng.permutation(len(groups))
+    firsts = order[np.unique(classes[order], return_index=True)[1]]  # a row of each class
+    order = np.concatenate([firsts, order[~np.isin(order, firsts)]])
+    _, start, own = np.unique(groups[order], return_index=True, return_inverse=True)
+    by_group = np.lexsort((np.arange(len(order)), start[own]))  # groups by their first row
+    sizes = np.bincount(own)[start.argsort()]
+    number = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # of each row within its group
+    turn = np.argsort(number // OF_GROUP, kind="stable")  # a few rows of each group, then a few more
+    kept: Indices = order[by_group[turn[:MOST_PERMUTED]]]
     return kept

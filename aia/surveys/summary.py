@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -134,12 +135,15 @@ class Summary:
 
     def to_json(self) -> str:
         """The page's file: strict JSON of at most `MAX_BYTES`. Of many classes and channels only some are kept."""
+        return self.page()[0]
+
+    def page(self) -> tuple[str, list[str]]:
+        """The text of `to_json`, and the clips that it names, each by its whole name."""
         for classes, channels in _SIZES:
-            text = json.dumps(
-                _plain(self, classes, channels), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-            )
+            content, clips = _plain(self, classes, channels)
+            text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             if len(text.encode()) <= MAX_BYTES:
-                return text + "\n"
+                return text + "\n", clips
         raise AIAError(
             f"The summary of {len(self.blocks)} blocks has more than {MAX_BYTES} bytes; survey fewer blocks."
         )
@@ -176,7 +180,7 @@ def summarize(
     accuracy, by_class = clips.accuracy()
     etas, switched = _channels(rows.blocks, clips, permutations), _ablations(rows, clips)
     return Summary(
-        title=title or PurePath(rows.about.data.rstrip("/")).name or rows.about.data,
+        title=title or "/".join(_parts(rows.about.data)[-1:]) or "clips",
         about=rows.about,
         clips=list(rows.clips),
         num_groups=int(clips.groups.max()) + 1,
@@ -307,13 +311,16 @@ def _ablations(rows: Rows, clips: _Clips) -> dict[tuple[str, ...], Ablation]:
     if not rows.ablated:
         return {}
     answers = np.column_stack(list(rows.ablated.values()))
-    differs = answers != clips.answers[:, None]
+    place = {name: number for number, name in enumerate(rows.about.labels)}
+    own = np.array([place.get(name, -1) for name in clips.answers.tolist()])
+    labels = np.array([place.get(name, -2) for name in clips.labels.tolist()])  # -2 is no answer's
+    differs = answers != own[:, None]
     flips = clips.intervals(differs.astype(float))
     flipped = [int(own.argmax()) if own.any() else None for own in (differs * (1 + clips.right[:, None])).T]
     if not clips.is_graded:
         found = [Ablation(None, None, *one, []) for one in zip(flips, flipped, strict=True)]
         return dict(zip(rows.ablated, found, strict=True))
-    without = (answers == clips.labels[:, None]).astype(float)
+    without = (answers == labels[:, None]).astype(float)
     change = without - clips.right[:, None]
     by_class = zip(*clips.each_class(change), strict=True)
     measured = zip(
@@ -340,12 +347,19 @@ def _right_and_wrong(clips: _Clips, gates: Floats) -> tuple[Interval | None, Int
     )
 
 
-def _plain(summary: Summary, most_classes: int, most_channels: int) -> dict[str, Any]:
-    """The content of the page's file, without what a browser does not draw."""
+def _parts(path: str) -> Sequence[str]:
+    """The folders and the file of a path of any system, or of an address without its host and its query."""
+    address = re.fullmatch(r"[\w.+:-]+://[^/?#]*([^?#]*).*", path, re.DOTALL)
+    whole = PureWindowsPath(address[1] if address else path)
+    return whole.parts[1:] if whole.anchor else whole.parts
+
+
+def _plain(summary: Summary, most_classes: int, most_channels: int) -> tuple[dict[str, Any], list[str]]:
+    """The content of the page's file, without what a browser does not draw, and the whole names of its clips."""
     about, kept = summary.about, np.sort(np.argsort(-np.array(summary.counts, int), kind="stable")[:most_classes])
     clips = _Names(summary.clips)
     blocks = [_plain_block(block, kept.tolist(), most_channels, clips) for block in summary.blocks]
-    return {
+    content = {
         "format": FORMAT,
         "version": VERSION,
         "title": summary.title[:MAX_NAME],
@@ -370,8 +384,9 @@ def _plain(summary: Summary, most_classes: int, most_channels: int) -> dict[str,
         "accuracy": _numbers(summary.accuracy),
         "class_accuracy": [_numbers(summary.by_class[i]) for i in kept if summary.by_class],
         "blocks": blocks,
-        "clips": [name[-MAX_NAME:] for name in clips.used],
+        "clips": ["/".join(_parts(name)[-2:])[-MAX_NAME:] for name in clips.used],  # class and file
     }
+    return content, clips.used
 
 
 class _Names:

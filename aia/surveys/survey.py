@@ -74,7 +74,7 @@ def survey(
         out: The folder, or an address that fsspec writes, for the Parquet files.
         ablate: Also predicts with gates switched to their mean, to 1 and shuffled: "blocks" for each block in turn, "units"
             for each block and each unit.
-        engine: "embedded" for this process, or "ray" for a cluster; it needs `pip install aia-studio[scale]`.
+        engine: "embedded" for this process, or "ray" for a cluster; it needs `pip install "ray[data]"`.
         address: Of the Ray cluster, such as "auto"; by default that of the variable RAY_ADDRESS, or one
             is started on this machine.
         root: Folder of the files that a table names.
@@ -102,14 +102,15 @@ def survey(
         )
     if batch < 1:
         raise AIAError(f"A batch has one clip or more, not {batch}.")
-    folder, items = os.fspath(out), list_clips(data, root=root, group_column=group_column, split=split)
+    items = list_clips(data, root=root, group_column=group_column, split=split)
     model = load(model, revision=revision) if isinstance(model, str) else model
     if not model.block_names:
         raise AIAError("This model has no gates to survey; choose one with AIA, such as CinST or STinC.")
     with suppress(AIAError):  # a model without a recipe has the labels of its data
         items = with_labels(items, recipe_of(model.name).classes if model.name else {})
+    folder = parts.folder_of(os.fspath(out))
     with parts.claimed(folder):
-        done, about = parts.surveyed(folder, _about(model, revision, os.fspath(data), ablate))
+        done, about = parts.surveyed(folder, _about(model, revision, os.fspath(data), root, ablate))
         todo = [item for item in items if item.path not in done]
         if engine == "ray":
             from aia.surveys.ray_engine import run
@@ -124,7 +125,7 @@ def survey(
                 new, errors = new + rows, errors + failed
                 bar.set_postfix(errors=errors, refresh=False)
                 bar.update(rows)
-        return Survey(folder, len(done) + new, new, errors, time.perf_counter() - start)
+        return Survey(os.fspath(out), len(done) + new, new, errors, time.perf_counter() - start)
 
 
 def _embedded(
@@ -148,7 +149,7 @@ def _embedded(
             parts.write_part(folder, pa.concat_tables(tables), about)
 
 
-def _about(model: AIANet, revision: str | None, data: str, ablate: str) -> About:
+def _about(model: AIANet, revision: str | None, data: str, root: str | None, ablate: str) -> About:
     config, reference = json.dumps(model.config.to_dict(), ensure_ascii=False), model.reference
     return About(
         model=model.name,
@@ -165,6 +166,7 @@ def _about(model: AIANet, revision: str | None, data: str, ablate: str) -> About
         ablate=ablate,
         data=data.rstrip("/"),
         version=_version(),
+        root=root or "",
     )
 
 

@@ -36,7 +36,7 @@ def folders(tmp_path_factory):
         own.hardlink_to(clip)
     made_by = made_survey.about(model=str(model), data=str(home / "clips"))
     report(str(made_survey.write(home / "survey", rows, made_by)), title="Walks of a square")
-    return model, home / "survey" / "report"
+    return model, home / "survey" / "_report"
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,20 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import made_survey
 import numpy as np
+import pandas
 import pytest
 from conftest import ODD_LABELS
 from PIL import Image
 
 from aia import AIAError, cli
 from aia.locations import ASSETS
+from aia.surveys.report import report
+from aia.surveys.schema import About
 
 FIGURES = {"blocks.png", "channels.png", "classes.png", "profiles.png", "right-and-wrong.png"}
 TABLES = {f"{name}.csv" for name in ("accuracy", "ablations", "channels", "profiles", "right-and-wrong", "ends")}
@@ -24,7 +28,7 @@ def odd(tmp_path_factory):
     folder = tmp_path_factory.mktemp("survey")
     made_survey.write(folder, made_survey.made_rows(60, ODD_LABELS), made_survey.about(ODD_LABELS))
     assert cli.main(["report", str(folder), "--title", "Odd <b>labels</b>"]) == 0
-    return folder / "report"
+    return folder / "_report"
 
 
 def test_the_report_has_every_file_and_its_figures_show_something(odd):
@@ -32,6 +36,28 @@ def test_the_report_has_every_file_and_its_figures_show_something(odd):
     for name in FIGURES:
         pixels = np.asarray(Image.open(odd / name).convert("L"))
         assert pixels.shape[1] > 500 and pixels.std() > 10, name
+
+
+def test_pandas_reads_a_survey_that_has_its_report(odd):
+    assert len(pandas.read_parquet(odd.parent, columns=["path"])) == 60
+
+
+def test_clips_are_found_wherever_the_data_were(tmp_path, monkeypatch):
+    names = sorted(path.name for path in (ASSETS / "examples").glob("s*.mp4"))
+    rows = made_survey.made_rows(len(names), names=names)
+    monkeypatch.chdir(ASSETS / "examples")
+    made = {
+        "here": made_survey.about(data="."),
+        "root": replace(made_survey.about(data="nowhere/clips.csv"), root=str(ASSETS / "examples")),
+        "nowhere": made_survey.about(data="/"),
+    }
+    for name, about in made.items():
+        survey = made_survey.write(tmp_path / name, rows, about)
+        written = [path.name for path in report(str(survey))]
+        assert ("locations.json" in written) == (name != "nowhere"), name
+    known = made["root"].metadata()
+    del known[b"aia.root"]  # as in older surveys
+    assert About.from_metadata(known) == replace(made["root"], root="")
 
 
 def test_tables_hold_the_numbers_for_programs(odd):
@@ -78,16 +104,41 @@ def test_the_pages_file_knows_our_examples_and_names_no_folder(tmp_path, capsys)
     content = json.loads(text)
     assert sorted(content["examples"].values()) == [clip.stem for clip in clips]
     for number, example in content["examples"].items():
-        assert content["clips"][int(number)] == f"assets/examples/{example}.mp4"
+        assert content["clips"][int(number)] == f"examples/{example}.mp4"
     assert str(ASSETS.parent) not in text
     assert cli.main(["report", str(survey), "--out", str(tmp_path / "report")]) == 0
     locations = json.loads((tmp_path / "report" / "locations.json").read_text())
     assert sorted(locations) == [str(clip) for clip in clips]
 
 
-def test_what_is_no_survey_is_one_sentence(tmp_path, capsys):
-    from aia.surveys.report import report
+def test_the_pages_file_names_no_host_user_or_password_and_no_folder_of_a_model(tmp_path):
+    secret = "https://me:pass@host.example/private/data"
+    names = [f"{secret}/left/{i}.mp4?token=pass" for i in range(10)] + [f"C:\\private\\{i}\\a.mp4" for i in range(10)]
+    names += [f"/private/{'long' * 60}/{i}.mp4" for i in range(10)]
+    (tmp_path / "private" / "net").mkdir(parents=True)
+    about = made_survey.about(model=str(tmp_path / "private" / "net"), data=f"{secret}.csv?token=pass")
+    survey = made_survey.write(tmp_path / "survey", made_survey.made_rows(30, names=names), about)
+    assert cli.main(["report", str(survey), "--summary", str(tmp_path / "own.json")]) == 0
+    text = (tmp_path / "own.json").read_text(encoding="utf-8")
+    content = json.loads(text)
+    assert content["model"]["name"] == "net" and content["title"] == "data.csv"
+    assert not re.search(r"private|pass|host\.example|C:", text)
+    assert {name.split("/")[0][-4:] for name in content["clips"]} <= {"left", "long", *map(str, range(10))}
 
+
+def test_a_report_leaves_nothing_of_an_earlier_one(tmp_path):
+    survey, target = tmp_path / "survey", tmp_path / "report"
+    made_survey.write(survey, made_survey.made_rows(30))
+    report(str(survey), target)
+    for name in ("locations.json", "my notes.txt"):
+        (target / name).write_text("[]")
+    unlabelled = [row | {"label": None, "ablations": None} for row in made_survey.made_rows(30)]
+    written = report(str(made_survey.write(survey, unlabelled)), target)
+    assert {path.name for path in target.iterdir()} == {"my notes.txt", *(path.name for path in written)}
+    assert not (target / "blocks.png").exists()
+
+
+def test_what_is_no_survey_is_one_sentence(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path)]) == 1
     assert "holds no survey" in capsys.readouterr().err
     with pytest.raises(AIAError, match="give one with --out"):

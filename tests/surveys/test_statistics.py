@@ -47,6 +47,22 @@ def test_labels_change_places_within_groups_that_have_several_classes():
     assert found.p[0] == pytest.approx(1 / 1000) and found.p[1] > 0.05
 
 
+@pytest.mark.parametrize("sizes", [[5000, 4500], [9000, *[3] * 300], [1] * 9000, [40] * 300])
+@pytest.mark.parametrize("nested", [True, False])
+def test_of_many_clips_a_sample_of_several_groups_and_classes_is_permuted(sizes, nested):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    classes = (groups == len(sizes) - 1).astype(int) if nested else np.arange(len(groups)) % 2
+    for seed in range(3):
+        kept = statistics._some_clips(classes, groups, np.random.default_rng(seed))
+        assert len(set(kept.tolist())) == len(kept) == statistics.MOST_PERMUTED
+        assert len(set(classes[kept])) == 2 and len(set(groups[kept])) >= min(len(sizes), 400)
+    values = np.column_stack([classes + 0.0, np.random.default_rng(0).normal(size=len(groups))])
+    found = statistics.permute_labels(values, classes, groups, permutations=19)
+    assert np.isfinite(found.chance).all()
+    if not nested and sizes[0] > 1:
+        assert found.p[0] == pytest.approx(1 / 20)
+
+
 def test_benjamini_and_hochbergs_own_example():
     """Table 1 of their article (1995): of 15 p-values the four smallest are rejected at 5 %."""
     p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344]

@@ -2,12 +2,14 @@
 
 import json
 import math
+import shutil
 
 import made_survey
 import numpy as np
 import pytest
 
 from aia import AIAError
+from aia.surveys import parts
 from aia.surveys import summary as summaries
 from aia.surveys.columns import read_rows
 from aia.surveys.summary import summarize
@@ -34,7 +36,7 @@ def test_rows_are_arrays_in_the_order_of_the_paths_without_the_errors(rows):
         gate = own["gates"][2]
         assert rows.blocks["layer2.0"].channels[i] == pytest.approx(gate["channels"], abs=1e-6)
         assert rows.blocks["layer2.0"].profiles[i] == pytest.approx(gate["profile"], abs=1e-6)
-    assert rows.ablated["layer2.0", "*", "mean"].tolist() == ["left"] * 60
+    assert rows.ablated["layer2.0", "*", "mean"].tolist() == [0] * 60  # "left"
 
 
 def test_accuracy_with_and_without_a_blocks_gates(summary):
@@ -45,6 +47,27 @@ def test_accuracy_with_and_without_a_blocks_gates(summary):
     assert second.without["shuffle"].change.high < -0.4
     assert [round(each.value, 2) for each in second.without["mean"].by_class] == [0.1, -0.9, -0.9]
     assert summary.clips[second.without["mean"].flipped].split("/")[0] != "left"
+
+
+def test_gates_without_which_there_is_no_answer_count_as_wrong(tmp_path):
+    rows = made_survey.made_rows(30)
+    for row in rows[:3]:
+        row["ablations"][3]["answer"] = None  # layer2.0 at its mean
+    rows[4]["label"] = "none of the model's"
+    found = summarize(read_rows(str(made_survey.write(tmp_path, rows))), permutations=19)
+    without = found.blocks[1].without
+    assert without["mean"].accuracy.value == pytest.approx(9 / 30)
+    assert without["identity"].accuracy.value == pytest.approx(10 / 30)
+    assert without["mean"].flips.value == pytest.approx(without["identity"].flips.value + 1 / 30)
+
+
+def test_a_folder_may_be_named_like_a_pattern_and_no_clip_counts_twice(tmp_path):
+    folder = made_survey.write(tmp_path / "run[1]*", made_survey.made_rows(30))
+    assert len(read_rows(str(folder)).clips) == 30
+    assert len(parts.surveyed(str(folder), made_survey.about())[0]) == 30
+    shutil.copy(folder / "part-00000.parquet", folder / "part-00002.parquet")
+    with pytest.raises(AIAError, match="several rows of one clip"):
+        read_rows(str(folder))
 
 
 def test_only_the_channel_that_was_made_to_differ_separates_the_classes(summary):

@@ -11,9 +11,12 @@ import sys
 import threading
 
 import fsspec
+import made_survey
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import ROOT, small_net, until
+from fsspec.implementations.memory import MemoryFileSystem
 from surveyed import CLASSES, assert_same_rows, data_set, model_folder
 
 import aia
@@ -21,7 +24,7 @@ from aia.cli import main
 from aia.surveys import parts
 from aia.surveys.listing import list_clips
 from aia.surveys.rows import measure, prepare
-from aia.surveys.schema import read_survey
+from aia.surveys.schema import SCHEMA, read_survey
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +159,40 @@ def test_a_killed_run_resumes_without_a_lost_or_doubled_row(home, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in before} == before, "what was written stays"
 
 
+class Unsteady(MemoryFileSystem):
+    """A file system that writes in place and may lose its connection on the way."""
+
+    protocol = "unsteady"
+    is_lost = False
+
+    def pipe_file(self, path, value, **options):
+        super().pipe_file(path, value[: len(value) // 2] if self.is_lost else value, **options)
+        if self.is_lost:
+            raise ConnectionError
+
+
+def test_a_part_at_an_address_is_whole_or_not_there(monkeypatch):
+    fsspec.register_implementation("unsteady", Unsteady, clobber=True)
+    table, about = pa.Table.from_pylist(made_survey.made_rows(3), SCHEMA), made_survey.about()
+    monkeypatch.setattr(Unsteady, "is_lost", True)
+    with pytest.raises(aia.AIAError, match="cannot be written"):
+        parts.write_part("unsteady://parts", table, about)
+    assert parts.surveyed("unsteady://parts", about)[0] == set()
+    monkeypatch.setattr(Unsteady, "is_lost", False)
+    for _ in range(2):
+        parts.write_part("unsteady://parts", table, about)
+    assert len(parts.surveyed("unsteady://parts", about)[0]) == read_survey("unsteady://parts")[0].num_rows == 3
+
+
+def test_a_local_folder_is_the_same_by_a_relative_path_a_whole_one_and_an_address(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clips = str(home / "data" / "left" / "0*.mp4")
+    for out, new in (("rows[1]", 3), (f"file://{tmp_path}/rows[1]", 0), (str(tmp_path / "rows[1]"), 0)):
+        result = aia.survey(clips, str(home / "model"), out)
+        assert (result.folder, result.clips, result.new) == (out, 3, new)
+    assert parts.folder_of("rows[1]") == str(tmp_path / "rows[1]") and [*tmp_path.iterdir()] == [tmp_path / "rows[1]"]
+
+
 def refusal(capsys, *arguments) -> str:
     assert main(["survey", *map(str, arguments)]) == 1
     return capsys.readouterr().err.strip()
@@ -205,7 +242,9 @@ def test_without_its_packages_a_survey_says_what_to_install(home, tmp_path):
     command = [sys.executable, "-m", "aia", "survey", str(home / "data"), "--out", "x", "--model", str(home / "model")]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (
-        ended.returncode == 1 and "pip install 'aia-studio[survey]'" in ended.stderr and "Traceback" not in ended.stderr
+        ended.returncode == 1
+        and 'python -m pip install pyarrow "fsspec[http]"' in ended.stderr
+        and "Traceback" not in ended.stderr
     )
     command = [sys.executable, "-c", "import aia; aia.load, aia.inspect, aia.rank_blocks"]
     assert subprocess.run(command, cwd=tmp_path, env=environment).returncode == 0
