@@ -29,7 +29,7 @@ class Live {
     this.camera = new Camera(this.part("preview"), () => this.stop("ended"));
     this.camera.onDraw = () => this.onFrame();
     this.frames = new LiveFrames(options.side);
-    this.channel = new LiveChannel(this.words);
+    this.channel = new LiveChannel();
     // The viewer's names, since its functions draw it.
     this.state = { block: "", gate: "combined", channel: null, scale: "typical", colours: "viridis", opacity: 0.5, cells: false, task: Object.keys(options.groups)[0] ?? "", model: this.input("model").value };
     /** @type {LiveAnswer | null} */
@@ -116,12 +116,12 @@ class Live {
       return;
     }
     try {
-      await this.channel.open();
+      const key = await this.channel.open();
+      if (run !== this.run) return this.channel.close(key); // another session may be open by now
+      this.channel.key = key;
     } catch (error) {
-      if (run === this.run) this.end(/** @type {Error} */ (error).message);
-      return;
+      return this.fail(run, error);
     }
-    if (run !== this.run) return this.channel.close();
     this.button("turn").setAttribute("aria-pressed", String(!this.camera.mirrored));
     this.part("screen").style.setProperty("--aspect", `${this.camera.canvas.width / Math.max(this.camera.canvas.height, 1)}`);
     this.show("on");
@@ -153,6 +153,16 @@ class Live {
   end(sentence) {
     this.leave();
     this.show("off", sentence);
+  }
+
+  /**
+   * A request of a run has failed.
+   *
+   * @param {number} run
+   * @param {unknown} error
+   */
+  fail(run, error) {
+    if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
   }
 
   /** The camera has drawn a new frame. */
@@ -193,8 +203,7 @@ class Live {
       const isAsked = model === this.state.model && task === this.state.task && block === this.input("block").value;
       if (!answer.waiting && isAsked) this.take(answer, time);
     } catch (error) {
-      if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
-      return;
+      return this.fail(run, error);
     }
     this.step(); // a frame may have come meanwhile
   }
@@ -232,7 +241,7 @@ class Live {
       this.trigger("select", { path, model, task });
       document.getElementById("tab-look-button")?.click();
     } catch (error) {
-      if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
+      this.fail(run, error);
     }
   }
 
