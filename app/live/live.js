@@ -123,9 +123,24 @@ class Live {
       return this.fail(run, error);
     }
     this.button("turn").setAttribute("aria-pressed", String(!this.camera.mirrored));
-    this.part("screen").style.setProperty("--aspect", `${this.camera.canvas.width / Math.max(this.camera.canvas.height, 1)}`);
+    this.fill();
+  }
+
+  /** Waits for an answer: the session, the model or the camera's picture has changed. */
+  fill() {
+    const { canvas, mirrored } = this.camera;
+    this.part("screen").style.setProperty("--aspect", `${canvas.width / Math.max(canvas.height, 1)}`);
+    this.clear();
     this.show("on");
-    this.part("status").textContent = `${this.words.filling} … ${this.words[this.camera.mirrored ? "mirrored" : "straight"]}`;
+    this.part("status").textContent = `${this.words.filling} … ${this.words[mirrored ? "mirrored" : "straight"]}`;
+  }
+
+  /** Takes the answer from the screen. */
+  clear() {
+    this.answer = null;
+    this.history.forget();
+    this.drawn = [];
+    clearLive(this);
   }
 
   /** Turns the camera off and ends the session. */
@@ -134,10 +149,8 @@ class Live {
     this.camera.stop();
     this.channel.close();
     this.frames.clear();
-    this.answer = null;
     this.isSending = this.isNew = this.isKeeping = false;
-    this.history.forget();
-    this.drawn = [];
+    this.clear();
   }
 
   /**
@@ -201,7 +214,8 @@ class Live {
       if (run !== this.run) return;
       this.isSending = false;
       const isAsked = model === this.state.model && task === this.state.task && block === this.input("block").value;
-      if (!answer.waiting && isAsked) this.take(answer, time);
+      if (isAsked && !answer.waiting) this.take(answer, time);
+      else if (isAsked && this.answer) this.fill(); // a phone was turned
     } catch (error) {
       return this.fail(run, error);
     }
@@ -248,7 +262,9 @@ class Live {
   /** The visitor has chosen a model, a block or the length of the window. */
   choose() {
     this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.input("seconds").value).toFixed(1));
+    const { model } = this.state;
     this.state.model = this.input("model").value;
+    if (this.answer && model !== this.state.model) return this.fill();
     this.history.forget();
     drawGroups(this);
   }
