@@ -12,6 +12,7 @@
  */
 
 const FASTEST = 66; // ms from one window to the next: more than 15 a second nobody sees
+const READING_TIME = 10_000; // ms for which a sentence stands over the picture
 const KEEP_EVERY = 120; // ms between the frames of a window while the server is busy
 
 class Live {
@@ -37,6 +38,7 @@ class Live {
     this.run = 0; // grows with every start and stop
     this.isSending = this.isNew = this.isKeeping = false;
     this.drawnAt = this.keptAt = this.sentAt = 0;
+    this.saidUntil = 0; // when the sentence over the picture goes
     this.windows = 0; // drawn since the page was opened
     /** @type {number[]} */
     this.latencies = []; // ms from a frame's capture to its drawing, the latest ones
@@ -233,7 +235,7 @@ class Live {
     this.answer = answer;
     this.state.block = answer.view.blocks[0]?.name ?? "";
     if (isFirst) this.show("on");
-    if (isFirst) this.part("status").textContent = "";
+    if (isFirst || performance.now() > this.saidUntil) this.part("status").textContent = "";
     drawLive(this);
     const now = performance.now();
     this.windows++;
@@ -241,21 +243,27 @@ class Live {
     this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
     this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
     const isMoment = this.history.add(answer) && this.input("byItself").checked && !fitsEveryClip(this);
-    if (isMoment) this.look();
+    if (isMoment) this.look(true);
   }
 
   /** Freezes the window: it becomes a clip like an uploaded one, and the tab Look opens it. */
-  async look() {
+  async look(byItself = false) {
     const { run } = this;
     const { model, task } = this.state;
     try {
       const path = await this.channel.moment();
       if (run !== this.run) return;
+      const movesFocus = !byItself || this.root.contains(document.activeElement); // what has it now is hidden then
       this.stop();
       this.trigger("select", { path, model, task });
-      document.getElementById("tab-look-button")?.click();
+      const tab = document.getElementById("tab-look-button");
+      tab?.click();
+      if (movesFocus) tab?.focus({ preventScroll: true });
     } catch (error) {
-      this.fail(run, error);
+      if (!(error instanceof LiveRefusal)) return this.fail(run, error);
+      if (run !== this.run) return;
+      this.saidUntil = performance.now() + READING_TIME;
+      this.part("status").textContent = error.message;
     }
   }
 
