@@ -12,7 +12,6 @@
  */
 
 const FASTEST = 66; // ms from one window to the next: more than 15 a second nobody sees
-const READING_TIME = 10_000; // ms for which a sentence stands over the picture
 const KEEP_EVERY = 120; // ms between the frames of a window while the server is busy
 
 class Live {
@@ -47,7 +46,7 @@ class Live {
     this.history = new LiveHistory(this.part("history"), this.part("nothing"));
     /** @type {Uint8Array | null} */
     this.drawnTable = null;
-    this.listen();
+    listenLive(this);
     this.choose();
   }
 
@@ -243,28 +242,7 @@ class Live {
     this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
     this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
     const isMoment = this.history.add(answer) && this.input("byItself").checked && !fitsEveryClip(this);
-    if (isMoment) this.look(true);
-  }
-
-  /** Freezes the window: it becomes a clip like an uploaded one, and the tab Look opens it. */
-  async look(byItself = false) {
-    const { run } = this;
-    const { model, task } = this.state;
-    try {
-      const path = await this.channel.moment();
-      if (run !== this.run) return;
-      const movesFocus = !byItself || this.root.contains(document.activeElement); // what has it now is hidden then
-      this.stop();
-      this.trigger("select", { path, model, task });
-      const tab = document.getElementById("tab-look-button");
-      tab?.click();
-      if (movesFocus) tab?.focus({ preventScroll: true });
-    } catch (error) {
-      if (!(error instanceof LiveRefusal)) return this.fail(run, error);
-      if (run !== this.run) return;
-      this.saidUntil = performance.now() + READING_TIME;
-      this.part("status").textContent = error.message;
-    }
+    if (isMoment) lookAtMoment(this, true);
   }
 
   /** The visitor has chosen a model, a block or the length of the window. */
@@ -290,26 +268,6 @@ class Live {
     }
     state.task = task;
     this.choose();
-  }
-
-  listen() {
-    const { root } = this;
-    /** @type {Record<string, () => void>} */
-    const actions = {
-      start: () => this.start(Camera.preferred()),
-      stop: () => this.stop(),
-      turn: () => this.start(this.camera.mirrored ? "environment" : "user"),
-      look: () => this.look(),
-    };
-    root.addEventListener("click", ({ target }) => {
-      const button = /** @type {Element} */ (target).closest("button");
-      actions[button?.dataset.do ?? ""]?.();
-      if (button?.dataset.task) this.turnTo(button.dataset.task);
-    });
-    root.addEventListener("input", () => this.choose());
-    document.addEventListener("visibilitychange", () => document.hidden && this.isOn && this.stop("hidden"));
-    window.addEventListener("pagehide", () => this.isOn && this.stop("hidden"));
-    new ResizeObserver(() => !root.offsetWidth && this.isOn && this.stop("left")).observe(root); // another tab was opened
   }
 
   get isOn() {
