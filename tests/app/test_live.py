@@ -295,7 +295,7 @@ def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(with_halv
     status, problem, look = (live.locator(name) for name in ("[role=status]", "[role=alert]", "[data-do=look]"))
 
     held = []
-    page.route(f"{address}/live", held.append, times=1)
+    page.route(f"{address}/live", lambda route: held.append(route), times=1)
     live.locator("[data-do=start]").click()
     until(lambda: held or page.wait_for_timeout(50))
     live.locator("[data-do=stop]").click()
@@ -325,17 +325,17 @@ def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(with_halv
     chosen = page.evaluate(
         """(drawn) => {
             const menu = document.querySelector("#live [data-state=model]");
-            menu.selectedIndex += 1;
+            menu.selectedIndex -= 1; // a model without gates
             menu.dispatchEvent(new Event("input", { bubbles: true }));
             return [eval(drawn), document.querySelector("#live [role=status]").textContent];
         }""",
         drawn,
     )
     assert chosen[0] == "0" and chosen[1].startswith(WORDS["filling"])
-    wait_for_windows(page)
+    expect(live.locator("[data-part=gateless]")).to_be_visible()
     live.locator("[data-do=stop]").click()
     assert page.evaluate(drawn) == "0"
-    expect(live.locator("[data-part=channels]")).to_be_hidden()
+    expect(live.locator("[data-part=gateless]")).to_be_hidden()
 
     page.route(f"{address}/live", lambda route: route.fulfill(body="<html>"), times=1)
     live.locator("[data-do=start]").click()
