@@ -313,35 +313,41 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
         "version": "This summary was written by another version of AIA Studio: write it again with aia report.",
         "values": "This summary is damaged: write it again with aia report.",
     },
-    "facts": "{clips} clips by {model}.",
-    "groups": "They come from {groups} scenes or source videos; the intervals (95 %) are over these.",
-    "no_groups": "The intervals (95 %) take every clip for independent of the others.",
-    "few_groups": "So few scenes make the intervals too narrow.",
-    "accuracy": "{accuracy} % are answered right.",
+    "facts": ("{model} classified 1 clip.", "{model} classified {count} clips."),
+    "groups": (
+        "They come from 1 scene or source video; the intervals (95 %) are over these.",
+        "They come from {count} scenes or source videos; the intervals (95 %) are over these.",
+    ),
+    "no_groups": "The intervals (95 %) treat clips as independent.",
+    "few_groups": "With fewer than 10 scenes, these intervals are too narrow.",
+    "accuracy": "Accuracy: {accuracy} %.",
     "no_accuracy": "No clip has a label that the model knows, so no answer is right or wrong.",
     "by_answer": "Classes are the answers.",
-    "errors": "{errors} clips could not be read.",
-    "left_out": "{left} classes with fewer clips are in the report only.",
+    "errors": ("1 clip could not be read.", "{count} clips could not be read."),
+    "left_out": (
+        "1 class with fewer clips is in the report only.",
+        "{count} classes with fewer clips are in the report only.",
+    ),
     "claims_title": "What these numbers can and cannot say",
     "claims": [
         "Can: what this network answers without a block's gates. The gates are switched and nothing else, so the effect is "
         "causal.",
         "Cannot: what a network trained without these gates would answer. This one learned its weights with them.",
-        "Can: which gates differ between the classes by more than chance. All channels are tested together. At most 5 % of "
+        "Can: which gates differ significantly between the classes. All channels are tested together. At most 5 % of "
         "those with * are expected to be there by chance.",
         "Cannot: that the network uses the difference, or why it is there. The background, the light or the speed may differ "
         "between the classes too.",
-        "The intervals speak of other clips like these, not of another training run. Of 20 blocks without an effect, about one "
+        "The intervals cover other clips like these, not another training run. Of 20 blocks without an effect, about one "
         "interval excludes 0.",
         "A mean hides single clips. Look at some before you name a pattern.",
     ],
     "blocks_title": "Without a block's gates",
-    "blocks_help": "One block at a time has its gates switched: the change of right answers, in points. Press a block.",
-    "blocks_help_flips": "One block at a time has its gates switched: the answers that change, in %. Press a block.",
-    "not_switched": "This survey switched no gates (aia survey --ablate does). Press a block.",
+    "blocks_help": "One block at a time has its gates switched: the change of right answers, in points. Choose a block.",
+    "blocks_help_flips": "One block at a time has its gates switched: the answers that change, in %. Choose a block.",
+    "not_switched": "This survey switched no gates (aia survey --ablate does). Choose a block.",
     "no_blocks": "This network has no gates, so a survey of it has no blocks to show.",
     "modes_title": "Gates switched to",
-    "modes": {"mean": "constant", "identity": "wide open", "shuffle": "wrong moments"},
+    "modes": {"mean": "constant", "identity": "wide open", "shuffle": "shuffled in time"},
     "block": "Block",
     "change": "Change, points",
     "flips": "Changed, %",
@@ -349,14 +355,14 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "right_less_wrong": "Right − wrong",
     "unknown": "–",
     "blocks_columns": (
-        "Channels*: how many tell the classes apart by more than chance. Right − wrong: mean gate of right answers less that "
-        "of wrong ones of the same class."
+        "Channels*: how many separate the classes significantly. Right − wrong: mean gate of right answers less that of wrong "
+        "ones of the same class."
     ),
     "block_title": "Block {block}",
     "channels_title": "Which channels open for which class",
     "channels_help": (
-        "Mean gate less the mean of all classes; red is more open. {separating} of {channels} channels tell the classes apart "
-        "(*: q ≤ {level}). The best ones come first."
+        "Mean gate less the mean of all classes; red is more open. {separating} of {channels} channels separate the classes "
+        "significantly (*: q ≤ {level}). The best ones come first."
     ),
     "channel": "Channel",
     "channel_head": "Channel {channel}: eta squared {eta}, by chance {chance}, q {q}",
@@ -369,10 +375,10 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "highest": "Most open",
     "more": "more than the mean of the classes",
     "less": "less than the mean of the classes",
-    "clips": "{clips} clips",
+    "clips": ("1 clip", "{count} clips"),
     "said_channel": "channel {channel} is open by {mean} on average, {difference}.",
     "said_channel_chance": "channel {channel} is open by {mean} on average, {difference}, which may be chance.",
-    "said_class": "Gates of the block “{mode}”: {change} points of right answers.",
+    "said_class": "With this block's gates {mode}, accuracy changes by {change} points.",
     "said_clip": "{clip}",
     "said_flipped": "Choose a class or a cell, or see a clip that gets another answer without this block's gates.",
     "said_nothing": "Choose a class or a cell to see a clip of it.",
@@ -423,7 +429,7 @@ NO_MOMENT = "There is no moment to look at yet: wait until the first label appea
 TOO_MANY_MOMENTS = "Live has kept as many moments as it may: press Stop and Start to go on."
 LIVE_BUSY = "The server still works on the picture before: wait a moment."
 LIVE: dict[str, Any] = {  # sentences of the script of Live
-    "invite": "Move, and see what the gates answer.",
+    "invite": "Move, and watch the gates respond.",
     "how": (
         "Draw a swipe, a circle or a star in the air with one finger, or turn the camera. The last seconds go through the "
         "network again and again."
@@ -437,7 +443,7 @@ LIVE: dict[str, Any] = {  # sentences of the script of Live
     "stop": "Stop",
     "rear": "Rear camera",
     "look": "Look at this moment",
-    "by_itself": "by itself at a sure label",
+    "by_itself": "Look automatically once a label is confident",
     "camera": "Picture of the camera under the gate",
     "model": "Model",
     "block": "Block",
@@ -447,8 +453,8 @@ LIVE: dict[str, Any] = {  # sentences of the script of Live
     "film": "What the network saw, the oldest first, each with its mean gate",
     "bars": "Mean gate of each channel",
     "channels": "Channels",
-    "history": "Said so far",
-    "nothing_said": "Sure labels appear here with their times.",
+    "history": "Recognized so far",
+    "nothing_said": "Confident labels appear here with their times.",
     "filling": "Filling the window",
     "waiting": CLIP_BOX["waiting"],
     "mirrored": CLIP_BOX["mirrored"],
@@ -459,7 +465,7 @@ LIVE: dict[str, Any] = {  # sentences of the script of Live
     "missing": "No camera was found: connect one, then press Start.",
     "in_use": "The camera could not be started: close other programs that use it, then press Start.",
     "insecure": "The camera works only on secure pages: open this page by https or on its own machine.",
-    "unsupported": "This browser gives pages no camera: use a current one.",
+    "unsupported": "This browser does not support the camera: use a current one.",
     "ended": "The camera stopped by itself: connect or allow it again, then press Start.",
     "hidden": "Live stopped while this page was hidden: press Start to go on.",
     "left": "Live stopped when you left this tab: press Start to go on.",

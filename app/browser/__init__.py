@@ -32,6 +32,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
         "live/channel.js",
         "live/drawing.js",
         "live/history.js",
+        "live/input.js",
         "live/live.js",
         "viewer/viewer.js",
     ),

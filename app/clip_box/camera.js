@@ -32,7 +32,13 @@ class Camera {
   /** Why no camera can be used: the name of a sentence, or "". */
   static obstacle() {
     if (!navigator.mediaDevices?.getUserMedia) return window.isSecureContext ? "unsupported" : "insecure";
-    return "MediaRecorder" in window && "captureStream" in HTMLCanvasElement.prototype ? "" : "unsupported";
+    return "";
+  }
+
+  /** Why no camera can be recorded. */
+  static recordingObstacle() {
+    const canRecord = "MediaRecorder" in window && "captureStream" in HTMLCanvasElement.prototype;
+    return Camera.obstacle() || (canRecord ? "" : "unsupported");
   }
 
   /** The camera to begin with: on a phone the rear one, which sees hands as the gesture models do. */

@@ -151,7 +151,7 @@ class ClipBox {
 
   /** @param {string} facing */
   async open(facing) {
-    const obstacle = Camera.obstacle();
+    const obstacle = Camera.recordingObstacle();
     if (obstacle) return this.show(this.value ? "clip" : "empty", this.words[obstacle]);
     const run = ++this.run;
     this.ready(false);

@@ -17,25 +17,22 @@
 
 const PATIENCE = 60_000; // ms; a model that nobody has used yet takes seconds
 
-/** An error whose message is a sentence for the visitor. */
+/** The server has refused a request: the message is a sentence for the visitor. Any other error is a lost connection. */
 class LiveRefusal extends Error {}
 
 class LiveChannel {
-  /** @param {Record<string, string>} words */
-  constructor(words) {
-    this.words = words;
-    this.key = "";
-  }
+  key = ""; // of the session that frames belong to
 
+  /** Opens a session, and returns its key. */
   async open() {
     const { session } = await (await this.post("")).json();
-    this.key = session;
+    return session;
   }
 
-  /** Ends the session; also works while the page is being left. */
-  close() {
-    if (this.key) navigator.sendBeacon(`${serverRoot()}/live/${this.key}/close`);
-    this.key = "";
+  /** Ends a session; also works while the page is being left. */
+  close(key = this.key) {
+    if (key) navigator.sendBeacon(`${serverRoot()}/live/${key}/close`);
+    if (key === this.key) this.key = "";
   }
 
   /**
@@ -47,12 +44,12 @@ class LiveChannel {
    */
   async send(frames, asked) {
     const response = await this.post(`/${this.key}?${new URLSearchParams(asked)}`, frames);
-    return openLiveAnswer(new Uint8Array(await this.whole(response.arrayBuffer())));
+    return openLiveAnswer(new Uint8Array(await response.arrayBuffer()));
   }
 
   /** The path of a file with the window as it is. */
   async moment() {
-    const { path } = await this.whole((await this.post(`/${this.key}/moment`)).json());
+    const { path } = await (await this.post(`/${this.key}/moment`)).json();
     return path;
   }
 
@@ -61,23 +58,10 @@ class LiveChannel {
    * @param {Blob} [body]
    */
   async post(path, body) {
-    const request = fetch(`${serverRoot()}/live${path}`, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE) });
-    const response = await this.whole(request);
+    const response = await fetch(`${serverRoot()}/live${path}`, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE) });
     if (response.ok) return response;
-    const answer = await response.json().catch(() => null);
-    throw new LiveRefusal(answer?.detail ?? this.words.lost);
-  }
-
-  /**
-   * @template Content
-   * @param {Promise<Content>} arriving
-   */
-  async whole(arriving) {
-    try {
-      return await arriving;
-    } catch {
-      throw new LiveRefusal(this.words.lost);
-    }
+    const { detail } = await response.json();
+    throw new LiveRefusal(detail);
   }
 }
 

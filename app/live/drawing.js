@@ -30,6 +30,20 @@ function drawLive(live) {
 }
 
 /**
+ * Takes the latest answer from the screen.
+ *
+ * @param {Live} live
+ */
+function clearLive(live) {
+  for (const name of ["says", "percent", "next", "rate"]) live.part(name).textContent = "";
+  live.part("bar").style.width = "0";
+  for (const name of ["legend", "channels", "blocks", "gateless"]) live.part(name).hidden = true;
+  live.part("film").replaceChildren();
+  drawLiveMap(live, null, [0, 1], live.tables.viridis);
+  drawGroups(live);
+}
+
+/**
  * The values of the first and the last color, and the colors.
  *
  * @param {Live} live

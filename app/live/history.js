@@ -29,6 +29,7 @@ class LiveHistory {
     this.since = performance.now();
     this.best = 0;
     this.isMoment = false;
+    this.line?.lastElementChild?.removeAttribute("aria-hidden"); // its value is final
     this.line = null;
   }
 
@@ -55,7 +56,7 @@ class LiveHistory {
   /** @param {string} label */
   note(label) {
     const time = new Date().toLocaleTimeString([], { hour12: false });
-    const line = make("li", {}, make("time", {}, time), make("b", {}, label), make("span"));
+    const line = make("li", {}, make("time", {}, time), make("b", {}, label), make("span", { "aria-hidden": "true" })); // it grows
     this.list.prepend(line);
     while (this.list.children.length > MAX_HISTORY) this.list.lastChild?.remove();
     this.list.hidden = false;

@@ -29,7 +29,7 @@ class Live {
     this.camera = new Camera(this.part("preview"), () => this.stop("ended"));
     this.camera.onDraw = () => this.onFrame();
     this.frames = new LiveFrames(options.side);
-    this.channel = new LiveChannel(this.words);
+    this.channel = new LiveChannel();
     // The viewer's names, since its functions draw it.
     this.state = { block: "", gate: "combined", channel: null, scale: "typical", colours: "viridis", opacity: 0.5, cells: false, task: Object.keys(options.groups)[0] ?? "", model: this.input("model").value };
     /** @type {LiveAnswer | null} */
@@ -37,6 +37,7 @@ class Live {
     this.run = 0; // grows with every start and stop
     this.isSending = this.isNew = this.isKeeping = false;
     this.drawnAt = this.keptAt = this.sentAt = 0;
+    this.saidUntil = 0; // when the sentence over the picture goes
     this.windows = 0; // drawn since the page was opened
     /** @type {number[]} */
     this.latencies = []; // ms from a frame's capture to its drawing, the latest ones
@@ -45,7 +46,7 @@ class Live {
     this.history = new LiveHistory(this.part("history"), this.part("nothing"));
     /** @type {Uint8Array | null} */
     this.drawnTable = null;
-    this.listen();
+    listenLive(this);
     this.choose();
   }
 
@@ -116,16 +117,31 @@ class Live {
       return;
     }
     try {
-      await this.channel.open();
+      const key = await this.channel.open();
+      if (run !== this.run) return this.channel.close(key); // another session may be open by now
+      this.channel.key = key;
     } catch (error) {
-      if (run === this.run) this.end(/** @type {Error} */ (error).message);
-      return;
+      return this.fail(run, error);
     }
-    if (run !== this.run) return this.channel.close();
     this.button("turn").setAttribute("aria-pressed", String(!this.camera.mirrored));
-    this.part("screen").style.setProperty("--aspect", `${this.camera.canvas.width / Math.max(this.camera.canvas.height, 1)}`);
+    this.fill();
+  }
+
+  /** Waits for an answer: the session, the model or the camera's picture has changed. */
+  fill() {
+    const { canvas, mirrored } = this.camera;
+    this.part("screen").style.setProperty("--aspect", `${canvas.width / Math.max(canvas.height, 1)}`);
+    this.clear();
     this.show("on");
-    this.part("status").textContent = `${this.words.filling} … ${this.words[this.camera.mirrored ? "mirrored" : "straight"]}`;
+    this.part("status").textContent = `${this.words.filling} … ${this.words[mirrored ? "mirrored" : "straight"]}`;
+  }
+
+  /** Takes the answer from the screen. */
+  clear() {
+    this.answer = null;
+    this.history.forget();
+    this.drawn = [];
+    clearLive(this);
   }
 
   /** Turns the camera off and ends the session. */
@@ -134,10 +150,8 @@ class Live {
     this.camera.stop();
     this.channel.close();
     this.frames.clear();
-    this.answer = null;
     this.isSending = this.isNew = this.isKeeping = false;
-    this.history.forget();
-    this.drawn = [];
+    this.clear();
   }
 
   /**
@@ -153,6 +167,16 @@ class Live {
   end(sentence) {
     this.leave();
     this.show("off", sentence);
+  }
+
+  /**
+   * A request of a run has failed.
+   *
+   * @param {number} run
+   * @param {unknown} error
+   */
+  fail(run, error) {
+    if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
   }
 
   /** The camera has drawn a new frame. */
@@ -191,10 +215,10 @@ class Live {
       if (run !== this.run) return;
       this.isSending = false;
       const isAsked = model === this.state.model && task === this.state.task && block === this.input("block").value;
-      if (!answer.waiting && isAsked) this.take(answer, time);
+      if (isAsked && !answer.waiting) this.take(answer, time);
+      else if (isAsked && this.answer) this.fill(); // a phone was turned
     } catch (error) {
-      if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
-      return;
+      return this.fail(run, error);
     }
     this.step(); // a frame may have come meanwhile
   }
@@ -210,7 +234,7 @@ class Live {
     this.answer = answer;
     this.state.block = answer.view.blocks[0]?.name ?? "";
     if (isFirst) this.show("on");
-    if (isFirst) this.part("status").textContent = "";
+    if (isFirst || performance.now() > this.saidUntil) this.part("status").textContent = "";
     drawLive(this);
     const now = performance.now();
     this.windows++;
@@ -218,28 +242,15 @@ class Live {
     this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
     this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
     const isMoment = this.history.add(answer) && this.input("byItself").checked && !fitsEveryClip(this);
-    if (isMoment) this.look();
-  }
-
-  /** Freezes the window: it becomes a clip like an uploaded one, and the tab Look opens it. */
-  async look() {
-    const { run } = this;
-    const { model, task } = this.state;
-    try {
-      const path = await this.channel.moment();
-      if (run !== this.run) return;
-      this.stop();
-      this.trigger("select", { path, model, task });
-      document.getElementById("tab-look-button")?.click();
-    } catch (error) {
-      if (run === this.run) this.end(error instanceof LiveRefusal ? error.message : this.words.lost);
-    }
+    if (isMoment) lookAtMoment(this, true);
   }
 
   /** The visitor has chosen a model, a block or the length of the window. */
   choose() {
     this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.input("seconds").value).toFixed(1));
+    const { model } = this.state;
     this.state.model = this.input("model").value;
+    if (this.answer && model !== this.state.model) return this.fill();
     this.history.forget();
     drawGroups(this);
   }
@@ -257,26 +268,6 @@ class Live {
     }
     state.task = task;
     this.choose();
-  }
-
-  listen() {
-    const { root } = this;
-    /** @type {Record<string, () => void>} */
-    const actions = {
-      start: () => this.start(Camera.preferred()),
-      stop: () => this.stop(),
-      turn: () => this.start(this.camera.mirrored ? "environment" : "user"),
-      look: () => this.look(),
-    };
-    root.addEventListener("click", ({ target }) => {
-      const button = /** @type {Element} */ (target).closest("button");
-      actions[button?.dataset.do ?? ""]?.();
-      if (button?.dataset.task) this.turnTo(button.dataset.task);
-    });
-    root.addEventListener("input", () => this.choose());
-    document.addEventListener("visibilitychange", () => document.hidden && this.isOn && this.stop("hidden"));
-    window.addEventListener("pagehide", () => this.isOn && this.stop("hidden"));
-    new ResizeObserver(() => !root.offsetWidth && this.isOn && this.stop("left")).observe(root); // another tab was opened
   }
 
   get isOn() {

@@ -33,6 +33,7 @@ function startSurvey(element, props, trigger) {
       tab.problem(error instanceof NotASurvey ? words.bad[error.message] : words.lost);
       tab.part("empty").hidden = Boolean(tab.survey) || Boolean(surveys.length);
     }
+    if (turn === latest) menu.value = tab.key; // the survey that is shown or none: one that could not be loaded can be chosen again
   };
   const openShipped = () => {
     const key = menu.value;
@@ -45,15 +46,14 @@ function startSurvey(element, props, trigger) {
   menu.addEventListener("change", openShipped);
   const file = tab.part("file");
   tab.button("open").addEventListener("click", () => file.click());
-  file.addEventListener("change", async () => {
+  file.addEventListener("change", () => {
     const [own] = file.files;
     file.value = ""; // the same file may be opened again
     if (!own) return;
-    await open(async () => {
+    open(async () => {
       if (own.size > SURVEY_BYTES) throw new NotASurvey("size");
       return own.text();
     }, "");
-    if (tab.survey && tab.key === "") menu.selectedIndex = -1;
   });
   root.addEventListener("click", ({ target }) => target instanceof Element && press(tab, target, trigger));
   root.addEventListener("change", ({ target }) => {

@@ -11,6 +11,14 @@
  * @property {number} page Of the channels.
  */
 
+/**
+ * A sentence with a number in it.
+ *
+ * @param {string[]} forms For one, and for any other number.
+ * @param {number} count
+ */
+const counted = ([one, many], count) => (count === 1 ? one : many.replace("{count}", `${count}`));
+
 class SurveyTab {
   /**
    * @param {HTMLElement} root
@@ -89,12 +97,12 @@ class SurveyTab {
     if (!survey) return "";
     const { num_clips: clips, num_groups: groups, errors, model, accuracy, classes_left_out: left } = survey;
     return [
-      words.facts.replace("{clips}", `${clips}`).replace("{model}", model.network || model.name),
-      survey.has_groups ? words.groups.replace("{groups}", `${groups}`) : words.no_groups,
+      counted(words.facts, clips).replace("{model}", model.network || model.name),
+      survey.has_groups ? counted(words.groups, groups) : words.no_groups,
       accuracy ? words.accuracy.replace("{accuracy}", points(accuracy)) : words.no_accuracy,
       survey.are_labels ? "" : words.by_answer,
-      errors ? words.errors.replace("{errors}", `${errors}`) : "",
-      left ? words.left_out.replace("{left}", `${left}`) : "",
+      errors ? counted(words.errors, errors) : "",
+      left ? counted(words.left_out, left) : "",
       survey.has_groups && groups < 10 ? words.few_groups : "",
     ]
       .filter(Boolean)
@@ -227,6 +235,6 @@ class SurveyTab {
     if (typeof change === "number") {
       parts.push(words.said_class.replace("{change}", minus(100 * change, 1, true)).replace("{mode}", words.modes[state.mode]));
     }
-    return `${label} (${words.clips.replace("{clips}", `${survey.counts[state.kind]}`)}): ${parts.join(" ")}`;
+    return `${label} (${counted(words.clips, survey.counts[state.kind])}): ${parts.join(" ")}`;
   }
 }

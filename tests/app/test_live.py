@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import httpx
 import numpy as np
@@ -247,8 +248,7 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     )
     expect(problem).to_have_text(WORDS["hidden"])
     assert page.evaluate(ALL_OFF)
-    page.wait_for_timeout(200)
-    assert httpx.post(f"{address}/live/{session}").status_code == 404, "the server has forgotten it"
+    until(lambda: httpx.post(f"{address}/live/{session}").status_code == 404)  # the server has forgotten it
 
     start(page)
     page.get_by_role("tab", name=text.TABS["look"], exact=True).click()
@@ -283,9 +283,68 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     start(page)
     session = page.evaluate(key)
     page.goto("about:blank")
-    page.wait_for_timeout(200)
-    assert httpx.post(f"{address}/live/{session}").status_code == 404
+    until(lambda: httpx.post(f"{address}/live/{session}").status_code == 404)
     assert {path for path in folder.rglob("*") if path.is_file()} - files == set(), "no frame on disk"
+    page.context.close()
+
+
+def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(with_halves, small_page):
+    address, _, _ = small_page
+    page = opened(with_halves, address)
+    live, key = page.locator("#live"), "document.querySelector('.live').live.channel.key"
+    status, problem, look = (live.locator(name) for name in ("[role=status]", "[role=alert]", "[data-do=look]"))
+
+    held = []
+    page.route(f"{address}/live", lambda route: held.append(route), times=1)
+    live.locator("[data-do=start]").click()
+    until(lambda: held or page.wait_for_timeout(50))
+    live.locator("[data-do=stop]").click()
+    start(page)
+    session = page.evaluate(key)
+    response = held[0].fetch()
+    held[0].fulfill(response=response)
+    until(lambda: httpx.post(f"{address}/live/{response.json()['session']}").status_code == 404)
+    wait_for_windows(page)
+    assert page.evaluate(key) == session, "the late session has not ended this one"
+
+    page.route("**/moment", lambda route: route.fulfill(status=507, json={"detail": "The disk is full."}))
+    look.click()
+    expect(status).to_have_text("The disk is full.")
+    wait_for_windows(page)
+    page.unroute("**/moment")
+
+    drawn = "document.querySelectorAll('#live .film canvas').length + document.querySelector('#live h2 + .line b').innerText"
+    assert page.evaluate(drawn) != "0"
+    waiting = b'{"waiting":true}'
+    frames = re.compile(r"/live/[\w-]+\?")
+    page.route(frames, lambda route: route.fulfill(body=len(waiting).to_bytes(4, "little") + waiting))
+    expect(status).to_contain_text(WORDS["filling"])
+    assert page.evaluate(drawn) == "0" and look.is_disabled()
+    page.unroute(frames)
+    wait_for_windows(page)
+    chosen = page.evaluate(
+        """(drawn) => {
+            const menu = document.querySelector("#live [data-state=model]");
+            menu.selectedIndex -= 1; // a model without gates
+            menu.dispatchEvent(new Event("input", { bubbles: true }));
+            return [eval(drawn), document.querySelector("#live [role=status]").textContent];
+        }""",
+        drawn,
+    )
+    assert chosen[0] == "0" and chosen[1].startswith(WORDS["filling"])
+    expect(live.locator("[data-part=gateless]")).to_be_visible()
+    live.locator("[data-do=stop]").click()
+    assert page.evaluate(drawn) == "0"
+    expect(live.locator("[data-part=gateless]")).to_be_hidden()
+
+    page.route(f"{address}/live", lambda route: route.fulfill(body="<html>"), times=1)
+    live.locator("[data-do=start]").click()
+    expect(problem).to_have_text(WORDS["lost"])
+    assert page.evaluate(ALL_OFF)
+
+    start(page)
+    look.click()
+    expect(page.locator("#tab-look-button")).to_be_focused()
     page.context.close()
 
 
