@@ -127,8 +127,14 @@ def preview(page) -> np.ndarray:
 def moment_of(page, folder) -> np.ndarray:
     """Looks at the moment, and returns the frames that the network got."""
     before = set(folder.glob("*/moment.webm"))
-    page.locator("#live [data-do=look]").click()
-    until(lambda: set(folder.glob("*/moment.webm")) - before or page.wait_for_timeout(100))
+
+    def new() -> set:
+        # On a busy machine the window may not be full at this moment: then a sentence says so, and the camera goes on.
+        page.evaluate("document.querySelector('#live [data-do=look]').click()")
+        page.wait_for_timeout(2000)
+        return set(folder.glob("*/moment.webm")) - before
+
+    until(new)
     (path,) = set(folder.glob("*/moment.webm")) - before
     return read_clip(path, 8).frames
 
@@ -160,7 +166,13 @@ def test_the_stream_says_what_is_drawn_and_a_moment_of_it_is_looked_at(with_gest
     page.wait_for_function(
         "(labels) => labels.includes(document.querySelector('.live').live.answer?.label)", arg=list(GESTURES.values())
     )
-    page.locator("#live [data-do=look]").click()
+
+    def looks() -> bool:  # a refused moment leaves the camera on
+        page.evaluate("document.querySelector('#live [data-do=look]').click()")
+        page.wait_for_timeout(2000)
+        return page.locator("#tab-look-button").first.get_attribute("aria-selected") == "true"
+
+    until(looks)
     page.wait_for_function(
         "document.querySelector('.viewer').viewer.answers[0]?.link.model === 'tsm-mobilenetv2-cinst'"
         " && document.querySelector('.viewer').viewer.answers[0].link.example === ''"
@@ -227,7 +239,11 @@ def test_live_stands_in_the_first_screen_and_has_no_serious_fault_of_accessibili
     assert page.evaluate("document.querySelector('.live').live.lead.blocks[0].name") == names.nth(1).get_attribute(
         "value"
     )
-    found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    for _ in range(5):  # a button that has just become usable is between two colors for a moment
+        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        if not found:
+            break
+        page.wait_for_timeout(500)
     assert [(v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
     page.context.close()
 
