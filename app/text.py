@@ -347,7 +347,7 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "not_switched": "This survey switched no gates (aia survey --ablate does). Choose a block.",
     "no_blocks": "This network has no gates, so a survey of it has no blocks to show.",
     "modes_title": "Gates switched to",
-    "modes": {"mean": "constant", "identity": "wide open", "shuffle": "shuffled in time"},
+    "modes": {"mean": "constant", "identity": "wide open", "shuffle": "at wrong moments"},
     "block": "Block",
     "change": "Change, points",
     "flips": "Changed, %",
@@ -358,7 +358,7 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
         "Channels*: how many separate the classes significantly. Right − wrong: mean gate of right answers less that of wrong "
         "ones of the same class."
     ),
-    "block_title": "Block {block}",
+    "block_title": "Block {number} of {count} ({block})",
     "channels_title": "Which channels open for which class",
     "channels_help": (
         "Mean gate less the mean of all classes; red is more open. {separating} of {channels} channels separate the classes "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aia import console
-from aia.cli import add_model_options
+from aia.cli.options import add_model_options
 from aia.errors import AIAError
 
 PARTS = ("forward", "gates", "record", "decode", "request", "startup", "memory", "viewer", "live", "batch")

@@ -28,6 +28,7 @@ from aia.visualization import render, web
 from app import text
 from app.live import SECONDS
 from app.service import models, references, requests
+from app.service.models import LoadedModel
 from app.service.turns import turn
 
 if TYPE_CHECKING:
@@ -96,11 +97,11 @@ class Session:
 
     def prepare(
         self, body: bytes, asked: Asked, offered: Sequence[str], best: Mapping[str, str]
-    ) -> tuple[list[tuple[float, np.ndarray]], aia.AIANet, dict[str, aia.AIANet]]:
+    ) -> tuple[list[tuple[float, np.ndarray]], LoadedModel, dict[str, LoadedModel]]:
         """Decodes the frames of a request, and gets the models.
 
         Returns:
-            Frames with their times, the network that is looked into, and the networks of the other groups by their task.
+            Frames with their times, the model that is looked into, and the models of the other groups by their task.
 
         Raises:
             AIAError: The frames are no frames, or this visitor may not use the model.
@@ -108,16 +109,16 @@ class Session:
         frames = [(moment, decode(jpeg)) for moment, jpeg in split(body)]
         if asked.model != ALL_MODELS or not best:
             requests.checked("camera", asked.model, offered)
-            return frames, network(asked.model), {}
+            return frames, loaded(asked.model), {}
         task = asked.task if asked.task in best else next(iter(best))
-        others = {name: one for name, model in best.items() if name != task and (one := _network_or_none(model))}
-        return frames, network(best[task]), others
+        others = {name: one for name, model in best.items() if name != task and (one := _loaded_or_none(model))}
+        return frames, loaded(best[task]), others
 
     def answer(
         self,
         frames: Sequence[tuple[float, np.ndarray]],
-        shown: aia.AIANet,
-        others: Mapping[str, aia.AIANet],
+        shown: LoadedModel,
+        others: Mapping[str, LoadedModel],
         asked: Asked,
     ) -> bytes:
         """Adds frames to the window, and says what the model makes of it.
@@ -127,12 +128,12 @@ class Session:
         """
         with self.lock, turn():
             if self.stream is None:
-                self.stream = aia.Stream(shown, asked.seconds)
+                self.stream = aia.Stream(shown.network, asked.seconds)
             stream = self.stream
-            stream.model, stream.seconds = shown, asked.seconds
+            stream.model, stream.seconds = shown.network, asked.seconds
             for moment, frame in frames:
                 stream.add(frame, moment)
-            inspection = stream.inspect()
+            inspection = shown.run(stream.inspect)
             if inspection is not None and (self.windows % ASK_EVERY == 0 or others.keys() - self.others.keys()):
                 self._ask_another(stream, others)
             self.windows += inspection is not None
@@ -155,7 +156,7 @@ class Session:
         }
         return packed(head, data)
 
-    def _ask_another(self, stream: aia.Stream, others: Mapping[str, aia.AIANet]) -> None:
+    def _ask_another(self, stream: aia.Stream, others: Mapping[str, LoadedModel]) -> None:
         """Asks one of the other groups. They take turns, since each costs as much as the one that is looked into."""
         if not others:
             return
@@ -164,10 +165,16 @@ class Session:
         never = [name for name in others if name not in self.others]
         task = next(iter([*never, *(name for name in self.others if name in others)]))  # the oldest answer stands first
         model = others[task]
-        clip = stream.clip(model.config.num_segments)
-        if clip is not None:
-            self.others.pop(task, None)
-            self.others[task] = predict(model, [Inputs([model.config], lambda _: clip)])[0]
+        config = model.network.config
+        clip = stream.clip(config.num_segments)
+        if clip is None:
+            return
+        inputs = [Inputs([config], lambda _: clip)]
+        self.others.pop(task, None)
+        try:
+            self.others[task] = model.run(lambda network: predict(network, inputs)[0])
+        except aia.AIAError as error:  # there is not enough memory for this one
+            self.others[task] = error
 
     def save(self, folder: Path) -> Path:
         """Writes the window as a video that a browser plays, and returns its path.
@@ -250,23 +257,23 @@ class Sessions:
                 del self._sessions[key]
 
 
-def network(name: str) -> aia.AIANet:
-    """The network of a model. On ZeroGPU, where each call of the GPU costs quota, live windows run on the CPU."""
-    return _on_cpu(name) if requests.ZERO_GPU else models.get(name).network
+def loaded(name: str) -> LoadedModel:
+    """A model. On ZeroGPU, where each call of the GPU costs quota, live windows run on the CPU."""
+    return _on_cpu(name) if requests.ZERO_GPU else models.get(name)
 
 
-def _network_or_none(name: str) -> aia.AIANet | None:
-    """The network of a group that is not looked into: without it the others go on."""
+def _loaded_or_none(name: str) -> LoadedModel | None:
+    """The model of a group that is not looked into: without it the others go on."""
     try:
-        return network(name)
+        return loaded(name)
     except aia.AIAError:
         return None
 
 
 @lru_cache(maxsize=limits.MODELS_IN_MEMORY)
-def _on_cpu(name: str) -> aia.AIANet:
+def _on_cpu(name: str) -> LoadedModel:
     models.download(name, 0)
-    return aia.load(name, device="cpu")
+    return LoadedModel(name, aia.load(name, device="cpu"))
 
 
 def split(body: bytes) -> list[tuple[float, bytes]]:

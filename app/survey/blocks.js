@@ -31,7 +31,7 @@ function blockRows(survey, mode, chosen, words) {
     const button = make(
       "button",
       { type: "button", "data-block": block.name, "aria-pressed": String(block.name === chosen) },
-      block.name,
+      `${i + 1} (${block.name})`,
     );
     const cell = make("td", { class: "track", "aria-hidden": "true" });
     cell.append(make("i", { class: "zero", style: `left:${place(0).toFixed(2)}%` }));

@@ -153,7 +153,10 @@ class SurveyTab {
    */
   drawBlock(survey, block) {
     const { state, words } = this;
-    this.part("block").textContent = words.block_title.replace("{block}", block.name);
+    this.part("block").textContent = words.block_title
+      .replace("{number}", `${survey.blocks.indexOf(block) + 1}`)
+      .replace("{count}", `${survey.blocks.length}`)
+      .replace("{block}", block.name);
     const size = matchMedia(NARROW).matches ? PAGE_OF_CHANNELS.narrow : PAGE_OF_CHANNELS.wide;
     const pages = Math.max(1, Math.ceil(block.channels.length / size));
     const first = (state.page % pages) * size;

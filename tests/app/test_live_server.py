@@ -21,6 +21,7 @@ from aia.visualization import web
 from app import text
 from app.server.live import Live
 from app.service import live, turns
+from app.service.models import LoadedModel
 from app.service.turns import turn
 
 ASKED = live.Asked("small", "", "layer3.0", 2.0)
@@ -48,11 +49,16 @@ def net():
 
 
 @pytest.fixture(scope="module")
-def streamed(net):
+def model(net):
+    return LoadedModel("small", net)
+
+
+@pytest.fixture(scope="module")
+def streamed(model):
     """A session after 25 frames in 2.4 s, its last answer, and the frames as the server has them."""
     session, frames = live.Session(), [jpeg(frame) for frame in moving_frames(25)]
     for i, frame in enumerate(frames):
-        answer = session.answer([(100 + i / 10, live.decode(frame))], net, {}, ASKED)
+        answer = session.answer([(100 + i / 10, live.decode(frame))], model, {}, ASKED)
     return session, answer, [live.decode(frame) for frame in frames]
 
 
@@ -82,26 +88,26 @@ def test_a_saved_moment_is_seen_as_the_window_was(streamed, net, tmp_path):
         session.save(tmp_path)
 
 
-def test_groups_that_are_not_looked_into_take_turns_also_after_the_visitor_has_turned_to_another(net):
+def test_groups_that_are_not_looked_into_take_turns_also_after_the_visitor_has_turned_to_another(model):
     session = live.Session()
-    nets = dict.fromkeys("gca", net)
+    nets = dict.fromkeys("gca", model)
     asked = {}
     for i in range(40):
         frame = live.decode(jpeg(moving_frames(40)[i]))
         others = {name: one for name, one in nets.items() if name != ("g" if i < 28 else "c")}
-        session.answer([(i / 10, frame)], net, others, ASKED)
+        session.answer([(i / 10, frame)], model, others, ASKED)
         for name, answer in session.others.items():
             if asked.get(name, (0, None))[1] is not answer:
                 asked[name] = (i, answer)
     assert min(asked["g"][0], asked["a"][0]) >= 34, "both are asked again and again"
 
 
-def test_what_has_an_answer_can_be_kept_however_unevenly_frames_come(net, tmp_path):
+def test_what_has_an_answer_can_be_kept_however_unevenly_frames_come(model):
     session, chance = live.Session(), np.random.default_rng(0)
     now, frames = 0.0, [live.decode(jpeg(frame)) for frame in moving_frames(8)]
     for i in range(120):
         now += 0.3 if chance.random() < 0.1 else 0.066
-        head, _ = opened(session.answer([(now, frames[i % 8])], net, {}, ASKED))
+        head, _ = opened(session.answer([(now, frames[i % 8])], model, {}, ASKED))
         assert head.get("waiting") or session.stream.clip(56) is not None
 
 

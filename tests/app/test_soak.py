@@ -16,14 +16,14 @@ import pytest
 from conftest import until
 from video_files import slow_clip
 
-from aia import cli
 from aia.errors import AIAError
+from aia.hub import DEFAULT_MODEL
 from app.server import temp_folder
 from tools import soak
 from tools.page_server import EXAMPLES, children, serve
 
 EXAMPLE = EXAMPLES / "swipe-left.mp4"
-MODEL = cli.DEFAULT_MODEL
+MODEL = DEFAULT_MODEL
 SHORT_SOAK = ("tsm-mobilenetv2-cinst", "tsn-mobilenetv2-none")
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")

@@ -83,7 +83,7 @@ def test_the_numbers_of_the_file_are_on_the_page(page, summary):
     change = summary["blocks"][1]["without"]["mean"]["change"]
     wanted = [f"−{abs(100 * end):.1f}" for end in change]
     expect(row.locator("td.number").first).to_have_text(f"{wanted[0]} ({wanted[1]} to {wanted[2]})")
-    expect(page.locator(".survey [data-part=block]")).to_have_text("Block layer2.0")
+    expect(page.locator(".survey [data-part=block]")).to_have_text("Block 2 of 2 (layer2.0)")
     cells = page.locator(".survey [role=gridcell][data-channel='3']")
     means = summary["blocks"][1]["channels"][0]["means"]
     middle = sum(means) / 3
@@ -115,7 +115,7 @@ def test_a_cell_leads_to_a_clip_of_its_class_at_this_block_and_channel(page, sum
 
 def test_the_keyboard_reaches_every_cell_and_another_block(page):
     page.locator(".survey [data-block='layer1.0']").press("Enter")
-    expect(page.locator(".survey [data-part=block]")).to_have_text("Block layer1.0")
+    expect(page.locator(".survey [data-part=block]")).to_have_text("Block 1 of 2 (layer1.0)")
     expect(page.locator(".survey [data-block='layer1.0']")).to_be_focused()
     page.locator(".survey [role=gridcell][tabindex='0']").focus()
     before = page.evaluate("document.activeElement.dataset.channel")

@@ -15,7 +15,8 @@ from conftest import ROOT
 
 import benchmarks.__main__
 from aia import console, files
-from aia.cli import BATCH, _expanded, _with_batch, main
+from aia.cli import _with_batch, main
+from aia.cli.options import BATCH, expanded
 from aia.errors import AIAError
 from app.server import address
 from tools import soak
@@ -229,11 +230,11 @@ def test_errors_name_a_file_as_it_was_given_and_the_batch_goes_on(inside, capsys
 @pytest.mark.slow
 def test_a_pattern_that_no_shell_expanded_stands_for_its_files(inside, capsys):
     assert answers(capsys, "*.mp4", "./clips/?.mp4") == {"a.mp4": "", "b.mp4": "", "./clips/c.mp4": ""}
-    assert [Path(name).as_posix() for name in _expanded(["**/[abc].mp4"])] == ["a.mp4", "b.mp4", "clips/c.mp4"]
+    assert [Path(name).as_posix() for name in expanded(["**/[abc].mp4"])] == ["a.mp4", "b.mp4", "clips/c.mp4"]
     found = answers(capsys, "none*.mp4", "a.mp4")
     assert "none*.mp4" in found["none*.mp4"] and found["a.mp4"] == ""
     shutil.copy("a.mp4", "[ab].mp4")  # this very file is meant, and no pattern
-    assert _expanded(["[ab].mp4", "[a].mp4"]) == ["[ab].mp4", "a.mp4"]
+    assert expanded(["[ab].mp4", "[a].mp4"]) == ["[ab].mp4", "a.mp4"]
     (inside / "[ab].mp4").unlink()
     assert main(["inspect", "?.mp4", "--out", "o", "--model", "small"]) == 1
     assert "?.mp4 matches 2 files" in sentence(capsys.readouterr().err)

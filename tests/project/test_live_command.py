@@ -11,8 +11,7 @@ import pytest
 from conftest import moving_frames, small_net
 
 import aia
-from aia import live
-from aia.cli import main
+from aia.cli import live, main
 from aia.inspection.stream import MAX_SIDE
 from aia.video.reader import iterate_frames, read_frames
 from aia.visualization.render import write_mp4

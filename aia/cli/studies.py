@@ -1,0 +1,241 @@
+"""Commands about many clips: evaluate, contrast, localize, survey, report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aia.cli.options import BATCH, MAX_BATCH, add_model_options, expanded, load_chosen, load_model
+from aia.errors import AIAError
+
+if TYPE_CHECKING:
+    from aia.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Adds these commands."""
+    _add_evaluate(commands)
+    _add_contrast(commands)
+    _add_localize(commands)
+    _add_survey(commands)
+    _add_report(commands)
+
+
+def _add_evaluate(commands: Commands) -> None:
+    command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the shipped models")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
+    command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
+    command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
+    command.add_argument(
+        "--split", default="held-out", help="which clips; test, unknown, rendered, ... or (default) held-out"
+    )
+    command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
+    command.add_argument(
+        "--test", action="store_true", help="with --write or a check: what is made of the test split, too"
+    )
+    command.add_argument(
+        "--task", choices=("gestures", "camera", "actions"), default="gestures", help="the shipped models to check"
+    )
+    command.add_argument("--results", metavar="FILE", help="the logits to make the tables from; shipped by default")
+    command.add_argument(
+        "--faithfulness",
+        action="store_true",
+        help="whether the models rely on what their gates mark, on the split's clips",
+    )
+    command.add_argument("--block", default="", help="of --faithfulness: the one that the page shows first by default")
+    command.add_argument("--clips", type=int, default=100, metavar="N", help="of --faithfulness: at most so many (100)")
+    command.add_argument("--seed", type=int, default=0, help="of --faithfulness")
+    command.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    if options.faithfulness:
+        return _faithfulness(options)
+    return _evaluate_models(options) if options.models else _report(options)
+
+
+def _faithfulness(options: argparse.Namespace) -> int:
+    from aia.evaluation.evaluate import recipe_of
+    from aia.evaluation.faithfulness import measure_faithfulness
+    from aia.evaluation.known_clips import read_clips
+    from aia.evaluation.randomization import measure_randomization
+
+    if not options.models or options.data is None:
+        raise AIAError(
+            "Faithfulness is measured on a model and clips; name a model, and give the clips' folder with --data."
+        )
+    for name in expanded(options.models):
+        model = load_model(name)
+        clips = read_clips(model, options.data, recipe_of(name, options.recipe), options.split, options.clips)
+        for measure in (measure_faithfulness, measure_randomization):
+            print(measure(model, clips, block=options.block, seed=options.seed).to_markdown() + "\n", flush=True)
+    return 0
+
+
+def _evaluate_models(options: argparse.Namespace) -> int:
+    from aia import files
+    from aia.evaluation.evaluate import SPLITS, TEST_SPLITS, evaluate, measure, recipe_of, write_results
+
+    if options.data is None:
+        raise AIAError("Evaluating a model needs clips; give their folder with --data.")
+    models = expanded(options.models)
+    if options.write:
+        files.check(options.write)
+    for name in models:
+        model, recipe = load_model(name), recipe_of(name, options.recipe)
+        if options.write:
+            run = measure(model, options.data, recipe, (*SPLITS, *TEST_SPLITS) if options.test else SPLITS)
+            write_results([run], options.write)
+            print(f"{options.write}: {run.name}, {sum(len(split.clips) for split in run.splits.values())} clips")
+        else:
+            print(json.dumps({"model": name, **evaluate(model, options.data, recipe, options.split)}), flush=True)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from aia.evaluation.evaluate import RESULTS, read_results
+    from aia.evaluation.report import tables
+    from aia.evaluation.shipped import check
+    from aia.evaluation.task_report import TASKS, results_file, task_tables
+
+    runs = read_results(options.results or (results_file(options.task) if options.task in TASKS else RESULTS))
+    if options.data:
+        print("\n".join(check(runs, options.data, test=options.test, task=options.task)))
+    else:
+        of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
+        print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))
+    return 0
+
+
+def _add_contrast(commands: Commands) -> None:
+    command = commands.add_parser(
+        "contrast", help="whether what the page draws first is specific to a clip, and visible"
+    )
+    command.add_argument("models", nargs="*", metavar="MODEL", help="with a reference; by default all shipped ones")
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder of videos, or as of train, whose training clips are left out; the page's examples by default",
+    )
+    command.set_defaults(run=_contrast)
+
+
+def _contrast(options: argparse.Namespace) -> int:
+    from aia.evaluation.contrast import measure_contrast, table
+    from aia.hub.files import available_models
+    from aia.locations import example_clips
+    from aia.training.data import reference_clips
+
+    given = reference_clips(options.data, 1000, training=False)[0] if options.data else None
+    loaded = [load_model(name) for name in options.models or available_models()]
+    models = loaded if options.models else [model for model in loaded if model.reference]
+    measured = {model.name: measure_contrast(model, given or example_clips(model.config.task)) for model in models}
+    print(table(measured, {model.name: model.config.default_block for model in models}))
+    return 0
+
+
+def _add_localize(commands: Commands) -> None:
+    command = commands.add_parser("localize", help="how often the gates point at the hand, on drawn clips")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--clips", type=int, default=300)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--json", action="store_true", help="all numbers, with those of every block")
+    command.set_defaults(run=_localize)
+
+
+def _localize(options: argparse.Namespace) -> int:
+    from aia.evaluation.contrast import measure_contrast
+    from aia.evaluation.localization import localize
+    from aia.locations import example_clips
+
+    model = load_model(options.model)
+    rows = measure_contrast(model, example_clips(model.config.task)) if model.reference else []
+    first = [row.block for row in rows if row.is_clear]
+    result = localize(model, clips=options.clips, seed=options.seed, first=first)
+    print(json.dumps(result.to_dict(), indent=1) if options.json else result.to_markdown())
+    return 0
+
+
+def _add_survey(commands: Commands) -> None:
+    command = commands.add_parser(
+        "survey",
+        help="write what a model and its gates do on every clip of a data set, as Parquet; an interrupted run resumes",
+        description='Needs python -m pip install pyarrow "fsspec[http]"; docs/survey.md explains the rows.',
+    )
+    command.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder by class, a csv (file, label, split, group), a pattern in quotes, or an address of one, such as "
+        "s3://bucket/folder or hf://datasets/user/name",
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="folder or address for the Parquet files")
+    command.add_argument(
+        "--ablate",
+        nargs="?",
+        const="units",
+        default="",
+        choices=("blocks", "units"),
+        help="also predict with the gates of each block (and unit, by default) at their mean, at 1 and shuffled",
+    )
+    command.add_argument(
+        "--engine", choices=("embedded", "ray"), default="embedded", help='ray needs pip install "ray[data]"'
+    )
+    command.add_argument("--address", help="of a running Ray cluster; one is started on this machine by default")
+    command.add_argument("--root", metavar="DIR", help="folder of the files that a csv names")
+    command.add_argument("--group-column", metavar="NAME", help="of a csv; group or scene by default")
+    command.add_argument("--split", metavar="NAME", help="only the clips of this split")
+    command.add_argument("--batch", type=int, default=BATCH, metavar="N", help=f"clips at a time ({BATCH})")
+    add_model_options(command)
+    command.set_defaults(run=_survey)
+
+
+def _survey(options: argparse.Namespace) -> int:
+    from aia.surveys.survey import survey
+
+    if options.batch > MAX_BATCH:
+        raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
+    if options.address and options.engine != "ray":
+        raise AIAError("An --address is that of a Ray cluster; add --engine ray.")
+    result = survey(
+        options.data,
+        load_chosen(options),
+        options.out,
+        ablate=options.ablate,
+        engine=options.engine,
+        address=options.address,
+        root=options.root,
+        group_column=options.group_column,
+        split=options.split,
+        batch=options.batch,
+        revision=options.revision,
+        progress=True,
+    )
+    rate = f", {result.new / result.seconds:.1f} clips a second" if result.new else ""
+    print(f"{result.folder}: {result.clips} clips, {result.new} of them new, {result.errors} errors{rate}")
+    return 0
+
+
+def _add_report(commands: Commands) -> None:
+    command = commands.add_parser("report", help="tables and figures of a survey, and its file for the page")
+    command.add_argument("survey", metavar="DIR", help="as given to aia survey --out")
+    command.add_argument("--out", metavar="DIR", help="folder of the report; DIR/_report by default")
+    command.add_argument("--title", default="", help="of the report; the name of the data by default")
+    command.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the permutations (0)")
+    command.add_argument("--summary", metavar="FILE", help="write only the file that the page's tab Survey opens")
+    command.set_defaults(run=_report_survey)
+
+
+def _report_survey(options: argparse.Namespace) -> int:
+    from aia.surveys.report import report, write_summary
+
+    chosen: dict[str, Any] = {"title": options.title, "seed": options.seed}
+    if options.summary:
+        write_summary(options.survey, options.summary, **chosen)
+        print(options.summary)
+    else:
+        written = report(options.survey, options.out, **chosen)
+        print(f"{written[0].parent}: {', '.join(file.name for file in written)}")
+    return 0
