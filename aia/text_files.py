@@ -62,30 +62,31 @@ def read_text(path: str | Path, data: bytes | None = None) -> str:
     raise AIAError(f"{path} is no text that can be read (see line {line}); save it as UTF-8.")
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """The lines of a text, stripped, without empty ones. Errors as of `read_text`."""
-    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+def read_lines(path: str | Path, data: bytes | None = None) -> list[str]:
+    """The lines of a text, stripped, without empty ones. Arguments and errors as of `read_text`."""
+    return [line.strip() for line in read_text(path, data).split("\n") if line.strip()]
 
 
-def read_labels(path: str | Path) -> tuple[str, ...]:
+def read_labels(path: str | Path, data: bytes | None = None) -> tuple[str, ...]:
     """Reads the names of classes, in the order of the classes.
 
     Args:
         path: One label per line. Each may have a number before or after it, as in "1 ApplyEyeMakeup"; numbers start at 0
             or 1 and may be in any order. A JSON list, or a JSON object of labels and numbers, is read too.
+        data: Its content, if the caller has read it.
 
     Raises:
         AIAError: It cannot be read, or is JSON of another kind.
     """
-    text = read_text(path)
+    text = read_text(path, data)
     if text.lstrip()[:1] in ("{", "["):
         try:
-            data = json.loads(text)
+            values = json.loads(text)
         except (ValueError, RecursionError):  # a label may begin with a bracket
-            data = None
-        if data is not None:
-            return _json_labels(data, str(path))
-    lines = read_lines(path)
+            values = None
+        if values is not None:
+            return _json_labels(values, str(path))
+    lines = read_lines(path, data)
     labels = _unnumbered(lines)
     if labels != lines:
         log.info("The numbers in %s are taken for the order of the classes: %s, ...", path, labels[0])

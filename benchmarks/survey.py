@@ -17,9 +17,9 @@ import torch
 
 from aia.errors import AIAError
 from aia.inspection.batch import BATCH, read_ahead
+from aia.listing import list_clips
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import normalize
-from aia.surveys.listing import list_clips
 from aia.surveys.rows import measure, prepare
 from aia.surveys.survey import Engine, survey
 from benchmarks.decode import CLIPS, draw

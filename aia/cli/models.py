@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aia.cli.options import load_model
+from aia.cli.options import data_set, load_model
 from aia.errors import AIAError
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ def _add_train(commands: Commands) -> None:
     command.add_argument(
         "--data",
         required=True,
-        type=Path,
-        metavar="DIR",
-        help="videos and a csv (file, label, split, scene), or CLASS/*.mp4, or SPLIT/CLASS/*.mp4",
+        type=data_set,
+        metavar="DATA",
+        help="folder with videos and a csv (file, label, split, scene), or of CLASS/*.mp4 or SPLIT/CLASS/*.mp4; shards "
+        "(*.tar); or an address of these, such as s3://bucket/folder",
     )
     command.add_argument("--out", required=True, metavar="DIR")
     command.add_argument(

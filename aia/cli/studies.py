@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aia.cli.options import BATCH, MAX_BATCH, add_model_options, expanded, load_chosen, load_model
+from aia.cli.options import BATCH, MAX_BATCH, add_model_options, data_set, expanded, load_chosen, load_model
 from aia.errors import AIAError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def add(commands: Commands) -> None:
 def _add_evaluate(commands: Commands) -> None:
     command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the shipped models")
     command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
-    command.add_argument("--data", type=Path, metavar="DIR", help="as of train; alone it checks the shipped models")
+    command.add_argument(
+        "--data", type=data_set, metavar="DATA", help="as of train; alone it checks the shipped models"
+    )
     command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
     command.add_argument(
         "--split", default="held-out", help="which clips; test, unknown, rendered, ... or (default) held-out"

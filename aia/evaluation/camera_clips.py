@@ -25,7 +25,9 @@ COPIES = {
 }
 
 
-def read(split: str, samples: Sequence[Sample], recipe: Recipe, data: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
+def read(
+    split: str, samples: Sequence[Sample], recipe: Recipe, data: str | Path
+) -> tuple[tuple[str, ...], Tensor, Tensor]:
     """The clips of a split.
 
     Args:
@@ -43,7 +45,7 @@ def read(split: str, samples: Sequence[Sample], recipe: Recipe, data: Path) -> t
     return _rendered(recipe, data) if split == "rendered" else _copies(samples, recipe)
 
 
-def _rendered(recipe: Recipe, data: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
+def _rendered(recipe: Recipe, data: str | Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
     config = recipe.config
     clips = ResidentClips.read(read_manifest(data, unlabeled=True), recipe, data, torch.device("cpu"), held_out=True)
     assert clips.stills is not None

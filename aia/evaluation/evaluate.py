@@ -101,7 +101,7 @@ def run_name(temporal: str, attention: str, seed: int) -> str:
     return f"{temporal}-{attention.replace('->', '-to-').replace('+', '-plus-')}-s{seed}"
 
 
-def predictions(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> dict[str, Logits]:
+def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> dict[str, Logits]:
     """Classifies clips of a data folder, and the unknown clips.
 
     Args:
@@ -175,7 +175,7 @@ def split_of(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Samp
     return [s for s in samples if s.split == split and s.kind in recipe.classes]
 
 
-def measure(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> Run:
+def measure(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> Run:
     """Measures a trained network for the results file. Arguments and errors as of `predictions`."""
     samples, config = read_manifest(data), model.config
     resolved = recipe.resolve(class_order(data, samples))
@@ -190,7 +190,7 @@ def measure(model: AIANet, data: Path, recipe: Recipe, splits: Iterable[str] = S
     )
 
 
-def evaluate(model: AIANet, data: Path, recipe: Recipe, split: str) -> dict[str, Any]:
+def evaluate(model: AIANet, data: str | Path, recipe: Recipe, split: str) -> dict[str, Any]:
     """Accuracy on one split. Arguments as of `predictions`.
 
     Returns:

@@ -34,7 +34,7 @@ class Clips(NamedTuple):
     tried: int
 
 
-def read_clips(model: AIANet, data: Path, recipe: Recipe, split: str, most: int = 100) -> Clips:
+def read_clips(model: AIANet, data: str | Path, recipe: Recipe, split: str, most: int = 100) -> Clips:
     """Reads labeled clips, and keeps those that the network answers right when they are sharp and wrong when they are blurred.
 
     On the others no order of the cells can be better than another.

@@ -34,7 +34,7 @@ def folds(runs: Mapping[str, Run], setting: Setting) -> list[Run]:
 
 def check(
     runs: Mapping[str, Run],
-    data: Path,
+    data: str | Path,
     *,
     test: bool = False,
     task: str = "gestures",

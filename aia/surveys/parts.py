@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from aia import files
 from aia.errors import AIAError
-from aia.surveys.listing import place_of, reason
+from aia.listing import place_of, reason
 from aia.surveys.schema import About, part_names
 
 try:

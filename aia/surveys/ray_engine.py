@@ -14,10 +14,10 @@ import pyarrow as pa
 import torch
 
 from aia.errors import AIAError
+from aia.listing import Item
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from aia.surveys import parts
-from aia.surveys.listing import Item
 from aia.surveys.rows import Prepared, counts, measure, prepare
 from aia.surveys.schema import About
 

@@ -16,6 +16,7 @@ from aia.errors import AIAError
 from aia.inspection.ablation import MODES, logits_switched
 from aia.inspection.gates import SMALLEST_STD, BlockGates
 from aia.inspection.inspection import probabilities
+from aia.listing import Item, local_file
 from aia.modeling import recording
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.config import AIAConfig
@@ -23,7 +24,6 @@ from aia.modeling.network import AIANet
 from aia.modeling.preprocess import crop, normalize
 from aia.modeling.recording import Switch
 from aia.modeling.reference import COMBINED, BlockReference
-from aia.surveys.listing import Item, local_file
 from aia.surveys.schema import SCHEMA
 from aia.video import reader, worker
 

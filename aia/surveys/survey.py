@@ -18,10 +18,10 @@ from aia.errors import AIAError
 from aia.evaluation.evaluate import recipe_of
 from aia.hub.loading import load
 from aia.inspection.batch import BATCH, read_ahead
+from aia.listing import Item, list_clips, with_labels
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.network import AIANet
 from aia.surveys import parts
-from aia.surveys.listing import Item, list_clips, with_labels
 from aia.surveys.rows import counts, measure, prepare
 from aia.surveys.schema import About, config_hash
 
@@ -69,7 +69,7 @@ def survey(
     engine and batch, except for rounding. `aia.surveys.schema` describes them.
 
     Args:
-        data: A folder by class, a table, a pattern, a video, or an address of one; see `aia.surveys.listing.list_clips`.
+        data: A folder by class, a table, a pattern, a video, or an address of one; see `aia.listing.list_clips`.
         model: From `aia.load`, with AIA; or its name.
         out: The folder, or an address that fsspec writes, for the Parquet files.
         ablate: Also predicts with gates switched to their mean, to 1 and shuffled: "blocks" for each block in turn, "units"

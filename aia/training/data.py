@@ -6,8 +6,8 @@ import hashlib
 import io
 import logging
 import os
-import unicodedata
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -21,6 +21,21 @@ from torch.utils.data import Dataset
 
 from aia import files
 from aia.errors import AIAError
+from aia.listing import (
+    HELD_OUT_SPLITS,
+    LABELS_FILE,
+    OTHER_NAMES,
+    SHARDS,
+    SPLITS,
+    TRAIN_SPLITS,
+    VIDEOS,
+    Item,
+    is_local,
+    labels_beside,
+    list_clips,
+    local_file,
+    spellings,
+)
 from aia.modeling.preprocess import preprocess, resized_size
 from aia.synthetic.gestures import LABELS, render_gesture
 from aia.text_files import read_labels, read_lines, read_table
@@ -41,28 +56,7 @@ log = logging.getLogger(__name__)
 
 Frames: TypeAlias = NDArray[np.uint8]  # [N, H, W, 3]
 
-LABELS_FILE = "labels.txt"
-# endings of the files that are taken from the folders of classes
-VIDEOS = (
-    ".3gp",
-    ".asf",
-    ".avi",
-    ".flv",
-    ".gif",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".ts",
-    ".webm",
-    ".wmv",
-)
-TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
-SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
 UNUSED_SPLITS = ("exclude", "unknown")  # in a table: left out on purpose
-OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits in a table
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Sample:
     """One labeled clip.
 
     Attributes:
-        file: The video; None for a drawn clip.
+        file: The video; None for a drawn clip. Of a clip with an item its name, see `local`.
         kind: Its class in the data.
         scene: Where it was filmed; may be empty.
         split: "train", "val", "test", ...
@@ -86,6 +80,7 @@ class Sample:
     seed: int = 0
     still: bool = False
     path: NDArray[np.float32] | None = field(default=None, compare=False)
+    item: Item | None = None
 
     @property
     def video(self) -> Path:
@@ -93,19 +88,52 @@ class Sample:
         assert self.file is not None
         return self.file
 
+    def local(self) -> AbstractContextManager[Path]:
+        """The video as a file on this machine, for as long as the block runs."""
+        return local_file(self.item) if self.item else nullcontext(self.video)
 
-def read_manifest(folder: Path, *, unlabeled: bool = False) -> list[Sample]:
-    """Reads the clips and labels of a data folder.
+
+def read_manifest(data: str | Path, *, unlabeled: bool = False) -> list[Sample]:
+    """Reads the clips and labels of a data set.
 
     Args:
-        unlabeled: Whether to include the clips of a csv that have no label; their kind is "".
-        folder: Either one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the videos
-            beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or `SPLIT/CLASS/...`,
-            with the splits train, val (or validation) and test.
+        unlabeled: Whether to include the clips of a table that have no label; their kind is "".
+        data: A folder with one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the
+            videos beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or
+            `SPLIT/CLASS/...`, with the splits train, val (or validation) and test. Or shards, a table, a pattern or the
+            address of any of these; see `aia.listing.list_clips`.
 
     Raises:
-        AIAError: Neither is there, there are several csv files, the table cannot be read, or a video is missing.
+        AIAError: Nothing is there, there are several csv files, the table cannot be read, or a video is missing.
     """
+    if isinstance(data, str) or not data.is_dir() or _has_shards(data):
+        return _from_listing(data, unlabeled)
+    return _from_folder(data, unlabeled)
+
+
+def _has_shards(folder: Path) -> bool:
+    return any(any(folder.glob(pattern + SHARDS)) for pattern in ("*", "*/*"))
+
+
+def _from_listing(data: str | Path, unlabeled: bool) -> list[Sample]:
+    samples = []
+    unused = 0
+    for item in list_clips(data):
+        file = Path(item.address if is_local(item) else item.path)
+        if is_local(item) and not file.is_file():
+            raise AIAError(f"{data} names {item.path[:200]!r}, which is not there; give paths from {file.parent}.")
+        if not item.label and not unlabeled:
+            unused += 1
+            continue
+        split = item.split or "train"
+        elsewhere = None if is_local(item) else item
+        samples.append(Sample(file, item.label or "", item.group or "", split, item=elsewhere))
+    if unused:
+        log.warning("%s: %d clips have no label and are not trained on.", data, unused)
+    return samples
+
+
+def _from_folder(folder: Path, unlabeled: bool) -> list[Sample]:
     # Hidden files are locks and notes of a spreadsheet program or of macOS.
     tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
     if len(tables) > 1:
@@ -143,11 +171,6 @@ def _video(folder: Path, name: str, table: Path, line: int) -> Path:
     return video
 
 
-def spellings(path: str) -> tuple[str, ...]:
-    """A path as it is, and with accents composed and decomposed."""
-    return path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
-
-
 def _from_folders(folder: Path) -> list[Sample]:
     splits = [split for split in SPLITS if (folder / split).is_dir()]
     tops = [(folder / split, split) for split in splits] or [(folder, "train")]
@@ -178,24 +201,27 @@ def reference_clips(folder: Path, count: int, *, training: bool = True) -> tuple
     """
     loose = sorted(path for path in folder.glob("*") if path.suffix.lower() in VIDEOS and not path.name.startswith("."))
     is_plain = loose and not any(folder.glob("*.[cCtT][sS][vV]"))
-    videos = loose if is_plain else [s.video for s in read_manifest(folder) if (s.split in TRAIN_SPLITS) == training]
+    samples = [] if is_plain else [s for s in read_manifest(folder) if (s.split in TRAIN_SPLITS) == training]
+    if any(sample.item for sample in samples):
+        raise AIAError(f"The clips of {folder} are in shards; give a folder of videos.")
+    videos = loose if is_plain else [sample.video for sample in samples]
     chosen = dict.fromkeys(videos[i] for i in sample_indices(len(videos), min(count, len(videos)))) if videos else ()
     return list(chosen), "clips" if is_plain else "training clips"
 
 
-def class_order(folder: Path, samples: Sequence[Sample]) -> list[str]:
-    """The classes of a data folder in the order of the logits: that of its labels.txt, otherwise alphabetical.
+def class_order(data: str | Path, samples: Sequence[Sample]) -> list[str]:
+    """The classes of a data set in the order of the logits: that of its labels.txt, otherwise alphabetical.
 
     Raises:
         AIAError: labels.txt has a label twice, or lacks one.
     """
     kinds = sorted({sample.kind for sample in samples})
-    path = folder / LABELS_FILE
-    if not path.is_file():
+    file = labels_beside(data)
+    if file is None:
         return kinds
-    labels = read_lines(path)
+    labels = read_lines(*file)
     if not set(kinds) <= set(labels):
-        labels = list(read_labels(path))
+        labels = list(read_labels(*file))
     lacking = next((kind for kind in kinds if kind not in labels), None)
     if lacking is not None or len(set(labels)) < len(labels):
         raise AIAError(
@@ -234,6 +260,8 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
     if sample.file is None:
         key = f"rendered-{sample.kind}-{sample.seed}"
         key += "" if sample.path is None else f"-{hashlib.sha1(sample.path.tobytes()).hexdigest()}"
+    elif sample.item:  # asking for its size and time would take a request a clip
+        key = f"{sample.item.address}-{sample.item.span}"
     else:
         file = sample.file
         key = f"{file.parent.name}-{file.stem}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
@@ -259,11 +287,12 @@ def _pictures(sample: Sample, recipe: Recipe) -> Frames:
             label, sample.seed, height=height, width=height * 4 // 3, fps=None, path=sample.path, indices=_sparse
         ).frames
     else:  # decoded small: twice the longer side is enough for any usual aspect
-        frames = read_frames(
-            sample.file,
-            max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config))),
-            display_name=str(sample.file),
-        ).frames
+        with sample.local() as file:
+            frames = read_frames(
+                file,
+                max_side=max(320, side if warp else 2 * max(resized_size(3, 4, config))),
+                display_name=str(sample.file),
+            ).frames
         frames = frames[np.unique(sample_indices(len(frames), count))] if count else frames
     height, width = (side, side) if warp else resized_size(frames.shape[1], frames.shape[2], config)
     return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])
@@ -274,7 +303,7 @@ def _sparse(count: int) -> list[int]:
     return sorted(set(sample_indices(count, 24)))
 
 
-def rendered_pool(recipe: Recipe, data: Path) -> list[Sample]:
+def rendered_pool(recipe: Recipe, data: str | Path) -> list[Sample]:
     """The drawn clips of a recipe, classes in turn, of all labels that can be drawn.
 
     Args:
@@ -296,17 +325,17 @@ def rendered_pool(recipe: Recipe, data: Path) -> list[Sample]:
     return pool
 
 
-def recorded_paths(data: Path) -> dict[str, NDArray[np.float32]]:
+def recorded_paths(data: str | Path) -> dict[str, NDArray[np.float32]]:
     """Finger paths drawn by people: class -> `[N, K, 2]`, fractions of the frame.
 
     Args:
-        data: Folder with one `*_trajectories.npz` as in EgoGestAR: train_xy `[N, K, 2]`, pixels of a 640 x 480 frame, and
+        data: Local folder with one `*_trajectories.npz` as in EgoGestAR: train_xy `[N, K, 2]`, pixels of a 640 x 480 frame, and
             train_label `[N]`.
 
     Raises:
         AIAError: There is none, or it has another content.
     """
-    archives = sorted(data.glob("*_trajectories.npz"))
+    archives = sorted(data.glob("*_trajectories.npz")) if isinstance(data, Path) else []
     try:
         with np.load(archives[0], allow_pickle=False) as file:
             xy, labels = file["train_xy"] / np.array((640, 480), np.float32), file["train_label"]
@@ -362,5 +391,6 @@ class PlainDataset(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Reads the clip at `index`."""
         sample = self.samples[index]
-        frames = read_clip(sample.video, self.config.num_segments, display_name=str(sample.video)).frames
+        with sample.local() as file:
+            frames = read_clip(file, self.config.num_segments, display_name=str(sample.video)).frames
         return preprocess(frames, self.config)[0], self.kinds.index(sample.kind)

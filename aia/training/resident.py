@@ -18,12 +18,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aia.errors import AIAError
+from aia.listing import TRAIN_SPLITS
 from aia.training.action_batches import ActionBatches
 from aia.training.bank import Bank
 from aia.training.camera import LABELS
 from aia.training.camera_batches import CameraBatches, Window, labeled_windows
 from aia.training.camera_tracks import camera_steps
-from aia.training.data import TRAIN_SPLITS, Sample
+from aia.training.data import Sample
 from aia.training.recipe import Recipe
 from aia.video.reader import read_frames
 
@@ -55,14 +56,21 @@ class ResidentClips:
 
     @classmethod
     def read(
-        cls, samples: Sequence[Sample], recipe: Recipe, data: Path, device: torch.device, *, held_out: bool = False
+        cls,
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        data: str | Path,
+        device: torch.device,
+        *,
+        held_out: bool = False,
     ) -> ResidentClips:
         """Decodes the training clips of a data folder and, for "camera", measures how the camera moves in them.
 
         Args:
             samples: Of the folder, with those without a label; see `read_manifest`.
             recipe: Its `holdout` and the splits say what is trained on.
-            data: The folder. Pictures in its folder `stills`, if there is one, are rendered over; else the clips' own frames.
+            data: As of `read_manifest`. Pictures in the folder `stills` of a local folder, if there is one, are rendered over;
+                else the clips' own frames.
             device: To keep the frames on.
             held_out: Whether to read what the recipe holds out instead.
 
@@ -79,7 +87,7 @@ class ResidentClips:
         ]
         if not chosen:
             raise AIAError(f"{data} holds no clip that the recipe {'holds out' if held_out else 'trains on'}.")
-        frames = [_frames(sample.video) for sample in tqdm(chosen, desc="clips", unit="clip", mininterval=5)]
+        frames = [_frames(sample) for sample in tqdm(chosen, desc="clips", unit="clip", mininterval=5)]
         kinds = list(recipe.classes)
         return cls(
             recipe,
@@ -134,9 +142,10 @@ def _held_out(sample: Sample, recipe: Recipe) -> bool:
     return sample.scene in recipe.holdout or sample.video.name in recipe.holdout
 
 
-def _frames(video: Path) -> NDArray[np.uint8]:
+def _frames(sample: Sample) -> NDArray[np.uint8]:
     """A clip at `FRAMES_PER_SECOND` and `CLIP_SIZE`, `[N, H, W, 3]`."""
-    clip = read_frames(video, max_side=max(STILL_SIZE), display_name=str(video))
+    with sample.local() as file:
+        clip = read_frames(file, max_side=max(STILL_SIZE), display_name=str(sample.video))
     count = max(1, round(clip.duration * FRAMES_PER_SECOND)) if clip.duration else len(clip.frames)
     chosen = np.linspace(0, len(clip.frames) - 1, min(count, len(clip.frames))).round().astype(int)
     return np.stack([_resized(clip.frames[index], CLIP_SIZE) for index in chosen])
@@ -146,10 +155,10 @@ def _gray(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in clip])
 
 
-def _stills(data: Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
+def _stills(data: str | Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
     """The pictures in the folder `stills` whose name has, or has not, the name of a held-out scene."""
     found = []
-    for path in sorted((data / "stills").glob("*")):
+    for path in sorted(data.glob("stills/*")) if isinstance(data, Path) else ():
         if path.suffix.lower() in PICTURES and held_out == any(_scene_in(scene, path.stem) for scene in recipe.holdout):
             picture = cv2.imread(str(path))
             if picture is not None:

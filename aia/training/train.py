@@ -66,7 +66,7 @@ class _Clips:
     drawn: list[Sample]
 
     @classmethod
-    def find(cls, recipe: Recipe, data: Path, samples: list[Sample]) -> _Clips:
+    def find(cls, recipe: Recipe, data: str | Path, samples: list[Sample]) -> _Clips:
         real, held_out = split_samples(samples, recipe)
         if not real:
             splits = ", ".join(sorted({repr(sample.split[:40]) for sample in samples})[:6])
@@ -143,7 +143,7 @@ class _Parts:
 
 def train(
     recipe: Recipe,
-    data: Path,
+    data: str | Path,
     out: str | Path,
     *,
     init: str = "none",
@@ -156,7 +156,7 @@ def train(
 
     Args:
         recipe: Network, data and hyperparameters.
-        data: Folder of labeled videos; see `read_manifest`.
+        data: Labeled videos: a folder, shards or an address; see `read_manifest`.
         out: Folder for config.json, model.safetensors, README.md, recipe.json, history.jsonl, curves.svg and state.pt.
         init: Start weights; see `load_start`.
         cache: Folder for decoded clips; `out/cache` by default.

@@ -1,11 +1,15 @@
-"""What a survey is made of: a folder by class, a table, a pattern, a file, or an address that fsspec reads."""
+"""What a data set is made of: a folder by class, a table, a pattern, shards, a file, or an address that fsspec reads."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,22 +19,49 @@ import fsspec
 
 from aia.errors import AIAError
 from aia.limits import MAX_UPLOAD_BYTES
-from aia.text_files import read_table
-from aia.training.data import OTHER_NAMES, SPLITS, VIDEOS, spellings
+from aia.text_files import read_labels, read_table
 
+# endings of the files that are taken from folders and shards
+VIDEOS = (
+    ".3gp",
+    ".asf",
+    ".avi",
+    ".flv",
+    ".gif",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
+SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
+OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits in a table
 TABLES = (".csv", ".tsv")
+SHARDS = ".tar"
+LABELS_FILE = "labels.txt"
 GROUP_COLUMNS = ("group", "scene")  # of a table; the first that it has
 TRIES = 3  # for one remote file
 PAUSE_SECONDS = 0.5  # before the second; doubled before each further one
+_HEADS = 1 << 16  # bytes; so much is fetched at a time to list a shard
+_NOTE_BYTES = 1 << 20  # more is no label
 
 
 @dataclass(frozen=True)
 class Item:
-    """One clip to survey; see the columns of the same names in `schema.SCHEMA`.
+    """One clip of a data set.
 
     Attributes:
-        path: Relative to what is surveyed, or whole if a table says so.
-        address: Where it is read: a local path, or an address with its protocol.
+        path: Relative to the data set, or whole if a table says so.
+        address: Where it is read: a local path, or an address with its protocol; of a clip in a shard that of the shard.
+        label: Its class in the data; None if unknown.
+        group: Scene or source video: clips of one group are no independent observations.
+        split: "train", "val", "test", ...
+        span: Start and end in the shard, in bytes; None for a file of its own.
     """
 
     path: str
@@ -38,6 +69,7 @@ class Item:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    span: tuple[int, int] | None = None
 
 
 class Place(NamedTuple):
@@ -71,8 +103,9 @@ def list_clips(
 
     Args:
         data: A folder (`CLASS/...` or `SPLIT/CLASS/...`, or with one table in it), a table with the column file and, if it
-            has them, label, split and group or scene; a pattern such as "clips/*.mp4"; one video; or the address of any of
-            these that fsspec reads, such as "s3://bucket/folder".
+            has them, label, split and group or scene; a pattern such as "clips/*.mp4"; one video; shards (see `_shard`), by
+            their folder, a pattern or one of them; or the address of any of these that fsspec reads, such as
+            "s3://bucket/folder".
         root: Folder that a table's files are in. By default the folder with the table's name beside it, or else the table's
             own.
         group_column: Of a table.
@@ -92,7 +125,9 @@ def list_clips(
             f"{address} cannot be read ({reason(error)}); check the address and your access to it."
         ) from None
     if not items:
-        raise AIAError(f"{address} holds no videos (such as *.mp4); give a folder, a table or a pattern of videos.")
+        raise AIAError(
+            f"{address} holds no videos (such as *.mp4); give a folder, a table, a pattern of videos, or shards (*.tar)."
+        )
     chosen = [item for item in items.values() if split in (None, item.split)]
     if not chosen:
         raise AIAError(f"{address} has no clips of the split {split!r:.60}.")
@@ -142,17 +177,106 @@ def _is_table(name: str) -> bool:
 
 
 def _videos(top: Place, names: list[str]) -> dict[str, Item]:
-    """Videos below a folder. The first folder on the way is the class, or the split and the second one the class."""
-    items = {}
+    """Videos and shards below a folder."""
+    items: dict[str, Item] = {}
     for name in names:
         path = top.relative(name)
-        *folders, file = path.split("/")
-        if not file.lower().endswith(VIDEOS) or any(part.startswith(".") for part in (*folders, file)):
+        if any(part.startswith(".") for part in path.split("/")):
             continue
-        split = folders.pop(0) if folders and folders[0] in SPLITS else None
-        path = path.encode("utf-8", "backslashreplace").decode()  # a local name may be any bytes
-        items[path] = Item(path, top.address(name), folders[0] if folders else None, split=split)
+        if path.lower().endswith(SHARDS):
+            items |= _shard(top, name)
+        elif path.lower().endswith(VIDEOS):
+            split, label = _folders(path)
+            path = path.encode("utf-8", "backslashreplace").decode()  # a local name may be any bytes
+            items[path] = Item(path, top.address(name), label, split=split)
     return items
+
+
+def _folders(path: str) -> tuple[str | None, str | None]:
+    """Split and class by the folders of a path: the first one is the class, or the split and the second one the class."""
+    *folders, _ = path.split("/")
+    split = folders.pop(0) if folders and folders[0] in SPLITS else None
+    return split, folders[0] if folders else None
+
+
+def _shard(top: Place, name: str) -> dict[str, Item]:
+    """The videos of a tar as WebDataset has them: what one clip consists of shares a name up to its first dot.
+
+    Beside `key.mp4`, a file `key.cls` has the class: its name, or its line (from 0) in the labels.txt beside the shard. Or
+    `key.json` has label, and perhaps group (or scene) and split. Otherwise the folder in the tar is the class. The name of
+    the shard or of its folder begins with the split: "train-000.tar".
+    """
+    shard, address = top.relative(name), top.address(name)
+    file = _content(top.at(f"{name.rpartition('/')[0]}/{LABELS_FILE}"))
+    labels = read_labels(*file) if file else ()
+    videos: dict[str, tarfile.TarInfo] = {}
+    notes: dict[str, dict[str, str]] = {}
+    try:
+        with top.fs.open(name, block_size=_HEADS) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            for member in tar:
+                folder, _, base = member.name.removeprefix("./").rpartition("/")
+                key, _, ending = base.partition(".")
+                if not member.isfile() or not key:
+                    continue
+                if base.lower().endswith(VIDEOS):
+                    videos[f"{folder}/{key}"] = member
+                elif ending.lower() in ("cls", "json") and member.size <= _NOTE_BYTES:
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    notes.setdefault(f"{folder}/{key}", {}).update(_note(ending.lower(), content.read(), labels))
+    except (tarfile.TarError, EOFError):
+        raise AIAError(f"{address} is no tar that can be read; shards are whole and not compressed.") from None
+    items = {}
+    for key, member in videos.items():
+        note, inside = notes.get(key, {}), member.name.removeprefix("./")
+        split, label = _folders(inside)
+        path = f"{shard}/{inside}".encode("utf-8", "backslashreplace").decode()
+        items[path] = Item(
+            path,
+            address,
+            note.get("label") or label,
+            note.get("group") or note.get("scene"),
+            note.get("split") or split or _split_of(name),
+            (member.offset_data, member.offset_data + member.size),
+        )
+    return items
+
+
+def _note(ending: str, content: bytes, labels: Sequence[str]) -> dict[str, str]:
+    """What a .cls or a .json beside a video says of it."""
+    text = content.decode("utf-8", "replace").strip()
+    if ending == "cls":
+        is_line = text.isdecimal() and int(text) < len(labels)
+        return {"label": labels[int(text)] if is_line else text}
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return {key: value for key, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}
+
+
+def _split_of(shard: str) -> str | None:
+    """The split that the name of a shard, or of its folder, begins with."""
+    for part in reversed(shard.split("/")[-2:]):
+        word = re.split(r"[^a-z]", part.lower(), maxsplit=1)[0]
+        if (split := OTHER_NAMES.get(word, word)) in SPLITS:
+            return split
+    return None
+
+
+def _content(place: Place) -> tuple[str, bytes] | None:
+    return (place.address(place.name), place.fs.cat_file(place.name)) if place.fs.isfile(place.name) else None
+
+
+def labels_beside(data: str | os.PathLike[str]) -> tuple[str, bytes] | None:
+    """Name and content of labels.txt in a folder, or beside a table, a shard or a pattern; None if there is none.
+
+    Raises:
+        AIAError: There is no such file system.
+    """
+    place = place_of(os.fspath(data))
+    folder = place.name if place.fs.isdir(place.name) else re.split(r"[*?\[]", place.name)[0].rpartition("/")[0]
+    return _content(place.at(f"{folder.rstrip('/')}/{LABELS_FILE}"))
 
 
 def _table(table: Place, shown: str, root: str | None, group_column: str | None) -> dict[str, Item]:
@@ -190,31 +314,48 @@ def _file(folder: Place, name: str) -> tuple[str, str]:
     return path, folder.address(f"{folder.name.rstrip('/')}/{path}")
 
 
+def spellings(path: str) -> tuple[str, ...]:
+    """A path as it is, and with accents composed and decomposed."""
+    return path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+
+
 def with_labels(items: list[Item], classes: Mapping[str, str]) -> list[Item]:
     """Replaces the data's own names of classes by the network's labels, as of `Recipe.classes`."""
     return [replace(item, label=classes.get(item.label, item.label)) if item.label else item for item in items]
 
 
+def is_local(item: Item) -> bool:
+    """Whether a clip is a file of its own on this machine."""
+    return item.span is None and "://" not in item.address
+
+
 @contextmanager
 def local_file(item: Item) -> Iterator[Path]:
-    """The clip as a file on this machine; a remote one is downloaded for as long as the block runs.
+    """The clip as a file on this machine; one that is remote or in a shard is copied for as long as the block runs.
 
     Raises:
         AIAError: It is missing, too large, or cannot be reached in `TRIES` attempts.
     """
-    if "://" not in item.address:
+    if is_local(item):
         yield Path(item.address)
         return
     place = place_of(item.address)
     with tempfile.TemporaryDirectory(prefix="aia-") as folder:
-        path = Path(folder) / ("clip" + PurePosixPath(place.name).suffix[:10])
+        path = Path(folder) / ("clip" + PurePosixPath(item.path).suffix[:10])
         for attempt in range(TRIES):
             try:
-                if (place.fs.size(place.name) or 0) > MAX_UPLOAD_BYTES:
+                size = item.span[1] - item.span[0] if item.span else place.fs.size(place.name) or 0
+                if size > MAX_UPLOAD_BYTES:
                     raise AIAError(
                         f"“{item.path}” is larger than {MAX_UPLOAD_BYTES >> 20} MB: cut it or save it smaller."
                     )
-                place.fs.get_file(place.name, str(path))
+                if item.span:
+                    content = place.fs.cat_file(place.name, *item.span)
+                    if len(content) != size:  # a server may ignore which part is wanted
+                        raise OSError(f"{size} bytes were asked for and {len(content)} came")
+                    path.write_bytes(content)
+                else:
+                    place.fs.get_file(place.name, str(path))
                 break
             except FileNotFoundError:
                 raise AIAError(f"“{item.path}” was not found: check the name.") from None
