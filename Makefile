@@ -20,8 +20,6 @@ PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS
   --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 # Material prints a notice about its successor unless told not to.
 DOCS := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
-# Linux: freed memory stays with the process, so that the next training step does not fault it in page by page.
-KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -64,14 +62,14 @@ answers: .venv/.app ## compute the examples' answers in assets/answers again: af
 	$(PY) -m app.ui.examples
 
 model: need-data .venv/.app ## train: make model DATA=folder [RECIPE=file] [OUT=folder] [ARGS="--set seed=1"]
-	$(KEEP_MEMORY) $(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)
+	$(PY) -m aia train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 models: need-data .venv/.app ## a shipped model from scratch: make models DATA=folder [MEMBER=tsn-cinst] [INIT=trunk file]
-	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/first \
+	$(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/first \
 	  --init "$(INIT)" --cache runs/cache $(ARGS)
-	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/start \
+	$(PY) -m aia train $(CONFIGS)/egogestar.json --data "$(DATA)" --out runs/start \
 	  --init runs/first --cache runs/cache --set epochs=12 $(ARGS)
-	$(KEEP_MEMORY) $(PY) -m aia train $(CONFIGS)/egogestar-family.json --data "$(DATA)" --out "runs/$(MEMBER)" \
+	$(PY) -m aia train $(CONFIGS)/egogestar-family.json --data "$(DATA)" --out "runs/$(MEMBER)" \
 	  --init runs/start --cache runs/cache --set network.temporal=$(firstword $(subst -, ,$(MEMBER))) \
 	  --set "network.attention=$(patsubst tsn-%,%,$(patsubst tsm-%,%,$(MEMBER)))" $(ARGS)
 

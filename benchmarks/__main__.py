@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from aia import console
+from aia import console, heap
 from aia.cli.options import add_model_options
 from aia.errors import AIAError
 
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--update", action="store_true", help="put the tables into docs/benchmarks.md")
     add_model_options(parser)
     options = parser.parse_args(arguments)
+    heap.keep_freed()  # as the command and the page do
     return console.run(lambda: _run(options))
 
 

@@ -44,7 +44,7 @@ def tables(options: Options) -> Iterator[Table]:
         else:
             draw(clip, CLIPS[DRAWN])
         few, many = (_copies(clip, home / f"clips-{count}", count) for count in (FEW, MANY))
-        yield _alone(model, few, min(options.repeats, ROUNDS))
+        yield _alone(model, few, many, min(options.repeats, ROUNDS))
         if importlib.util.find_spec("ray"):
             yield _on_ray(model, few, many)
         yield _memory(options, clip, home)
@@ -57,9 +57,9 @@ def _copies(clip: Path, folder: Path, count: int) -> Path:
     return folder
 
 
-def _alone(model: AIANet, folder: Path, rounds: int) -> Table:
+def _alone(model: AIANet, few: Path, many: Path, rounds: int) -> Table:
     """Reading and the network alone and together, in turns."""
-    items = list_clips(folder)
+    items = list_clips(few)
     one = prepare(items[0], model.config)
     assert one.pictures is not None
     batch = normalize(torch.from_numpy(np.stack([one.pictures] * BATCH)), model.config).to(model.device)
@@ -77,13 +77,16 @@ def _alone(model: AIANet, folder: Path, rounds: int) -> Table:
         for _ in range(len(items) // BATCH):
             measure(model, [one] * BATCH)
 
-    def whole() -> None:
-        _survey(model, folder)
-
-    ways = {"reading": read, "the network": network, "the network and its rows": rows, "survey": whole}
-    rates = [{name: len(items) / _seconds(way) for name, way in ways.items()} for _ in range(rounds + 1)][1:]
+    ways = {"reading": read, "the network": network, "the network and its rows": rows}
+    for way in ways.values():
+        way()  # warm
+    rates = []
+    for _ in range(rounds):
+        round_ = {name: len(items) / _seconds(way) for name, way in ways.items()}
+        start, whole = (_seconds(lambda f=folder: _survey(model, f)) for folder in (few, many))
+        rates.append({**round_, "survey": (MANY - FEW) / (whole - start)})
     table = []
-    for name in ways:
+    for name in rates[0]:
         over_slower = [r[name] / min(r["reading"], r["the network"]) for r in rates]
         over_both = [r[name] * (1 / r["reading"] + 1 / r["the network"]) for r in rates]
         table.append(
@@ -94,7 +97,7 @@ def _alone(model: AIANet, folder: Path, rounds: int) -> Table:
                 "over both one after the other": float(np.median(over_both)),
             }
         )
-    return Table(f"One process, {len(items)} clips, {model.config.title} on {model.device}", table)
+    return Table(f"One process, {MANY} clips, {model.config.title} on {model.device}", table)
 
 
 def _on_ray(model: AIANet, few: Path, many: Path) -> Table:

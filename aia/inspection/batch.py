@@ -81,21 +81,28 @@ def classify_all(
 
 
 def read_ahead(
-    prepare: Callable[[_Item, threading.Event], _Read], items: Iterable[_Item], batch: int
+    prepare: Callable[[_Item, threading.Event], _Read],
+    items: Iterable[_Item],
+    batch: int,
+    *,
+    readers: int = READERS,
+    each: Callable[[], None] | None = None,
 ) -> Generator[list[_Read], None, None]:
-    """Prepares items in threads, while the caller works on those before them: at most two batches ahead.
+    """Prepares items in threads, while the caller works on those before them: few are ahead of it.
 
     Args:
         prepare: Takes an item, and an event that says when nobody wants it any more.
         items: In order; taken on demand.
         batch: How many are yielded at a time.
+        readers: Threads.
+        each: Called by each thread when it starts.
     """
     cancelled = threading.Event()
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+    pool = ThreadPoolExecutor(readers, thread_name_prefix="reader", initializer=each)
     submitted = (pool.submit(prepare, item, cancelled) for item in items)  # a generator: on demand
     pending: deque[Future[_Read]] = deque()
     try:
-        pending.extend(islice(submitted, 2 * batch))
+        pending.extend(islice(submitted, max(2 * batch, readers + 1)))
         while pending:
             clips = [pending.popleft().result() for _ in range(min(batch, len(pending)))]
             pending.extend(islice(submitted, len(clips)))  # are read while the networks work

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from aia import heap
 from aia.errors import AIAError
 from aia.listing import Item
 from aia.modeling.config import AIAConfig
@@ -32,6 +33,7 @@ READ_CLIPS = 16  # of one task
 # Shares of a core. Reading and the network each get half of the cores, so that two suffice, and one does for a while; the
 # system gives a core to whoever can use it.
 READ_CPUS, NETWORK_CPUS, WRITE_CPUS = 0.5, 0.49, 0.01  # not equal: Ray would join reading and the network in one actor
+THREADS = 2  # of one actor, if there are as many cores: Ray feeds few actors better than many
 
 _ITEMS = pa.schema([("item", pa.string())])  # as JSON
 _CLIPS = pa.schema([("item", pa.string()), ("facts", pa.string()), ("pictures", pa.large_binary())])
@@ -94,7 +96,9 @@ def _run(
     context.enable_progress_bars = False
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own has no types
     on_gpu = resources.get("GPU", 0) >= 1
-    most = max(1, int(resources["GPU"] if on_gpu else resources.get("CPU", 1)))
+    cores = int(resources.get("CPU", 1))
+    threads = min(THREADS, max(1, cores))
+    most = int(resources["GPU"]) if on_gpu else max(1, cores // threads)
     rows = [{"item": json.dumps(asdict(item))} for item in items]
     groups = [pa.Table.from_pylist(rows[i : i + READ_CLIPS], _ITEMS) for i in range(0, len(rows), READ_CLIPS)]
     state = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
@@ -109,11 +113,11 @@ def _run(
     )
     measured = clips.map_batches(
         _Measure,
-        fn_constructor_args=([network], about.ablate),
+        fn_constructor_args=([network], about.ablate, threads),
         batch_size=batch,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(min_size=1, initial_size=most, max_size=most),
-        num_cpus=NETWORK_CPUS,
+        num_cpus=NETWORK_CPUS * threads,
         num_gpus=1 if on_gpu else 0,
     )
     written = measured.map_batches(
@@ -138,9 +142,10 @@ def _read(items: pa.Table, config: AIAConfig) -> pa.Table:
 class _Measure:
     """Holds the network, in an actor."""
 
-    def __init__(self, network: Sequence[Any], ablate: str) -> None:
+    def __init__(self, network: Sequence[Any], ablate: str, threads: int) -> None:
         config, state, reference, name, precision, device = ray.get(network[0])
-        torch.set_num_threads(1)
+        heap.keep_freed()
+        torch.set_num_threads(threads)
         model = AIANet(config)
         model.load_state_dict({key: torch.from_numpy(np.array(values)) for key, values in state.items()})
         model.reference, model.name = reference, name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -147,7 +147,7 @@ def _gates(model: AIANet, recorded: Mapping[recording.GateLocation, Tensor]) -> 
         gates = {place.unit: gate for place, gate in recorded.items() if place.block == block}
         units = sorted(gates, key=lambda unit: (unit[:-1], "CTHW".index(unit[-1])))
         # Two passes over each gate; all else follows from these small arrays.
-        maps = {unit: gates[unit].mean(2).cpu() for unit in units}
+        maps = {unit: gates[unit].mean(2).cpu().numpy() for unit in units}
         channels = {unit: gates[unit].mean((1, 3, 4)).cpu().numpy() for unit in units}
         whole_map, whole_channels = _combined(model.config.attention, gates, maps, channels)
         frames = whole_map.shape[1]
@@ -156,34 +156,46 @@ def _gates(model: AIANet, recorded: Mapping[recording.GateLocation, Tensor]) -> 
             reference = None
         for unit in (COMBINED, *units):
             values, own = (whole_map, whole_channels) if unit == COMBINED else (maps[unit], channels[unit])
-            spread, mean = torch.std_mean(values, (1, 2, 3), correction=0)
+            mean, profile = _mean_over(values, 3), _mean_over(values, 2)
             row: dict[str, Any] = {
-                "mean": mean.numpy(),
-                "spread": spread.numpy(),
-                "profile": values.mean((2, 3)).expand(-1, frames).numpy(),
+                "mean": mean,
+                "spread": _root_mean_square(values - mean[:, None, None, None]),
+                "profile": np.broadcast_to(profile, (len(values), frames)),
                 "channels": own,
             }
             rows[block, unit] = row
             if reference is None:
                 continue
-            difference = values - torch.from_numpy(reference.map_mean[unit])
-            row["deviation"] = difference.square().mean((1, 2, 3)).sqrt().numpy()
-            row["profile_deviation"] = difference.mean((2, 3)).numpy()
+            usual = reference.map_mean[unit]
+            row["deviation"] = _root_mean_square(values - usual)
+            row["profile_deviation"] = row["profile"] - _mean_over(usual, 2)
             if unit == COMBINED:
                 row["unusual"] = [_unusual(scores) for scores in _zscores(own, reference)]
     return rows
 
 
+def _mean_over(values: np.ndarray, axes: int) -> np.ndarray:
+    """Mean over the last axes, taken as one: NumPy is quicker at one axis, and adds up its values in pairs."""
+    mean: np.ndarray = values.reshape(*values.shape[:-axes], -1).mean(-1)
+    return mean
+
+
+def _root_mean_square(values: np.ndarray) -> np.ndarray:
+    """Of each clip's map, `[B, T, H, W]` to `[B]`."""
+    mean: np.ndarray = np.sqrt(_mean_over(np.square(values), 3))
+    return mean
+
+
 def _combined(
-    attention: str, gates: Mapping[str, Tensor], maps: Mapping[str, Tensor], channels: Mapping[str, np.ndarray]
-) -> tuple[Tensor, np.ndarray]:
+    attention: str, gates: Mapping[str, Tensor], maps: Mapping[str, np.ndarray], channels: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """`BlockGates.spatiotemporal_map` and `channel_mean` of each clip, `[B, T, H, W]` and `[B, C]`."""
     setting = ATTENTION_SETTINGS[attention]
     if setting.combination == "cascade":  # the mean of a product does not follow from means
         arrays = {unit: gate.cpu().numpy() for unit, gate in gates.items()}
         count = len(next(iter(arrays.values())))
         blocks = [BlockGates("", attention, {unit: array[i] for unit, array in arrays.items()}) for i in range(count)]
-        whole = torch.from_numpy(np.stack([block.spatiotemporal_map for block in blocks]))
+        whole = np.stack([block.spatiotemporal_map for block in blocks])
         return whole, np.stack([block.channel_mean for block in blocks])
     groups = setting.multipliers
     whole = _mean([_mean([maps[unit] for unit in units]) for units in groups])
@@ -193,10 +205,7 @@ def _combined(
     return whole, _mean([_mean([channels[unit] for unit in units]) for units in groups])
 
 
-_Array = TypeVar("_Array", Tensor, np.ndarray)
-
-
-def _mean(arrays: Sequence[_Array]) -> _Array:
+def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Mean of arrays whose shapes are broadcast."""
     total = arrays[0]
     for array in arrays[1:]:

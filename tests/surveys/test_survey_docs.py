@@ -15,6 +15,7 @@ from surveyed import data_set, model_folder
 
 import aia
 from aia.cli import _parser
+from aia.listing import list_clips
 
 TEXT = (ROOT / "docs" / "survey.md").read_text(encoding="utf-8")
 
@@ -42,11 +43,14 @@ def test_every_query_gives_rows_about_this_survey(home, monkeypatch):
 
 
 def test_every_python_program_runs(home):
+    (home / "clips").symlink_to(home / "data")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", "\n".join(blocks("python"))]
     ended = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "layer1.0" in ended.stdout and "left/broken.mp4" in ended.stdout
+    in_shards, in_folders = list_clips(home / "shards"), list_clips(home / "clips")
+    assert [clip.label for clip in in_shards] == [clip.label for clip in in_folders] and len(in_shards) == 7
 
 
 def test_the_commands_have_the_options_that_the_page_gives_them():
