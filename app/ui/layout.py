@@ -61,7 +61,7 @@ def build(
     with Page(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)) as page:
         page.offered = names
         parts = _layout(names, allow_custom)
-        api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
+        api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio adds a number to a name that is taken
         events.bind(page, parts, names, allow_custom)
     gradio_internals.skip_usage_summary()
     page.queue(max_size=limits.QUEUE, api_open=False)  # no way around the queue
