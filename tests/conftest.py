@@ -135,7 +135,7 @@ def browser():
 
 
 def until(true, seconds=600):
-    """Waits for something to become true, and returns it; the limit is for what never does, on a busy machine too."""
+    """Waits for something to become true, and returns it; the limit is long enough for a busy machine."""
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end, "it did not happen"

@@ -358,7 +358,7 @@ def lesson(shown: Result | None, block: str, unit: str) -> Updates:
 
 
 def first_lesson(shown: Result | None, block: Any, gate: Any) -> Updates:
-    """The lesson on the block and the gate that the viewer shows, if the result has them: the viewer may still show the previous result."""
+    """The lesson on the block and the gate that the viewer shows, if the result has them: it may show an older result."""
     found = next((one for one in shown.inspection.blocks if one.name == block), None) if shown else None
     return lesson(
         shown, found.name if found else "", next((unit for unit in found.gates if unit == gate), "") if found else ""

@@ -1,6 +1,6 @@
 """Files made to exhaust or mislead: each is refused in a sentence, in little memory, and opens nothing else.
 
-In the process apart, as on the page.
+In the separate process, as on the page.
 """
 
 from __future__ import annotations
