@@ -174,7 +174,7 @@ def serving(home, *arguments, root=ROOT, **environment):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The page with six small models beside the shipped ones; yields its address and the models' folders.
+    """The page with six small models besides the shipped ones; yields its address and the models' folders.
 
     They are TSM with CinST, TSM with STinC, TSN without AIA, one that never knows a clip, a composite of 12 frames, and one
     with odd labels.

@@ -217,8 +217,8 @@ def described(scope: Scope) -> Scope:
     """A request for the endpoints' descriptions, changed so that its answer is not shared with other visitors.
 
     Example programs in the answer hold the page's address. Without `page`, Gradio caches the answer with the address that the
-    first visitor used: one visitor could choose the address for all. The referer holds the address that the browser opened, while a
-    proxy may pass on a host without the port, or no https.
+    first visitor used: one visitor could choose the address for all. The referer holds the address that the browser opened,
+    while a proxy may pass on a host without the port, or no https.
     """
     scope = {**scope, "query_string": scope["query_string"] + b"&page="}
     origin = ORIGIN.match(Headers(scope=scope).get("referer", ""))

@@ -260,7 +260,7 @@ def _read(video: str, segments: int, backwards: bool = False) -> aia.Clip:
     """A clip in so many frames, read in a separate process: no file can take the page down.
 
     Raises:
-        Gone: The video has been deleted meanwhile.
+        Gone: The video has been deleted.
     """
     if not Path(video).is_file():
         raise Gone(text.CLIP_GONE)

@@ -39,8 +39,8 @@ def offer(folders: Sequence[str | Path] = ()) -> None:
     """Reads the shipped surveys and those of folders, which come first. The page then offers them.
 
     Args:
-        folders: Written by `aia report`. Everybody who can reach the page may see their numbers, and their clips if locations.json
-            is beside them.
+        folders: Written by `aia report`. Everybody who can reach the page may see their numbers, and their clips if
+            locations.json is beside them.
 
     Raises:
         AIAError: A folder has no such survey.

@@ -1,5 +1,5 @@
 // @ts-check
-// What the page does in the browser beside its components. `layout.py` binds these functions to events.
+// What the page does in the browser besides its components. `layout.py` binds these functions to events.
 
 /** Gradio's front end corrects the server's address for its own requests, but its video player takes it as it is. */
 function correctRoot() {
