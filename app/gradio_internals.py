@@ -82,7 +82,7 @@ def has_function(page: gr.Blocks, number: Any, name: str | None) -> bool:
 def has_request(page: gr.Blocks, event_id: str) -> bool:
     """Whether a request waits, runs, or has a result that nobody has fetched.
 
-    A fetched one may still stand in `event_ids_to_events` for a moment. Who asked for it then would wait for ever.
+    A fetched one may stay in `event_ids_to_events` for a moment. A client that asked for it then would wait forever.
     """
     return any(event_id in events for events in _queue(page).pending_event_ids_session.values())
 

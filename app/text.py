@@ -427,7 +427,7 @@ LIVE_GONE = "The server has ended this session: press Start to go on."
 BAD_FRAMES = "The server did not understand the camera's pictures: reload the page and press Start."
 NO_MOMENT = "There is no moment to look at yet: wait until the first label appears."
 TOO_MANY_MOMENTS = "Live has kept as many moments as it may: press Stop and Start to go on."
-LIVE_BUSY = "The server still works on the picture before: wait a moment."
+LIVE_BUSY = "The server is still working on the previous picture: wait a moment."
 LIVE: dict[str, Any] = {  # sentences of the script of Live
     "invite": "Move, and watch the gates respond.",
     "how": (
@@ -475,7 +475,7 @@ LIVE: dict[str, Any] = {  # sentences of the script of Live
     "low": VIEWER["low"],
     "high": VIEWER["high"],
 }
-# Words that Gradio speaks to a screen reader and has in no language: it would speak their keys.
+# Words for screen readers that Gradio has in no language: it would speak their keys.
 GRADIO = {"common.complete": "Done", "status.queue_position": "Place {position} of {size} in the queue"}
 STEP_READ, STEP_RUN, STEP_DRAW = "Reading the clip", "Running the network", "Drawing the gates"
 
@@ -560,7 +560,7 @@ def network_words(config: AIAConfig) -> str:
 
 
 def runner_up(inspection: Inspection) -> str:
-    """The second label; in its place stand all when they are asked for."""
+    """The second label, or all labels if they are asked for."""
     names = list(inspection.scores.items())
     return f"next: {names[1][0]}, {percent(names[1][1])}" if len(names) > 1 else "all labels"
 

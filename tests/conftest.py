@@ -135,7 +135,7 @@ def browser():
 
 
 def until(true, seconds=600):
-    """Waits for something to become true, and returns it; the limit is for what never does, on a busy machine too."""
+    """Waits for something to become true, and returns it; the limit is long enough for a busy machine."""
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end, "it did not happen"
@@ -174,7 +174,7 @@ def serving(home, *arguments, root=ROOT, **environment):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The page with six small models beside the shipped ones; yields its address and the models' folders.
+    """The page with six small models besides the shipped ones; yields its address and the models' folders.
 
     They are TSM with CinST, TSM with STinC, TSN without AIA, one that never knows a clip, a composite of 12 frames, and one
     with odd labels.

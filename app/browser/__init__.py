@@ -59,7 +59,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# The functions of each script that others call; the rest is visible to no one.
+# The functions of each script that others may call; the rest stays private.
 EXPORTS: dict[str, tuple[str, ...]] = {
     "page": (
         "correctRoot",

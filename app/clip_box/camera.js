@@ -2,7 +2,7 @@
 // The camera. Its pictures are drawn on a canvas, mirrored if it faces the visitor, and the canvas is recorded. A recording
 // therefore holds what the preview shows, and the network gets the visitor's own view.
 
-// Two slow cores recorded all of 320 x 240 pixels, but only the beginning of 640 x 480.
+// On two slow cores a recording of 640 x 480 pixels lost its end; one of 320 x 240 was complete.
 const LONGER_SIDE = 320;
 /** @type {MediaTrackConstraints} */
 const CONSTRAINTS = { width: { ideal: 320 }, height: { ideal: 240 }, frameRate: { ideal: 30 } };
@@ -72,7 +72,7 @@ class Camera {
     [this.stream, this.video] = [stream, video];
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => turn === this.turn && this.onLost());
-    this.facing = track.getSettings().facingMode ?? facing; // few cameras of desktops tell
+    this.facing = track.getSettings().facingMode ?? facing; // few desktop cameras report it
     this.canvas.after(video); // Safari plays only what is in the page
     await video.play();
     if (turn !== this.turn) return false;

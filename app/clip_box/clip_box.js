@@ -31,7 +31,7 @@ class ClipBox {
     this.camera = new Camera(this.part("preview"), () => this.close("ended"));
     /** @type {XMLHttpRequest | null} */
     this.request = null;
-    this.run = 0; // grows with every countdown and recording: one that was left does not go on
+    this.run = 0; // grows with every countdown and recording, so that an abandoned one stops
     /** @type {Upload | null} */
     this.value = null; // what the box holds
     this.objectUrl = ""; // of the previewed file

@@ -1,4 +1,4 @@
-"""The tab "Live": the camera's picture under the gates while a visitor moves. A component of our own on `gr.HTML`."""
+"""The tab "Live": the camera's picture with the gates over it, while a visitor moves. A component of our own on `gr.HTML`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aia.hub import ALL_MODELS
 from aia.visualization import render
 from app import browser, text
 
-SECONDS = (2.0, 2.5, 3.0)  # of a window: the shortest, the usual, the longest
+SECONDS = (2.0, 2.5, 3.0)  # of a window: shortest, default, longest
 COLORS = ("viridis", render.DIFFERENCE, render.DIFFERENCE_DARK)
 
 
@@ -28,8 +28,8 @@ def component(
 
     Args:
         menu: What the menu of models shows, and their names.
-        chosen: The name that the menu begins with.
-        asked: Tasks of the groups that are asked where the name is `ALL_MODELS`.
+        chosen: The name that is chosen at first.
+        asked: Tasks of the groups that `ALL_MODELS` asks.
         tasks: The task of each model.
     """
     words = text.LIVE

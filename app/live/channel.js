@@ -66,7 +66,7 @@ class LiveChannel {
 }
 
 /** @type {Map<string, Typical | null>} */
-const typicalNow = new Map(); // what has arrived of what is usual: a stream does not wait for it
+const typicalNow = new Map(); // what is usual, as far as it has arrived: a stream does not wait for it
 
 /**
  * @param {Uint8Array} bytes

@@ -116,7 +116,7 @@ function drawLiveLegend(live, limits, table) {
 }
 
 /**
- * What each group says; a press looks into another one.
+ * What each group says; a press shows another one's gates.
  *
  * @param {Live} live
  */
@@ -138,7 +138,7 @@ function drawGroups(live) {
 }
 
 /**
- * The menu of blocks, made anew for another model.
+ * The menu of blocks, which is new for another model.
  *
  * @param {Live} live
  */

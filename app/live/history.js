@@ -1,5 +1,5 @@
 // @ts-check
-// What was said, with times. A label is noted once it has been sure for a while.
+// The labels so far, with times. A label is noted once it has been sure for a while.
 
 const SAID_AFTER = 400; // ms for which a label is sure until it is noted
 const MOMENT_AFTER = 700; // and until it is a moment to look at

@@ -11,7 +11,7 @@
  * @property {number} side Pixels of a frame's longer side.
  */
 
-const FASTEST = 66; // ms from one window to the next: more than 15 a second nobody sees
+const FASTEST = 66; // ms from one window to the next: nobody would see more than 15 a second
 const KEEP_EVERY = 120; // ms between the frames of a window while the server is busy
 
 class Live {
@@ -37,7 +37,7 @@ class Live {
     this.run = 0; // grows with every start and stop
     this.isSending = this.isNew = this.isKeeping = false;
     this.drawnAt = this.keptAt = this.sentAt = 0;
-    this.saidUntil = 0; // when the sentence over the picture goes
+    this.saidUntil = 0; // when the sentence over the picture disappears
     this.windows = 0; // drawn since the page was opened
     /** @type {number[]} */
     this.latencies = []; // ms from a frame's capture to its drawing, the latest ones
@@ -256,7 +256,7 @@ class Live {
   }
 
   /**
-   * Looks into another group. Until its answer has come, both groups keep what they said.
+   * Looks into another group. Until its answer has come, both groups keep their last answers.
    *
    * @param {string} task
    */

@@ -42,7 +42,7 @@ FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwa
 ORIGIN = re.compile(r"https?://[\w.:\[\]-]+")  # the start of a page's address
 ANSWER = re.compile(rf"{API}call/(v2/)?[^/]*/(?P<event>[^/]*)/?")  # a GET of this fetches an answer
 SESSION = re.compile(r"[\w-]{1,64}")
-MULTIPART_BYTES = 2**16  # of an upload, beside the file
+MULTIPART_BYTES = 2**16  # an upload's parts besides the file
 MAX_QUERY_BYTES = 4096
 SWEEP_SECONDS = 60
 UNREAD, UNREAD_SECONDS = 64, 300  # number of unfetched results, and seconds for which they are kept
@@ -179,7 +179,7 @@ def check_disk(folder: Path) -> None:
     """Refuses to write more if the disk is nearly full.
 
     Raises:
-        HTTPException: It is.
+        HTTPException: The disk is nearly full.
     """
     if shutil.disk_usage(folder).free < 2 * MAX_UPLOAD_BYTES:
         raise HTTPException(507, text.NO_DISK)
@@ -217,8 +217,8 @@ def described(scope: Scope) -> Scope:
     """A request for the endpoints' descriptions, changed so that its answer is not shared with other visitors.
 
     Example programs in the answer hold the page's address. Without `page`, Gradio caches the answer with the address that the
-    first visitor used: any visitor could choose everybody's. The referer holds the address that the browser opened, while a
-    proxy may pass on a host without the port, or no https.
+    first visitor used: one visitor could choose the address for all. The referer holds the address that the browser opened,
+    while a proxy may pass on a host without the port, or no https.
     """
     scope = {**scope, "query_string": scope["query_string"] + b"&page="}
     origin = ORIGIN.match(Headers(scope=scope).get("referer", ""))

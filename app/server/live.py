@@ -1,4 +1,4 @@
-"""Middleware for the tab Live: a visitor's camera sends frames, and gets what one view of their gates needs.
+"""Middleware for the tab Live: a visitor's camera sends frames, and gets the values to draw one view of their gates.
 
 A request is one POST with binary frames, and its answer is binary. A browser has one request under way: it sends the next one
 when the answer has come, with the newest frames. The rate therefore adapts to the server and to the connection, no window
@@ -42,10 +42,10 @@ class Live:
         self.sessions = live.Sessions()
         # One thread runs all windows, one after the other: sessions have at most one window each, so all get the same share.
         self.runner = ThreadPoolExecutor(1, thread_name_prefix="live")
-        self.threads = CapacityLimiter(LIVE_SESSIONS)  # what else sessions need takes no thread of other requests
-        self.timer: asyncio.TimerHandle | None = None  # the next look for sessions whose time is over
+        self.threads = CapacityLimiter(LIVE_SESSIONS)  # so that sessions take no threads of other requests
+        self.timer: asyncio.TimerHandle | None = None  # the next call of `_expire`
         self.offered: tuple[str, ...] = ()
-        self.best: dict[str, str] = {}  # of `offered`
+        self.best: dict[str, str] = {}  # group -> model, among `offered`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or passes it on."""
@@ -84,7 +84,7 @@ class Live:
             return Response(status_code=204, headers=HEADERS)
         session = self.sessions.get(key)
         kind = action or "window"
-        if kind in session.under_way:  # the page has one window under way, and one moment; more would only queue
+        if kind in session.under_way:  # the page sends one at a time; more would only queue
             raise HTTPException(429, text.LIVE_BUSY)
         session.under_way.add(kind)
         try:
@@ -117,7 +117,7 @@ class Live:
             self.offered = tuple(page.offered)
 
     def _expire(self) -> None:
-        """Ends the sessions whose time is over, and looks again later as long as there are some."""
+        """Ends the sessions whose time is over, and checks again later as long as any are left."""
         if self.timer:
             self.timer.cancel()
         left = self.sessions.expire()

@@ -31,7 +31,7 @@ CLIP = {"path": "clip.mp4", "url": "clip.mp4", "meta": {"_type": "gradio.FileDat
 def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
     """Adds the endpoints to the page that is being built. The page turns their errors into sentences.
 
-    They are bound to hidden components: so Gradio checks their files.
+    They are bound to hidden components, so that Gradio checks their files.
 
     Args:
         names: The models that the page offers.

@@ -34,10 +34,10 @@ from app.service.turns import turn
 if TYPE_CHECKING:
     from aia.inspection.batch import Classified
 
-IDLE_SECONDS = 20  # without frames; the browser of a visitor who stays sends some every second
-MAX_FRAMES = 16  # of one request
+IDLE_SECONDS = 20  # without frames, until a session ends; a browser in use sends some every second
+MAX_FRAMES = 16  # in one request
 MAX_BODY_BYTES = MAX_FRAMES * (limits.MAX_LIVE_FRAME_BYTES + 16)
-ASK_EVERY = 3  # windows: then one of the groups that are not looked into is asked too
+ASK_EVERY = 3  # windows; each time one more group is asked
 MAX_MOMENTS = 50  # files that one session may ask for
 MOMENT = "moment.webm"  # the name of such a file
 START_OF_SCAN = b"\xff\xda"  # compressed data never hold these two bytes
@@ -58,9 +58,9 @@ class Asked(NamedTuple):
 
     Attributes:
         model: A name, or `ALL_MODELS` for the best model of each group.
-        task: The group that is looked into where all are asked.
+        task: The group whose gates are shown, if all are asked.
         block: A block; any other name stands for the model's first.
-        seconds: Of the window.
+        seconds: Length of the window.
     """
 
     model: str
@@ -86,13 +86,13 @@ class Session:
         self.key = secrets.token_urlsafe(16)
         self.begun = self.used = time.monotonic()
         self.stream: aia.Stream | None = None
-        self.others: dict[str, Classified | aia.AIAError] = {}  # what the groups said that are not looked into
+        self.others: dict[str, Classified | aia.AIAError] = {}  # last answers of the groups that are not shown
         self.windows = self.moments = 0
         self.under_way: set[str] = set()  # kinds of requests; `app.server.live` refuses a second one of a kind
         self.lock = Lock()
 
     def touch(self) -> None:
-        """The visitor is there."""
+        """Keeps the session from ending as idle."""
         self.used = time.monotonic()
 
     def prepare(
@@ -101,7 +101,7 @@ class Session:
         """Decodes the frames of a request, and gets the models.
 
         Returns:
-            Frames with their times, the model that is looked into, and the models of the other groups by their task.
+            Frames with their times, the model that is shown, and the models of the other groups by their task.
 
         Raises:
             AIAError: The frames are no frames, or this visitor may not use the model.
@@ -157,7 +157,7 @@ class Session:
         return packed(head, data)
 
     def _ask_another(self, stream: aia.Stream, others: Mapping[str, LoadedModel]) -> None:
-        """Asks one of the other groups. They take turns, since each costs as much as the one that is looked into."""
+        """Asks one of the other groups. They take turns, since each costs as much as the shown one."""
         if not others:
             return
         from aia.inspection.batch import Inputs, predict  # imports torch; the page starts without it
@@ -179,8 +179,8 @@ class Session:
     def save(self, folder: Path) -> Path:
         """Writes the window as a video that a browser plays, and returns its path.
 
-        The frames are kept to the last digit, and those that the network saw are those that it sees in the file: of 56 frames
-        `read_clip` takes the same 8 that a window's parts have in their middle.
+        The file is lossless, and the network sees the same frames in it as in the window: of its 56 frames `read_clip` takes
+        the 8 in the middle of the window's parts.
 
         Raises:
             AIAError: There is no window yet, or there were too many files.
@@ -263,7 +263,7 @@ def loaded(name: str) -> LoadedModel:
 
 
 def _loaded_or_none(name: str) -> LoadedModel | None:
-    """The model of a group that is not looked into: without it the others go on."""
+    """The model of a group that is not shown; None if it cannot be loaded."""
     try:
         return loaded(name)
     except aia.AIAError:
@@ -307,7 +307,7 @@ def decode(jpeg: bytes) -> np.ndarray:
         # A canvas writes one scan. Thousands fit into a small file, and each costs as much as a picture.
         if max(picture.size) <= limits.MAX_LIVE_SIDE and picture.mode == "RGB" and jpeg.count(START_OF_SCAN) == 1:
             return np.asarray(picture)
-    except Exception as error:  # what a damaged file makes of the decoder
+    except Exception as error:  # a damaged file may raise anything
         raise aia.AIAError(text.BAD_FRAMES) from error
     raise aia.AIAError(text.BAD_FRAMES)
 

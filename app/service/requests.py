@@ -36,7 +36,7 @@ except ImportError:
     ZERO_GPU = False
 
     def on_gpu(function: F) -> F:
-        """The function, which waits for its turn."""
+        """The function, run once its turn has come."""
 
         @wraps(function)
         def in_turn(*arguments: Any) -> Any:
@@ -69,7 +69,7 @@ EXAMPLES_OF = {  # task of a group -> file in assets/examples -> label on the pa
         "roll-clockwise": "roll clockwise",
     },
 }
-# The groups take turns, so that each is in sight.
+# The groups alternate, so that the first few examples show each.
 EXAMPLES = dict(
     example
     for turn in zip_longest(*(examples.items() for examples in EXAMPLES_OF.values()))
@@ -260,7 +260,7 @@ def _read(video: str, segments: int, backwards: bool = False) -> aia.Clip:
     """A clip in so many frames, read in a separate process: no file can take the page down.
 
     Raises:
-        Gone: The video has been deleted meanwhile.
+        Gone: The video has been deleted.
     """
     if not Path(video).is_file():
         raise Gone(text.CLIP_GONE)

@@ -22,7 +22,7 @@ class Survey:
     """A survey of the page.
 
     Attributes:
-        title: In the menu.
+        title: Its name in the menu.
         content: The file that browsers get.
         clips: Where its clips are, if they may be shown.
     """
@@ -39,8 +39,8 @@ def offer(folders: Sequence[str | Path] = ()) -> None:
     """Reads the shipped surveys and those of folders, which come first. The page then offers them.
 
     Args:
-        folders: Of `aia report`. Everybody who can reach the page may see their numbers, and their clips if locations.json
-            is beside them.
+        folders: Written by `aia report`. Everybody who can reach the page may see their numbers, and their clips if
+            locations.json is beside them.
 
     Raises:
         AIAError: A folder has no such survey.

@@ -120,7 +120,7 @@ function showSurveyedClip() {
   const follow = () => {
     const viewer = viewerNow();
     if (!viewer) return;
-    if (viewer.answers[0] === lead.before && Date.now() < end) return void setTimeout(follow, 50); // it is still opened
+    if (viewer.answers[0] === lead.before && Date.now() < end) return void setTimeout(follow, 50); // it is still being opened
     viewer.set({ block: lead.block, gate: "combined", channel: lead.channel });
     if (lead.channel !== null && viewer.state.channel === null) viewer.set({ gate: "T", channel: lead.channel });
   };

@@ -256,7 +256,7 @@ def _existing(result: Result | None) -> Result:
     """The result that the page shows.
 
     Raises:
-        AIAError: The server has deleted it meanwhile.
+        AIAError: The server has deleted it.
     """
     if result is None:
         raise aia.AIAError(text.RESULT_GONE)
@@ -279,7 +279,7 @@ def what_if(shown: Result | None, mode: str, where: str, units: Sequence[str], s
 
 
 def _side_b(other: Result, verdict: str) -> Updates:
-    """Side B of the viewer, with a sentence on what it says beside side A."""
+    """Side B of the viewer, with a sentence that compares it with side A."""
     answer, channels = requests.answer(other)
     return {
         "other": other,
@@ -358,7 +358,7 @@ def lesson(shown: Result | None, block: str, unit: str) -> Updates:
 
 
 def first_lesson(shown: Result | None, block: Any, gate: Any) -> Updates:
-    """The lesson on the block and the gate that the viewer shows, if the result has them: it may show the result before."""
+    """The lesson on the block and the gate that the viewer shows, if the result has them: it may show an older result."""
     found = next((one for one in shown.inspection.blocks if one.name == block), None) if shown else None
     return lesson(
         shown, found.name if found else "", next((unit for unit in found.gates if unit == gate), "") if found else ""

@@ -74,10 +74,10 @@ def muted(sentence: str) -> str:
 
 
 def cards(tasks: Sequence[str], chosen: str, asked: Mapping[str, Classified | AIAError]) -> str:
-    """A card for each group: what its best model says about the clip. A press looks into that model.
+    """A card for each group: what its best model says about the clip. A press shows that model's gates.
 
     Args:
-        tasks: Of the groups.
+        tasks: The tasks of the groups.
         chosen: The one that is looked into.
         asked: What the models say; a group that is missing still has to answer.
     """
@@ -102,7 +102,7 @@ def _knows(task: str) -> str:
 
 
 def only_one(task: str) -> str:
-    """In place of the cards where a visitor has chosen one model: what its group knows, and a button that asks all."""
+    """What replaces the cards if a visitor has chosen one model: what its group knows, and a button that asks all."""
     return (
         f'<div class="only"><div>{_knows(task)}<p>{escape(text.ONLY_ONE)}</p></div>'
         f'<button type="button" data-task="{ALL_MODELS}">{escape(text.ASK_ALL_AGAIN)}</button></div>'

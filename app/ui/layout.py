@@ -48,9 +48,9 @@ def build(
     """Builds the page.
 
     Args:
-        extra_models: Folders or Hub repositories to offer beside the shipped models; the first one is the default.
+        extra_models: Folders or Hub repositories to offer besides the shipped models; the first one is the default.
         allow_custom: Whether visitors may type the name of any other model: `--allow-any-model`.
-        survey_folders: Reports of surveys to offer beside the shipped ones: `--survey`.
+        survey_folders: Reports of surveys to offer besides the shipped ones: `--survey`.
 
     Raises:
         AIAError: One of the survey folders is none.
@@ -61,7 +61,7 @@ def build(
     with Page(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(min(600, age), age)) as page:
         page.offered = names
         parts = _layout(names, allow_custom)
-        api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio numbers names that are taken
+        api.endpoints(names, events.MODEL_QUEUE)  # before the events: Gradio adds a number to a name that is taken
         events.bind(page, parts, names, allow_custom)
     gradio_internals.skip_usage_summary()
     page.queue(max_size=limits.QUEUE, api_open=False)  # no way around the queue
@@ -203,7 +203,7 @@ def _export() -> dict[str, Any]:
 
 
 def launch_options(page: gr.Blocks) -> dict:
-    """Options of the page's `launch` beside host and port."""
+    """Options of the page's `launch` besides host and port."""
     return {
         "theme": THEME,
         "css_paths": [browser.TOKENS, STYLE],

@@ -1,5 +1,5 @@
 // @ts-check
-// What the page does in the browser beside its components. `layout.py` binds these functions to events.
+// What the page does in the browser besides its components. `layout.py` binds these functions to events.
 
 /** Gradio's front end corrects the server's address for its own requests, but its video player takes it as it is. */
 function correctRoot() {
@@ -46,7 +46,7 @@ function showPanel(id) {
 /** An experiment of the viewer has ended, or its request has failed. */
 const endTry = () => viewerOfPage()?.endTry();
 
-/** A new side B is brought into view. */
+/** Brings a new side B into view. */
 function showSideB() {
   endTry();
   const stage = document.querySelector(".viewer .stage");
@@ -57,7 +57,7 @@ function showSideB() {
 
 const scrolling = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
 
-/** On a narrow screen the result is out of sight when a visitor asks for it. */
+/** Scrolls to the result, which may be out of sight on a narrow screen. */
 function scrollToResult() {
   const result = document.querySelector("#problem .problem") ?? document.querySelector("#answer");
   const top = result?.getBoundingClientRect().top ?? 0;
@@ -69,7 +69,7 @@ function afterResult() {
   if (scrollY > 0) scrollToResult();
   const open = document.querySelector("[role=tab][aria-selected=true]")?.id ?? "";
   const refresh = { "tab-learn-button": "#relearn", "tab-what-if-button": "#rerank" }[open];
-  if (refresh) click(refresh); // the tab still shows the clip before
+  if (refresh) click(refresh); // the tab still shows the previous clip
 }
 
 /** The inputs of an event, the last one replaced by what the viewer shows, which only the browser knows. */

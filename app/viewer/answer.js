@@ -23,7 +23,7 @@
  * @property {string} network
  * @property {string} [title]
  * @property {string} [says]
- * @property {string} [verdict] Of side B: what it says beside side A.
+ * @property {string} [verdict] Of side B: how it compares with side A.
  * @property {boolean} [plain] Whether there is the same network without gates.
  * @property {string} attention
  * @property {Record<string, string>} units The axis that each unit pools: along it the unit's gate has one value.

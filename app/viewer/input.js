@@ -26,7 +26,7 @@ function listen(viewer) {
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     if (!root.isConnected) return document.removeEventListener("keydown", onKey);
     const inside = root.contains(document.activeElement);
-    // Without any focus the page keeps the keys that it scrolls by.
+    // If nothing has the focus, keys that scroll the page keep doing so.
     const unfocused = document.activeElement === document.body && ![" ", "ArrowUp", "ArrowDown"].includes(event.key);
     if (viewer.part("stage").offsetParent !== null && (inside || unfocused)) pressKey(viewer, event);
   };
@@ -140,7 +140,7 @@ function cycle(viewer, name, choices, by = 1) {
 }
 
 /**
- * Pins a channel; the pinned one is released.
+ * Pins a channel, or releases the pinned one.
  *
  * @param {Viewer} viewer
  * @param {number | null} channel

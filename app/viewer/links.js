@@ -1,5 +1,5 @@
 // @ts-check
-// A view as an address: what a link holds, and what of it can be meant.
+// A view as an address: what a link holds, and which of its values are possible.
 
 /** @type {(keyof ViewerState)[]} */
 const LINKED = ["block", "gate", "frame", "channel", "scale", "colours", "opacity", "cells"]; // of the state

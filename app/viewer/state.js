@@ -229,7 +229,7 @@ class Viewer {
    * @param {Answer} answer
    */
   onArrival(answer) {
-    if (!this.answers.includes(answer)) return; // it is shown no longer
+    if (!this.answers.includes(answer)) return; // it is no longer shown
     this.drawn = {};
     this.set({});
   }
@@ -249,7 +249,7 @@ class Viewer {
     this.keepFocus(() => render(this));
     if (playing && Object.keys(changes).join() === "frame") return; // the address of a film has no frame
     clearTimeout(this.linkTimer);
-    if (this.answers[0].prepared) return; // Gradio still reads the address that the visitor came by
+    if (this.answers[0].prepared) return; // Gradio still reads the address that the page was opened with
     const address = () => history.replaceState(history.state, "", addressOf(this.state, this.answers[0]?.link));
     this.linkTimer = setTimeout(address, 150);
   }

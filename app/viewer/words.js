@@ -18,7 +18,7 @@ function drawWords(viewer) {
   const { gate, channel, block } = viewer.view;
   const missing = missingChannels(viewer, blockOf(lead, block), gate);
   const channelNote = channel === null ? "" : words.channel.replace("{channel}", String(channel));
-  const note = missing === words.coming && channel === null ? "" : missing || channelNote; // they come before a visitor asks
+  const note = missing === words.coming && channel === null ? "" : missing || channelNote; // they arrive before a visitor asks
   viewer.part("can").replaceChildren(...gatesOf(viewer.block).map((name) => make("p", {}, gateSentence(viewer, name))));
   viewer.part("shown").textContent = note;
   viewer.part("shown").hidden = !note;

@@ -41,7 +41,7 @@ def free_page(tmp_path_factory):
 
 
 def choose(address: str, name: str, session: str = "somebody", *, headers: dict | None = None) -> str:
-    """What a visitor is told who names a model as the page's menu does; "" if it was taken."""
+    """What a visitor is told who names a model through the page's menu; "" if it was accepted."""
     config = httpx.get(f"{address}/config").json()
     (menu,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == "model")
     (event,) = (one for one in config["dependencies"] if [menu, "input"] in one["targets"])
@@ -57,7 +57,7 @@ def outcome(address: str, session: str) -> str:
 
 
 def refused(address: str, folders: tuple[Path, Path], **options) -> str:
-    """The one sentence that a model which is there and one which is not are refused with, for whoever asks in this way."""
+    """The one sentence that refuses both an existing and a missing model, if asked in this way."""
     told = {choose(address, str(folder), **options).replace(str(folder), "...") for folder in folders}
     (sentence,) = told
     return sentence

@@ -15,7 +15,7 @@ from app import text
 from app.service import requests
 
 WORDS = text.CLIP_BOX
-# Every use of the camera is written down, and goes on as it would.
+# Notes every use of the camera, and passes it on.
 WATCHED = """
     window.asked = []; window.streams = [];
     const real = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
@@ -143,8 +143,8 @@ def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(with_sw
     for _ in range(4):  # on a busy machine a recording may lack the frames of the swipe
         page = opened(with_swipe, shipped_page)
         start(page, rear=rear)
-        # The recording lies 3 to 6 s behind the press of the button, which waits for the film to begin anew: a change after
-        # and before stillness.
+        # What is recorded begins 3 s after the press and ends at 6 s. So the button is pressed when the film has just begun
+        # anew: at a change that is followed, and was preceded, by stillness.
         page.evaluate(
             """async () => {
                 const context = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d");

@@ -1,4 +1,4 @@
-"""What a first-time visitor stumbled over: words that are cut off, bars without room, a sign of work over a sentence."""
+"""What a first-time visitor stumbled over: words that are cut off, bars without room, a progress sign over a sentence."""
 
 import re
 
@@ -53,7 +53,7 @@ def test_every_format_can_be_read_in_the_closed_menu_of_a_phone(open_page):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_sign_of_work_covers_no_sentence(open_page, size):
+def test_the_progress_sign_covers_no_sentence(open_page, size):
     page = open_page(size)
     held = []
     page.route("**/gradio_api/queue/join*", lambda route: held.append(route))

@@ -39,7 +39,7 @@ def waiting(browser, shipped_page, request):
     page.close()
 
 
-def test_the_house_is_drawn_before_the_scripts_arrive_and_makes_way_for_the_page(waiting: Page):
+def test_the_sketch_is_drawn_before_the_scripts_arrive_and_makes_way_for_the_page(waiting: Page):
     sketch = waiting.locator("#first-paint")
     for words in (text.TITLE, *text.TABS.values()):
         expect(sketch.get_by_text(words, exact=True)).to_be_in_viewport()

@@ -15,7 +15,7 @@ from app.ui import layout
 
 APP = Path(gradio_internals.__file__).parent
 ADAPTER = Path(gradio_internals.__file__)
-# What Gradio's documentation names beside `gr.*`: data classes of components, https://gradio.app/guides/backend
+# What Gradio's documentation names besides `gr.*`: data classes of components, https://gradio.app/guides/backend
 DOCUMENTED_MODULES = {"gradio", "gradio.data_classes"}
 DOCUMENTED_NAMES = {*gradio.__all__, "components", "themes"}
 # Attributes of Gradio's objects without an underscore that its documentation does not name.

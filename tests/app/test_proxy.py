@@ -102,7 +102,7 @@ def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(p
     visit.asked_nothing_but(proxy.address)
     page.get_by_text("Use via API").click()
     shown = page.locator(".api-docs")
-    expect(shown).to_contain_text("MCP Server URL", timeout=PATIENCE)  # it comes first; whoever is quicker stops Gradio
+    expect(shown).to_contain_text("MCP Server URL", timeout=PATIENCE)  # an earlier click breaks Gradio's panel
     words = shown.inner_html()
     shown.get_by_text("Python", exact=True).first.click()
     expect(shown).to_contain_text("gradio_client import Client", timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""The server before strangers: what it lets in, what it says, who is served, and what goes on when something fails."""
+"""The server facing strangers: what it accepts, what it answers, who is served, and what still works when something fails."""
 
 import ast
 import asyncio
@@ -41,7 +41,7 @@ FILE = {"_type": "gradio.FileData"}
 
 
 def send(address: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str, dict]:
-    """One request, as raw as it is given."""
+    """Sends one request exactly as it is given."""
     asked = urllib.request.Request(address + path, body, {k.replace("_", "-"): v for k, v in headers.items()})
     try:
         with urllib.request.urlopen(asked, timeout=300) as answer:
@@ -70,7 +70,7 @@ def ask(address: str, endpoint: str, *data, full: int = 200) -> str | None:
 
 
 def wait_for(address: str, endpoint: str, event: str) -> http.client.HTTPResponse:
-    """The stream of an event's answer; who closes it has left."""
+    """The stream of an event's answer; closing it disconnects the client."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=300)
     connection.request("GET", f"/gradio_api/call/{endpoint}/{event}")
     answer = connection.getresponse()
@@ -125,7 +125,7 @@ def space(tmp_path_factory):
             yield address, hub, home
 
 
-# ---- doors
+# ---- routes
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def space(tmp_path_factory):
         *("/gradio_api/profiling/summary", "/gradio_api/queue/status", "/gradio_api/nothing", "/nothing"),
     ],
 )
-def test_a_door_that_nothing_needs_is_shut(server, path):
+def test_a_route_that_nothing_needs_is_closed(server, path):
     status, said, _ = send(server[0], path)
     assert (status, said) == (404, '{"detail":"Not Found"}')
 
 
 @pytest.mark.parametrize("path", ["component_server", "process_recording", "vibe-edit", "api/classify", "stream/x"])
-def test_nothing_can_be_sent_to_a_shut_door(server, path):
+def test_nothing_can_be_sent_to_a_closed_route(server, path):
     assert send(server[0], f"/gradio_api/{path}", b'{"data": []}', **JSON)[0] == 404
 
 
@@ -253,7 +253,7 @@ def test_a_body_without_end_is_not_read(server):
         connection.putrequest("POST", f"/gradio_api/{path}")
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(2 * most + 10**6))
-        connection.endheaders()  # and not a byte more
+        connection.endheaders()  # and no byte of the body
         answer = connection.getresponse()
         assert answer.status == 413 and "too large" in plain(json.loads(answer.read())["detail"])
         connection.close()

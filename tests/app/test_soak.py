@@ -89,7 +89,7 @@ def cpu(pid: int) -> int:
 
 @contextmanager
 def ctrl_c_ignored():
-    """As a shell has it for what it starts in the background, and all that this starts."""
+    """Ctrl-C is ignored, as by what a shell starts in the background, and by all that this starts."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

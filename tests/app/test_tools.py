@@ -24,7 +24,7 @@ from aia.visualization.view import SCHEMA, View
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 VIEW = {"block": "layer2.0", "gate": "T", "frame": 2, "channel": 3, "scale": [0, 0.9], "colours": "magma"}
 VIEW |= {"opacity": 0.7, "cells": True}
-# Of every endpoint the calls that its description allows, beside the clip: none of its options, and all of them.
+# The calls of every endpoint that its description allows, besides the clip: none of its options, and all of them.
 CALLS = {
     "list_models": [{}],
     "classify": [{}, {"model": "small-none"}],

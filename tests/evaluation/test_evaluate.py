@@ -72,7 +72,7 @@ def test_the_temperature_that_made_the_labels_is_found(temperature):
     assert metrics.fit_temperature(logits, targets) == pytest.approx(temperature, rel=0.05)
 
 
-def test_clips_that_are_all_right_ask_for_no_certainty():
+def test_the_temperature_claims_no_certainty_even_if_all_clips_are_right():
     logits = np.eye(4)[np.arange(20) % 4] * 8 + np.random.default_rng(0).normal(0, 1, (20, 4))
     targets = np.arange(20) % 4
     assert (logits.argmax(1) == targets).all()

@@ -397,7 +397,7 @@ class Settings(dict):
 
 
 def foreign_objects() -> dict:
-    """What trainers keep beside the weights, some of it of packages that the reader does not have."""
+    """What trainers keep besides the weights, some of it of packages that the reader does not have."""
     omega, lightning = types.ModuleType("omegaconf"), types.ModuleType("lightning")
     for module, name in ((omega, "DictConfig"), (lightning, "ModelCheckpoint")):
         kind = type(name, (), {"__module__": module.__name__})

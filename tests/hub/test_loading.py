@@ -317,7 +317,7 @@ def test_a_commit_without_weights_in_the_cache_does_not_hide_a_later_one(server,
     assert _what(load()) == reference
 
 
-def test_a_mended_config_is_seen(server, load, files, reference):
+def test_a_repaired_config_is_loaded(server, load, files, reference):
     server.commit("user/repo", {**files, CONFIG: b"{}"})
     assert "labels" in _why(load())
     server.commit("user/repo", files)
@@ -541,7 +541,7 @@ def test_a_connection_cut_in_the_middle_of_the_weights(server, load, files, refe
     server.commit("user/repo", files)
     server.faults[WEIGHTS] = Fault(cut=len(files[WEIGHTS]) // 2, methods=("GET",))
     assert "try again" in _why(load())
-    assert not list((tmp_path / "cache").rglob(WEIGHTS))  # half a file is never taken for one
+    assert not list((tmp_path / "cache").rglob(WEIGHTS))  # half a file is never kept as a whole one
     server.faults.clear()
     assert _what(load()) == reference
 

@@ -158,7 +158,7 @@ def test_a_bug_is_not_hidden():
 
 
 def run(arguments: list[str]) -> int:
-    """A command of `aia`, or one of the maintainers' beside it."""
+    """A command of `aia`, or one of the maintainers' commands."""
     beside = {"bench": benchmarks.__main__.main, "soak": soak.main}.get(next(iter(arguments), ""))
     return beside(arguments[1:]) if beside else main(arguments)
 

@@ -1,4 +1,4 @@
-"""Limits: one place, one table, a variable for each, and a sentence for nonsense."""
+"""Limits: one place, one table, a variable for each, and a sentence for an invalid value."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def printed(notebook: nbformat.NotebookNode) -> str:
 
 
 def shown(notebook: nbformat.NotebookNode) -> list[set[str]]:
-    """The kinds of what each cell shows beside text."""
+    """The kinds of what each cell shows besides text."""
     return [{kind for output in cell.get("outputs", []) for kind in output.get("data", ())} for cell in notebook.cells]
 
 

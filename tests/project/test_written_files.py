@@ -201,7 +201,7 @@ def test_no_space_on_the_device_leaves_nothing_half_written(writer, at, small_di
 
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
 @pytest.mark.slow
-def test_a_run_that_meets_a_full_disk_goes_on_where_it_was(data, tmp_path):
+def test_a_run_that_meets_a_full_disk_resumes(data, tmp_path):
     recipe, out, cache = Recipe(**RECIPE), tmp_path / "out", tmp_path / "cache"
     for sample in read_manifest(data):
         load_frames(sample, recipe, cache)

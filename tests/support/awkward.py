@@ -1,4 +1,4 @@
-"""Video files as the world has them: odd, broken, of any make. Each is made in milliseconds, and says what reading it gives.
+"""Odd and broken video files of every kind. Each is made in milliseconds, and says what reading it gives.
 
 The pictures carry their number (`video_files`), so that a frame out of place shows. Only `theora.ogv` is made beforehand, as
 PyAV cannot: the pictures of `write_video(path, 12)`, by `ffmpeg -c:v libtheora -q:v 3 -g 6`.
@@ -227,7 +227,7 @@ def _png() -> bytes:
 
 
 def _half_clear(image: np.ndarray) -> np.ndarray:
-    """The lower half of a picture more and more transparent."""
+    """The same picture, whose lower half is more and more transparent to the right."""
     alpha = np.full((*image.shape[:2], 1), 255, np.uint8)
     alpha[image.shape[0] // 2 :] = np.linspace(255, 0, image.shape[1]).astype(np.uint8)[None, :, None]
     return np.concatenate([image, alpha], -1)

@@ -252,7 +252,7 @@ def elsewhere_mp4(path: str) -> tuple[bytes, bytes]:
 
 
 def _element(name: str, content: bytes, size: int | None = None) -> bytes:
-    """An element of EBML; `size` may be a lie, and -1 is "unknown"."""
+    """An element of EBML; `size` may be wrong, and -1 is "unknown"."""
     size = len(content) if size is None else size
     coded = b"\x01" + b"\xff" * 7 if size < 0 else struct.pack(">Q", size | 1 << 56)
     return bytes.fromhex(name) + coded + content

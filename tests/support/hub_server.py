@@ -33,7 +33,7 @@ class Request:
 class Repo:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)  # branches and tags
-    token: str | None = None  # who does not send it is told that there is no such repository, as on the Hub
+    token: str | None = None  # without it the answer is that there is no such repository, as on the Hub
     gated: bool = False
 
 

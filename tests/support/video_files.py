@@ -125,7 +125,7 @@ def _encode(
 
 @contextmanager
 def _place(path: Path, codec: str) -> Iterator[str | BinaryIO]:
-    """What to write into: run by root, libsvtav1 puts its process under SCHED_FIFO 99, which nobody else may do."""
+    """Where to write to. Root becomes another user here: as root, libsvtav1 sets its process to SCHED_FIFO 99."""
     if codec != "libsvtav1" or os.name != "posix" or os.geteuid():
         yield str(path)
         return

@@ -116,7 +116,7 @@ class Stop(logging.Handler):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_it_had_not_been(data, tmp_path):
+def test_a_killed_run_resumes_and_gives_the_same_network(data, tmp_path):
     recipe = dataclasses.replace(Recipe(**{**RECIPE, "holdout": ("kitchen",)}), dropout=0.5)
     whole = train(recipe, data, tmp_path / "whole")
     log = logging.getLogger("aia.training.train")
@@ -347,7 +347,7 @@ def test_labels_that_do_not_fit_the_folders_are_refused(tmp_path, labels):
 
 
 @pytest.mark.slow
-def test_a_folder_of_another_run_is_not_gone_on_with(data, tmp_path):
+def test_the_folder_of_another_run_is_not_resumed(data, tmp_path):
     recipe = Recipe(**{**RECIPE, "epochs": 1, "holdout": ()})
     train(recipe, data, tmp_path)
     swapped = dataclasses.replace(recipe, classes=dict(reversed(recipe.classes.items())))

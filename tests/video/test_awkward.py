@@ -1,6 +1,6 @@
 """What reading promises for any file: the frames that a plain decode of the whole file gives, or one sentence.
 
-In this process, and in one apart, as the page does.
+In this process, and in a separate one, as the page does.
 """
 
 from __future__ import annotations

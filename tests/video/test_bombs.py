@@ -1,6 +1,6 @@
 """Files made to exhaust or mislead: each is refused in a sentence, in little memory, and opens nothing else.
 
-In the process apart, as on the page.
+In the separate process, as on the page.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ PLAYLISTS = {
 @pytest.mark.parametrize("kind", PLAYLISTS)
 def test_a_file_that_names_others_opens_none_of_them(tmp_path, asked, kind):
     address, paths = asked
-    os.mkfifo(tmp_path / "film.ts")  # nobody writes: whoever opened it would wait for ever
+    os.mkfifo(tmp_path / "film.ts")  # nobody writes: a reader would wait forever
     names = "film.ts", str(tmp_path / "film.ts"), f"file://{tmp_path}/film.ts", f"{address}/film.ts"
     for suffix, (number, name) in itertools.product(("mp4", "m3u8", "ts"), enumerate(names)):
         path = tmp_path / f"list{number}.{suffix}"

@@ -1,4 +1,4 @@
-"""What reading in a process apart promises: whatever becomes of that process, the page gets frames or one sentence."""
+"""What reading in a separate process promises: whatever happens to that process, the page gets frames or one sentence."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_child_whose_parent_is_killed_in_the_middle_ends(clip):
 def ended_not(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat")  # whoever inherited it may not have taken notice yet
+        state = Path(f"/proc/{pid}/stat")  # its new parent may not have waited for it yet
         return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
     except OSError:
         return False

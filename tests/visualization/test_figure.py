@@ -1,4 +1,4 @@
-"""What a visitor takes away: pictures, figures, films and tables of one view, and that they agree with its values."""
+"""What a visitor exports: pictures, figures, films and tables of one view, and that they agree with its values."""
 
 import csv
 import dataclasses

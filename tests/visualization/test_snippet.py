@@ -57,7 +57,7 @@ def test_a_name_is_only_ever_text(name):
     assert calls.keys() == {"load", "read_clip", "inspect", "Switch", "View", "max"}
 
 
-def test_the_program_makes_the_very_view_and_switches_again():
+def test_the_program_reproduces_the_view_and_the_switches():
     for view in (View(), VIEW, View(opacity=1 / 3), View("layer1.0", channel=0)):
         assignments = dict(
             line.split(" = ", 1) for line in as_python("m", "v", view, switches=SWITCHES).splitlines() if " = " in line
