@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -117,19 +118,21 @@ def _has_shards(folder: Path) -> bool:
 
 def _from_listing(data: str | Path, unlabeled: bool) -> list[Sample]:
     samples = []
-    unused = 0
+    unused: Counter[str] = Counter()  # reason -> clips
     for item in list_clips(data):
         file = Path(item.address if is_local(item) else item.path)
         if is_local(item) and not file.is_file():
             raise AIAError(f"{data} names {item.path[:200]!r}, which is not there; give paths from {file.parent}.")
         if not item.label and not unlabeled:
-            unused += 1
+            unused["without a label"] += 1
             continue
         split = item.split or "train"
+        if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
+            unused[f"of the split {split[:40]!r}"] += 1
         elsewhere = None if is_local(item) else item
         samples.append(Sample(file, item.label or "", item.group or "", split, item=elsewhere))
-    if unused:
-        log.warning("%s: %d clips have no label and are not trained on.", data, unused)
+    for reason, count in unused.items():
+        log.warning("%s: clips %s are not trained on: %d in all.", data, reason, count)
     return samples
 
 
