@@ -59,13 +59,13 @@ def run(command: Callable[[], int | None]) -> int:
 
 
 def _open_streams() -> None:
-    """Makes both streams accept every text. A closed one is opened, or the next opened file would get its number."""
+    """Makes both streams accept every text. A closed one is opened; otherwise the next opened file would get its number."""
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(number)
     codecs.register_error("plain", _plain)
     sys.stdout, sys.stderr = (
-        open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: PTH123, SIM115  for good
+        open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: PTH123, SIM115  stays open
         for stream in (sys.stdout, sys.stderr)
     )
     for stream in (sys.stdout, sys.stderr):
