@@ -1,4 +1,4 @@
-"""The order of axes: of features, of the published kernels, and of the compiled passes (`layout.h` says the same to C)."""
+"""The order of axes: of features, of the published kernels, and of the compiled passes (`layout.h` has the same for C)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from aia.kernels.layout import DIMS, PUBLISHED, Axis
 from aia.modeling import recording
 
-AXES = PUBLISHED  # of each unit's pooled maps, response and kernel
+AXES = PUBLISHED  # the axes of each unit's pooled maps, response and kernel
 
 
 class Stages(NamedTuple):

@@ -597,8 +597,8 @@ BAD_CONFIGS = {
     "not JSON": (b"labels: [a, b]", "not valid JSON"),
     "not text": (b"\xff\xfe\x00", "not valid JSON"),
     "empty": (b"", "not valid JSON"),
-    "list": (b"[1, 2]", "no JSON object"),
-    "null": (b"null", "no JSON object"),
+    "list": (b"[1, 2]", "not a JSON object"),
+    "null": (b"null", "not a JSON object"),
     "deep": (b"[" * 100_000, "not valid JSON"),
 }
 
