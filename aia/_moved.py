@@ -42,7 +42,9 @@ class _Moved(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = MOVED[spec.name]
-        warnings.warn(f"{spec.name} is now {new}; the old name will be removed in 0.3.", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"{spec.name} is now {new}; the old name will be removed in 0.3.", DeprecationWarning, stacklevel=2
+        )
         module = ModuleType(spec.name, f"The old name of `{new}`.")
         module.__getattr__ = lambda name: getattr(importlib.import_module(new), name)  # type: ignore[method-assign]
         return module
@@ -59,7 +61,9 @@ def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         place, new = names[name].split(":")
         warnings.warn(
-            f"{module}.{name} is now {place}.{new}; the old name will be removed in 0.3.", DeprecationWarning, stacklevel=2
+            f"{module}.{name} is now {place}.{new}; the old name will be removed in 0.3.",
+            DeprecationWarning,
+            stacklevel=2,
         )
         return getattr(importlib.import_module(place), new)
 

@@ -40,7 +40,12 @@ VIDEOS = (
 )
 TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
 SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # names of folders
-OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits, in tables and names of shards
+OTHER_NAMES = {
+    "training": "train",
+    "dev": "val",
+    "valid": "val",
+    "testing": "test",
+}  # of splits, in tables and names of shards
 TABLES = (".csv", ".tsv")
 SHARDS = ".tar"
 LABELS_FILE = "labels.txt"
@@ -145,7 +150,9 @@ def place_of(address: str) -> Place:
     except ImportError as error:  # says which package it needs
         raise AIAError(f"{address} cannot be read without another package: {str(error).splitlines()[0]}") from None
     except Exception as error:  # each file system has errors of its own
-        raise AIAError(f"{address} is not an address that can be read ({reason(error)}); check how it begins.") from None
+        raise AIAError(
+            f"{address} is not an address that can be read ({reason(error)}); check how it begins."
+        ) from None
 
 
 def _items(place: Place, address: str, root: str | None, group_column: str | None) -> dict[str, Item]:

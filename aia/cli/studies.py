@@ -46,7 +46,7 @@ def _add_evaluate(commands: Commands) -> None:
         action="store_true",
         help="whether the models rely on what their gates mark, on the split's clips",
     )
-    command.add_argument("--block", default="", help="for --faithfulness; by default the block that the page shows first")
+    command.add_argument("--block", default="", help="for --faithfulness; the one that the page shows first by default")
     command.add_argument("--clips", type=int, default=100, metavar="N", help="for --faithfulness: use at most N (100)")
     command.add_argument("--seed", type=int, default=0, help="for --faithfulness")
     command.set_defaults(run=_evaluate)

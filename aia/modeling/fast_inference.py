@@ -347,9 +347,7 @@ def _kept(name: str, size: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _workspace_bytes(passes: ctypes.CDLL, shape: torch.Size) -> int:
-    passes.workspace_bytes.restype = (
-        ctypes.c_size_t
-    )  # ctypes would take it for an int, in which 2 GiB are negative
+    passes.workspace_bytes.restype = ctypes.c_size_t  # ctypes would take it for an int, in which 2 GiB are negative
     return int(passes.workspace_bytes(*shape))
 
 
