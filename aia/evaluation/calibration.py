@@ -91,7 +91,7 @@ def calibrate(runs: Sequence[Run]) -> Calibration:
 
 
 def cross_fit(runs: Sequence[Run]) -> CrossFit:
-    """Answers each run's held-out clips with the calibration of the other runs, since a fit is too good on its own clips.
+    """Answers each run's held-out clips with the calibration of the other runs, since a fit looks too good on its own clips.
 
     Args:
         runs: Of one setting, each with other scenes held out. A single run is calibrated on its own clips.

@@ -29,7 +29,7 @@ from aia.modeling.network import AIANet
 
 SHUFFLES = 2  # of every row, averaged
 MOST_CLIPS = 16
-ALIKE = 0.2  # a rank correlation from which on two maps have something in common
+ALIKE = 0.2  # the smallest rank correlation at which two maps have something in common
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed:
     Args:
         model: With AIA.
         clips: From `aia.evaluation.known_clips.read_clips`.
-        block: As of `measure_faithfulness`.
+        block: See `measure_faithfulness`.
         seed: Of the shuffles and the bootstrap.
 
     Raises:

@@ -24,11 +24,11 @@ class CameraBatches:
     Args:
         clips: Decoded clips.
         windows: Parts of each clip whose movement is plain, see `labeled_windows`.
-        scenes: Name of each clip's scene; scenes are sampled alike.
+        scenes: Name of each clip's scene; scenes are sampled equally often.
         stills: Decoded pictures, each a clip of one frame.
         size: Side of the input in pixels.
         frames: T.
-        seed: Of everything.
+        seed: Of all random choices.
         oversample: See `camera.warp`.
     """
 
@@ -169,7 +169,7 @@ def labeled_windows(steps: NDArray[np.float32]) -> list[Window]:
 
 
 def kind_of(label: int) -> str:
-    """What a label says without its direction."""
+    """The kind of movement of a label, without its direction."""
     if label in (camera.STATIC, camera.NONE_INDEX):
         return "static" if label == camera.STATIC else "none"
     return ("pan", "tilt", "zoom", "roll")[(label - 1) // 2]
