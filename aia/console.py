@@ -54,7 +54,7 @@ def run(command: Callable[[], int | None]) -> int:
             _discard(sys.stdout)
             return _fail(f"The output cannot be written ({error.strerror}).")
         if error.errno is not None:
-            return _fail(f"The system refused something: {error.strerror}.")
+            return _fail(f"A system call failed: {error.strerror}.")
         raise
 
 

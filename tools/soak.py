@@ -34,7 +34,7 @@ MIX = {
     **{"classify": 6, "what if": 3, "page": 4, "inspect": 1, "compare": 1, "rank": 1, "lesson": 1},
     **{"odd clip": 3, "hostile clip": 4, "hostile request": 3, "leaves": 4},
 }
-LIVE_CLIENTS = 2  # beside the others: each has its camera on all the time
+LIVE_CLIENTS = 2  # in addition to the others; each has its camera on all the time
 MAX_FINDINGS = 10  # printed
 MAX_CLIENTS = 1000
 

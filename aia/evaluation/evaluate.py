@@ -68,8 +68,8 @@ class Run:
         trained: Label -> number of real clips it was trained on.
         splits: Logits of the requested splits: "test", "held-out" (kept from training by the recipe), "background" (all
             clips without a gesture, also those it was trained on) and "unknown" (see `out_of_distribution.py`). Of camera
-            movements also "rendered" and "copies", see `camera_clips.py`. For a network with gates and its own recipe of
-            clips made on the device, "held" and "shuffled": the test clips with its gates held at their mean, and mixed
+            movements also "rendered" and "copies", see `camera_clips.py`. For a network with gates and a recipe whose
+            clips are made on the device, "held" and "shuffled": the test clips with its gates held at their mean, and mixed
             among the frames.
     """
 

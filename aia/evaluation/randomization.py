@@ -71,7 +71,7 @@ class Randomization:
 
     @property
     def sentence(self) -> str:
-        """What the last row says of the gates."""
+        """What the last row says about the gates."""
         gate, difference = self.rows[-1].gate.mean, self.rows[-1].difference.mean
         left = max(abs(gate), abs(difference)) >= ALIKE
         return (

@@ -118,8 +118,8 @@ class BlockGates:
     def channel_mean(self) -> np.ndarray:
         """Mean over (T, H, W) of the gate that multiplies X, for each channel, `[C]`.
 
-        STinC multiplies by C, which has one value for all channels: its mean is that of G, which steers C. The setting "c"
-        has no gate per channel and gives one value, `[1]`.
+        STinC multiplies by C, which has one value for all channels; for it this is the mean of G, which steers C. The setting
+        "c" has no gate per channel and gives one value, `[1]`.
         """
         groups, combination = self._multipliers()
         if all(gate.shape[1] == 1 for group in groups for gate in group):

@@ -94,7 +94,7 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
 def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
     """The content of the page's file, and where its clips are if all of them are on this machine.
 
-    Beside `Summary.to_json` the content says which clips are copies of the page's examples.
+    In addition to `Summary.to_json`, the content says which clips are copies of the page's examples.
     """
     text, clips = summary.page()
     content: dict[str, Any] = json.loads(text)

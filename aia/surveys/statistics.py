@@ -25,7 +25,7 @@ class Interval(NamedTuple):
 
 
 class Permuted(NamedTuple):
-    """What the permutations say of each channel.
+    """What the permutations say about each channel.
 
     Attributes:
         p: Share of label assignments, the real one included, that separate the classes at least as well, `[C]`.
@@ -129,7 +129,7 @@ def permute_labels(
         values: `[N, C]`.
         classes: A number from 0 for each row, `[N]`.
         groups: A number from 0 for each row, `[N]`.
-        permutations: Random label assignments beside the real one.
+        permutations: Random label assignments in addition to the real one.
         seed: Of the assignments.
     """
     rng = np.random.default_rng(seed)

@@ -129,7 +129,7 @@ def random_movement(labels: Tensor, frames: int, rng: torch.Generator) -> Moveme
     speed = speed * (moving | ~moving.any(1, keepdim=True))  # few frames: the stops could leave nothing
     progress = F.pad(speed.cumsum(1) / speed.sum(1, keepdim=True), (0, 0, 1, 0))  # [B, T, 4]
 
-    amount = uniform(count, 4, low=-0.42, high=0.42) * uniform(count, 1) * size[:, None]  # beside the main movement
+    amount = uniform(count, 4, low=-0.42, high=0.42) * uniform(count, 1) * size[:, None]  # besides the main movement
     amount[rows, axis] = sign * size
     kind = torch.randint(0, 5, (count,), generator=rng, device=device)  # of "none of these"
     other = (axis + torch.randint(1, 4, (count,), generator=rng, device=device)) % 4

@@ -18,7 +18,7 @@ from aia.visualization.arrays import ArrayPacker
 FEATURE_VALUES = 2**16  # a view of a larger feature leaves out rows and columns
 STAGE_VALUES = 12 * 2**12  # the same for each map of a unit
 FINE_VALUES = 90_000  # a view of at most this many values has 16 bits for each, a larger one 8
-TOP = 5  # labels in a view, beside those that a setting makes the most probable
+TOP = 5  # labels in a view, besides those that a setting makes the most probable
 BINS = 32  # of the histogram of the values that go into the sigmoid
 PICTURE_PX = 96  # width of a frame in a view
 
