@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process: getting it from the system again takes a third of the time of a forward pass."""
+"""Keeps freed memory in the process; a forward pass would spend a third of its time on getting it from the system again."""
 
 from __future__ import annotations
 

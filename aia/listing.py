@@ -40,12 +40,7 @@ VIDEOS = (
 )
 TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
 SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # names of folders
-OTHER_NAMES = {
-    "training": "train",
-    "dev": "val",
-    "valid": "val",
-    "testing": "test",
-}  # of splits, in tables and names of shards
+OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits
 TABLES = (".csv", ".tsv")
 SHARDS = ".tar"
 LABELS_FILE = "labels.txt"

@@ -76,9 +76,7 @@ def tables(options: Options) -> Iterator[Table]:
         served |= {"reference/key/maps.json": json.dumps(maps).encode(), "reference/key/channels.bin": typical}
         answer["reference"] = {"key": "key", "clips": model.reference.num_clips, "kind": model.reference.kind}
     with chromium() as b:
-        page = b.new_page(
-            viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce"
-        )  # nothing plays by itself
+        page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")  # no autoplay
         page.route(f"{ROOT}/**", lambda route: route.fulfill(body=served[route.request.url.removeprefix(f"{ROOT}/")]))
         page.goto(ROOT)
         page.add_script_tag(content=files.script("viewer"))

@@ -21,7 +21,7 @@ class LiveClient:
     """One session.
 
     Attributes:
-        key: The session's key, which is in its addresses.
+        key: The session's key.
     """
 
     def __init__(self, http: httpx.Client) -> None:

@@ -16,8 +16,8 @@ from aia.training.resident import ResidentClips
 
 SPLITS = ("rendered", "copies")
 RENDERED, SEED = 500, 99  # clips, as many of each label
-# Mirrored, backwards and turned clockwise by quarters. The two turned copies make the same tilt of a pan,
-# and both pans of a tilt.
+# Mirrored, backwards and turned clockwise by quarters. The two turned copies turn a pan into the
+# same tilt, and a tilt into both pans.
 COPIES = {
     "mirrored": (True, False, 0),
     "backwards": (False, True, 0),

@@ -185,9 +185,7 @@ class Stream:
             return None
         times = np.array([frame.time for frame in window]) - window[0].time
         duration = float(times[-1]) * len(window) / (len(window) - 1)  # the last frame is shown as long as the mean one
-        least = 1 - 0.5 / (
-            full_for or num_segments
-        )  # of the window: otherwise the first part may have no frame in its middle
+        least = 1 - 0.5 / (full_for or num_segments)  # of the window: else the first part has no frame in its middle
         if duration < self.seconds * least:
             return None
         middles = duration * (np.arange(num_segments) + 0.5) / num_segments

@@ -28,7 +28,7 @@ class Backbone:
         last_features: The module of the trunk that gives the last feature map.
         build: Makes the trunk without its classifier, from frames `[B * T, 3, H, W]` to features `[B * T, width]`.
         quick: Makes the trunk's quick form for inference from the trunk and the type of its features, see
-            `fast_inference.py`; None if it has none.
+            `fast_inference.py`; None if the trunk has none.
         half_is_quick: Whether half precision was measured to be quicker on processors that multiply bfloat16.
         stages: Blocks in each stage of a ResNet, which tell one published checkpoint's backbone from another's; or ().
         bottlenecks: Whether these are bottlenecks.

@@ -95,9 +95,7 @@ def read_rows(folder: str) -> Rows:
     try:
         blocks = {}
         for block in about.blocks:
-            parts = [
-                batch.gates.pop(block) for batch in batches
-            ]  # pop frees them, so that all gates are in memory only once
+            parts = [batch.gates.pop(block) for batch in batches]  # pop frees them: all gates are in memory once
             blocks[block] = BlockRows(*map(joined, zip(*parts, strict=True)))
         keys = list(batches[0].ablated)
         ablated = {key: np.concatenate([batch.ablated[key] for batch in batches])[order] for key in keys}

@@ -32,11 +32,7 @@ except ImportError:
 READ_CLIPS = 16  # of one task
 # Shares of a core. Reading and the network each get half of the cores, and even one core is enough for both; the system
 # gives a core to whichever can use it.
-READ_CPUS, NETWORK_CPUS, WRITE_CPUS = (
-    0.5,
-    0.49,
-    0.01,
-)  # not equal, or Ray would join reading and the network in one actor
+READ_CPUS, NETWORK_CPUS, WRITE_CPUS = 0.5, 0.49, 0.01  # not equal: Ray would join reading and the network in one actor
 THREADS = 2  # of one actor, if there are as many cores: Ray feeds few actors better than many
 
 _ITEMS = pa.schema([("item", pa.string())])  # as JSON

@@ -295,8 +295,4 @@ def _rule(name: str) -> str:
     if name in _CHOICES:
         return f"; it is one of {', '.join(_CHOICES[name])}"
     low, high = _AT_LEAST.get(name, 0), _AT_MOST.get(name)
-    return (
-        f"; it must be at least {low}" + (f" and at most {high}" if high else "")
-        if name in {*_AT_LEAST, *_AT_MOST}
-        else ""
-    )
+    return f"; it is at least {low}" + (f", at most {high}" if high else "") if name in {*_AT_LEAST, *_AT_MOST} else ""
