@@ -21,7 +21,7 @@ from benchmarks.table import Options, Table
 
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 WIDTH, HEIGHT = 1440, 900
-STEPS = 200  # of each kind
+STEPS = 200  # changes of each kind
 ROOT = "http://viewer.test"  # answered by the benchmark itself
 CHANGES = {  # the change in step i, as JavaScript
     "scrubbing through frames": "{ frame: i % T }",

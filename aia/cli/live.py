@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the models say of one window.
+    """The models' answers for one window.
 
     Attributes:
         time: Of the window's last frame, in seconds from the first frame.

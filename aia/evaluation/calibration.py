@@ -16,7 +16,7 @@ CHOSEN_ON = ("camera pan", "idle hand", "noise", "test pattern")
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a model answers. Both numbers go into its config.json.
+    """A model's temperature and threshold. Both go into its config.json.
 
     Attributes:
         temperature: Logits are divided by it.

@@ -59,7 +59,7 @@ class Row:
 
     @property
     def sentence(self) -> str:
-        """What the numbers say."""
+        """The result in one sentence."""
         lost = _speed(-self.deletion_gain.high, -self.deletion_gain.low)
         back = _speed(self.insertion_gain.low, self.insertion_gain.high)
         return (

@@ -154,7 +154,7 @@ def localize(model: AIANet, *, clips: int = 300, seed: int = 0, first: Sequence[
 
 
 class Maps(NamedTuple):
-    """What a network computed on N drawn clips.
+    """A network's maps of N drawn clips.
 
     Attributes:
         targets: The N clips.

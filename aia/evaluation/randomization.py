@@ -27,7 +27,7 @@ from aia.modeling import recording
 from aia.modeling.blocks import Attention
 from aia.modeling.network import AIANet
 
-SHUFFLES = 2  # of every row, averaged
+SHUFFLES = 2  # averaged for every row
 MOST_CLIPS = 16
 ALIKE = 0.2  # the smallest rank correlation at which two maps have something in common
 
@@ -71,7 +71,7 @@ class Randomization:
 
     @property
     def sentence(self) -> str:
-        """What the last row says about the gates."""
+        """The result of the last row in one sentence."""
         gate, difference = self.rows[-1].gate.mean, self.rows[-1].difference.mean
         left = max(abs(gate), abs(difference)) >= ALIKE
         return (

@@ -97,7 +97,7 @@ def _pool_t(x, u, pt, at, B, T, H, W, C, HAS_U: tl.constexpr, ARGS: tl.constexpr
 def _pool_thw_backward(
     x, u, dpt, dph, dpw, at, ah, aw, dx, du, B, T, H, W, C, HAS_U: tl.constexpr, BW: tl.constexpr, BC: tl.constexpr
 ):
-    row = tl.program_id(0).to(tl.int64)  # of B * T * H
+    row = tl.program_id(0).to(tl.int64)  # one of the B * T * H rows
     h, bt = row % H, row // H
     b, t = bt // T, bt % T
     w, w1 = tl.arange(0, BW)[:, None], tl.arange(0, BW)

@@ -25,7 +25,7 @@ AXES = PUBLISHED  # the axes of each unit's pooled maps, response and kernel
 
 
 class Stages(NamedTuple):
-    """What a unit computes, in this order; its three axes are `AXES[unit.axis]`.
+    """The stages of a unit, in the order in which they are computed; its three axes are `AXES[unit.axis]`.
 
     Attributes:
         pooled: Maximum and mean over the unit's axis, `[B, 2, *axes]`.

@@ -126,7 +126,7 @@ def claimed(folder: str) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise AIAError(f"Another survey is writing to {folder}; wait for it, or give another --out.") from None
-        for rest in Path(folder).glob(".aia-*"):  # of a killed run
+        for rest in Path(folder).glob(".aia-*"):  # left by a killed run
             shutil.rmtree(rest, ignore_errors=True)
         yield
     finally:

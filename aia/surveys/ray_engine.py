@@ -29,7 +29,7 @@ try:
 except ImportError:
     raise AIAError('The engine ray needs more packages; install them: python -m pip install "ray[data]"') from None
 
-READ_CLIPS = 16  # of one task
+READ_CLIPS = 16  # per task
 # Shares of a core. Reading and the network each get half of the cores, and even one core is enough for both; the system
 # gives a core to whichever can use it.
 READ_CPUS, NETWORK_CPUS, WRITE_CPUS = 0.5, 0.49, 0.01  # not equal: Ray would join reading and the network in one actor

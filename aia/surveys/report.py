@@ -69,7 +69,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
             (part / LOCATIONS).write_text(_compact(locations), encoding="utf-8")
         names = sorted(path.name for path in part.iterdir())
     for name in {LOCATIONS, *(f"{figure}.png" for figure in figures.NAMES)}.difference(names):
-        (target / name).unlink(missing_ok=True)  # of an earlier report, about other clips
+        (target / name).unlink(missing_ok=True)  # left by an earlier report about other clips
     return [target / name for name in names]
 
 

@@ -48,7 +48,7 @@ GATE = pa.struct(
         pa.field("channels", _floats),  # mean of each channel, [C]; [1] if the gate does not tell channels apart
         pa.field("deviation", pa.float32()),  # root mean square of the map's difference from what is typical
         pa.field("profile_deviation", _floats),  # the profile less what is typical, [T]
-        # of the combined gate: the channels whose mean is the most unusual, in standard deviations, the most unusual first
+        # only for the combined gate: the channels with the most unusual means, in standard deviations, the most unusual first
         pa.field("unusual", pa.list_(pa.struct([("channel", pa.int32()), ("zscore", pa.float32())]))),
     ]
 )

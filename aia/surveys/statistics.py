@@ -25,7 +25,7 @@ class Interval(NamedTuple):
 
 
 class Permuted(NamedTuple):
-    """What the permutations say about each channel.
+    """The result of the permutations for each channel.
 
     Attributes:
         p: Share of label assignments, the real one included, that separate the classes at least as well, `[C]`.

@@ -1,4 +1,4 @@
-"""What the rows of a survey say together: accuracy without a block's gates, channels that tell classes apart, profiles."""
+"""Sums up the rows of a survey: accuracy without a block's gates, channels that tell classes apart, profiles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMAT = "aia-survey-summary"
 MAX_BYTES = 200_000  # of a summary
 MAX_NAME = 200  # characters of a clip's or a class's name
 ENDS = 5  # clips at each end of a gate
-LEVEL = 0.05  # of false discoveries
+LEVEL = 0.05  # false discovery rate
 _SIZES = ((24, 12), (24, 6), (16, 6), (12, 4), (8, 2))  # classes and channels of a block; the first that fits is kept
 
 
@@ -200,7 +200,7 @@ def summarize(
 
 @dataclass(frozen=True, eq=False)
 class _Clips:
-    """What all statistics of a survey share."""
+    """The data that all statistics of a survey share."""
 
     classes: Indices  # [N], -1 without one
     num_classes: int

@@ -34,7 +34,7 @@ MAX_LANES = 8  # each holds the features of a batch
 
 @dataclass(frozen=True)
 class Survey:
-    """What a run of `survey` did.
+    """The result of a run of `survey`.
 
     Attributes:
         folder: Where the rows are; read them with `aia.surveys.schema.read_survey`, DuckDB, polars or pandas.

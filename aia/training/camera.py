@@ -131,7 +131,7 @@ def random_movement(labels: Tensor, frames: int, rng: torch.Generator) -> Moveme
 
     amount = uniform(count, 4, low=-0.42, high=0.42) * uniform(count, 1) * size[:, None]  # besides the main movement
     amount[rows, axis] = sign * size
-    kind = torch.randint(0, 5, (count,), generator=rng, device=device)  # of "none of these"
+    kind = torch.randint(0, 5, (count,), generator=rng, device=device)  # the kind of "none of these"
     other = (axis + torch.randint(1, 4, (count,), generator=rng, device=device)) % 4
     is_none = labels == NONE_INDEX
     shots = torch.zeros(count, frames, dtype=torch.long, device=device)

@@ -176,7 +176,7 @@ def kind_of(label: int) -> str:
 
 
 def change(mirror: bool, backwards: bool, quarters: int) -> NDArray[np.float32]:
-    """What `transform` does to a movement: a 4 x 4 matrix."""
+    """The effect of `transform` on a movement: a 4 x 4 matrix."""
     matrix = np.eye(4, dtype=np.float32)
     if mirror:
         matrix = camera.MIRROR @ matrix

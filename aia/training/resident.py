@@ -28,8 +28,8 @@ from aia.training.data import Sample
 from aia.training.recipe import Recipe
 from aia.video.reader import read_frames
 
-FRAMES_PER_SECOND = 6.0  # of what is kept of a clip
-CLIP_SIZE, STILL_SIZE = (160, 214), (240, 320)  # height and width of what is kept
+FRAMES_PER_SECOND = 6.0  # kept of a clip
+CLIP_SIZE, STILL_SIZE = (160, 214), (240, 320)  # height and width of the frames that are kept
 SMALL, SMALL_SHARE = 0.75, 0.5  # the first half of the epochs sees smaller frames: quicker, and other sizes of objects
 PICTURES = (".jpg", ".jpeg", ".png")
 

@@ -46,7 +46,7 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """What the packets tell before any decoding; stream and packets live as long as their container.
+    """What is known from the packets before any decoding; stream and packets live as long as their container.
 
     Attributes:
         stream: The video stream.
@@ -162,7 +162,7 @@ def sorted_pts(stamps: Sequence[int | None]) -> Sequence[int]:
 
 
 class _Demuxed(NamedTuple):
-    """What the packets tell one by one.
+    """The result of reading the packets one by one.
 
     Attributes:
         packets: The packets of the video stream that hold data, and the empty one that drains the decoder.

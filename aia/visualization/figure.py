@@ -267,7 +267,7 @@ def _figure(inspection: Inspection, view: View) -> Figure:
     columns = -(-len(pictures) // rows)
     cell = (_WIDTH - left - right) / columns
     height, width = pictures.shape[1:3]
-    inches = min((cell - _GAP) / width, _MAX_HEIGHT / height)  # of one pixel
+    inches = min((cell - _GAP) / width, _MAX_HEIGHT / height)  # per pixel
     row_height = height * inches + _TIME_LINE
     head = _TITLE_LINE * (title.count("\n") + subtitle.count("\n") + 2) + 0.12
     total = head + rows * row_height + below

@@ -122,7 +122,7 @@ class _Cut:
 
 
 def _module(trace: BlockTrace, setting: AttentionSetting, place: int) -> dict[str, Any]:
-    """What one of the setting's modules does, as data.
+    """One of the setting's modules, as data.
 
     "units" names the unit that pools each axis. The mean gate of the units in "multiplies" multiplies the module's input X.
     They see X times the mean gate of those in "steers", or X itself if there are none. X is the block's feature where

@@ -199,7 +199,7 @@ class View:
 
 
 def values(inspection: Inspection, view: View) -> np.ndarray:
-    """What a view draws, in every frame: a gate, or in the scale "typical" its difference from what is usual.
+    """The values that a view draws, in every frame: a gate, or in the scale "typical" its difference from what is usual.
 
     Returns:
         float32 `[T, h, w]`; a gate is in (0, 1), a difference in (-1, 1). See `aia.inspection.gates.BlockGates.gate_map` for

@@ -85,7 +85,7 @@ def pack_block(seen: Inspection, block: str) -> tuple[dict[str, Any], bytes]:
 
 
 def _facts(seen: Inspection) -> dict[str, Any]:
-    """What an answer says about the network and the clip."""
+    """The part of an answer about the network and the clip."""
     setting = ATTENTION_SETTINGS[seen.config.attention]
     return {
         "network": seen.title,
@@ -100,7 +100,7 @@ def _facts(seen: Inspection) -> dict[str, Any]:
 
 
 def _block(block: BlockGates, means: ArrayPacker) -> dict[str, Any]:
-    """What an answer says about a block, without its channels' own gates."""
+    """The part of an answer about a block, without its channels' own gates."""
     return {
         "name": block.name,
         "shape": list(block.shape),
