@@ -386,7 +386,7 @@ def _called(function: Any, args: Any) -> Any:
 
 
 def _stored(key: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | None) -> Any:
-    """The meaning of a persistent id: a storage, or the class of a module. The latter comes with source code, which is dropped."""
+    """The meaning of a persistent id: a storage, or the class of a module. The latter has source code, which is dropped."""
     match key:
         case ("storage", _Global(name=name), str() as number, *more) if storage and len(key) <= _MAX_ARGS:
             kind = _STORAGE.fullmatch(name)

@@ -95,7 +95,7 @@ class Prediction:
         return {self.labels[i]: float(self.probabilities[i]) for i in order}
 
     def answer(self) -> dict[str, Any]:
-        """The fields of all JSON answers of the command line, the page's endpoints and exports: "label", "sure" and "scores"."""
+        """The fields of JSON answers of the command line, the page's endpoints and exports: "label", "sure" and "scores"."""
         return {"label": self.label, "sure": self.is_confident, "scores": self.scores}
 
 
