@@ -42,24 +42,28 @@ class _Moved(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = MOVED[spec.name]
-        warnings.warn(f"{spec.name} is now {new}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"{spec.name} is now {new}; the old name will be removed in 0.3.", DeprecationWarning, stacklevel=2
+        )
         module = ModuleType(spec.name, f"The old name of `{new}`.")
         module.__getattr__ = lambda name: getattr(importlib.import_module(new), name)  # type: ignore[method-assign]
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """The module asks its new place for every name."""
+        """Does nothing: `__getattr__` fetches every name from the new module."""
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """Makes the `__getattr__` of a module some of whose names have another place: old name -> "module:name"."""
+    """Makes the `__getattr__` of a module from which some names have moved: old name -> "module:name"."""
 
     def get(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         place, new = names[name].split(":")
         warnings.warn(
-            f"{module}.{name} is now {place}.{new}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2
+            f"{module}.{name} is now {place}.{new}; the old name will be removed in 0.3.",
+            DeprecationWarning,
+            stacklevel=2,
         )
         return getattr(importlib.import_module(place), new)
 

@@ -54,18 +54,18 @@ def run(command: Callable[[], int | None]) -> int:
             _discard(sys.stdout)
             return _fail(f"The output cannot be written ({error.strerror}).")
         if error.errno is not None:
-            return _fail(f"The system refused something: {error.strerror}.")
+            return _fail(f"A system call failed: {error.strerror}.")
         raise
 
 
 def _open_streams() -> None:
-    """Makes both streams accept every text. A closed one is opened, or the next opened file would get its number."""
+    """Makes both streams accept every text. A closed one is opened; otherwise the next opened file would get its number."""
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(number)
     codecs.register_error("plain", _plain)
     sys.stdout, sys.stderr = (
-        open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: PTH123, SIM115  for good
+        open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: PTH123, SIM115  stays open
         for stream in (sys.stdout, sys.stderr)
     )
     for stream in (sys.stdout, sys.stderr):

@@ -74,13 +74,13 @@ def writing_into(folder: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file in UTF-8. Errors as of `writing`."""
+    """Writes a text file in UTF-8. Errors as for `writing`."""
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def check(path: str | Path) -> None:
-    """Checks before a long computation whether its file can be written. Errors as of `writing`."""
+    """Checks before a long computation whether its file can be written. Errors as for `writing`."""
     with writing(path):
         pass
 

@@ -1,4 +1,4 @@
-"""Memory that a process frees stays with it: memory that is new from the system costs a forward pass a third of its time."""
+"""Keeps freed memory in the process; a forward pass would spend a third of its time on getting it from the system again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def keep_freed(most: int | None = None, largest: int | None = None) -> None:
 
     Args:
         most: Bytes that stay at the end of the heap; all by default.
-        largest: A larger block, in bytes, goes back to the system at once; none does by default.
+        largest: Freed blocks larger than this, in bytes, go back to the system at once; none do by default.
     """
     if _glibc is None:
         return
@@ -27,7 +27,7 @@ def keep_freed(most: int | None = None, largest: int | None = None) -> None:
 
 
 def trim() -> bool:
-    """Returns unused memory to the system; it takes a few milliseconds. Returns whether this system has a way to."""
+    """Returns unused memory to the system, which takes a few milliseconds. Returns whether the system supports this."""
     if _glibc is not None:
         _glibc.malloc_trim(0)
     return _glibc is not None

@@ -121,8 +121,8 @@ MAX_CHANNEL_BYTES = _limit(
     "bytes",
     "the channels' own gates in one answer: beyond it the largest blocks send means only",
 )
-MAX_REQUEST_BYTES = _limit("MAX_REQUEST_BYTES", 2**20, "bytes", "what a program or the page sends, uploads apart")
-MAX_TOOL_BYTES = _limit("MAX_TOOL_BYTES", 16 * 2**20, "bytes", "what a tool's client sends (MCP), its clip within")
+MAX_REQUEST_BYTES = _limit("MAX_REQUEST_BYTES", 2**20, "bytes", "what a program or the page sends, except uploads")
+MAX_TOOL_BYTES = _limit("MAX_TOOL_BYTES", 16 * 2**20, "bytes", "what a tool's client sends (MCP), including its clip")
 MAX_DOWNLOAD_SECONDS = _limit("MAX_DOWNLOAD_SECONDS", 600, "seconds", "that the page waits for a model from the Hub")
 MODELS_IN_MEMORY = _limit("MODELS_IN_MEMORY", 13, "models", "loaded at a time, as many as are shipped")
 EXAMPLES_IN_MEMORY = _limit("EXAMPLES_IN_MEMORY", 16, "results", "of examples, kept for the next visitor, some MB each")

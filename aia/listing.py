@@ -1,4 +1,4 @@
-"""What a data set is made of: a folder by class, a table, a pattern, shards, a file, or an address that fsspec reads."""
+"""Lists the clips of a data set: a folder per class, a table, a pattern, shards, a file, or an address that fsspec reads."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ VIDEOS = (
     ".wmv",
 )
 TRAIN_SPLITS, HELD_OUT_SPLITS = ("train", "background"), ("val", "validation")
-SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # as folders
-OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits in a table
+SPLITS = ("train", *HELD_OUT_SPLITS, "test")  # names of folders
+OTHER_NAMES = {"training": "train", "dev": "val", "valid": "val", "testing": "test"}  # of splits
 TABLES = (".csv", ".tsv")
 SHARDS = ".tar"
 LABELS_FILE = "labels.txt"
 GROUP_COLUMNS = ("group", "scene")  # of a table; the first that it has
 TRIES = 3  # for one remote file
 PAUSE_SECONDS = 0.5  # before the second; doubled before each further one
-_HEADS = 1 << 16  # bytes; so much is fetched at a time to list a shard
-_NOTE_BYTES = 1 << 20  # more is no label
+_HEADS = 1 << 16  # bytes fetched at a time to list a shard
+_NOTE_BYTES = 1 << 20  # a larger file is not a label
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Item:
     """One clip of a data set.
 
     Attributes:
-        path: Relative to the data set, or whole if a table says so.
-        address: Where it is read: a local path, or an address with its protocol; of a clip in a shard that of the shard.
+        path: Relative to the data set, or absolute if a table has it so.
+        address: Where it is read from: a local path, or an address with its protocol; the shard's for a clip in a shard.
         label: Its class in the data; None if unknown.
-        group: Scene or source video: clips of one group are no independent observations.
+        group: Scene or source video: clips of one group are not independent observations.
         split: "train", "val", "test", ...
         span: Start and end in the shard, in bytes; None for a file of its own.
     """
@@ -108,7 +108,7 @@ def list_clips(
             "s3://bucket/folder".
         root: Folder that a table's files are in. By default the folder with the table's name beside it, or else the table's
             own.
-        group_column: Of a table.
+        group_column: The column of a table that has the group; group or scene by default.
         split: Only the clips of this split.
 
     Raises:
@@ -135,7 +135,7 @@ def list_clips(
 
 
 def place_of(address: str) -> Place:
-    """The file system of a path or an address, and what it calls it.
+    """The file system of a path or an address, and its name there.
 
     Raises:
         AIAError: There is no such file system, or its package is missing.
@@ -145,7 +145,9 @@ def place_of(address: str) -> Place:
     except ImportError as error:  # says which package it needs
         raise AIAError(f"{address} cannot be read without another package: {str(error).splitlines()[0]}") from None
     except Exception as error:  # each file system has errors of its own
-        raise AIAError(f"{address} is no address that can be read ({reason(error)}); check how it begins.") from None
+        raise AIAError(
+            f"{address} is not an address that can be read ({reason(error)}); check how it begins."
+        ) from None
 
 
 def _items(place: Place, address: str, root: str | None, group_column: str | None) -> dict[str, Item]:
@@ -200,7 +202,7 @@ def _folders(path: str) -> tuple[str | None, str | None]:
 
 
 def _shard(top: Place, name: str) -> dict[str, Item]:
-    """The videos of a tar as WebDataset has them: what one clip consists of shares a name up to its first dot.
+    """The videos of a tar in the layout of WebDataset: the files of one clip share a name up to its first dot.
 
     Beside `key.mp4`, a file `key.cls` has the class: its name, or its line (from 0) in the labels.txt beside the shard. Or
     `key.json` has label, and perhaps group (or scene) and split. Otherwise the folder in the tar is the class. The name of
@@ -225,7 +227,7 @@ def _shard(top: Place, name: str) -> dict[str, Item]:
                     assert content is not None
                     notes.setdefault(f"{folder}/{key}", {}).update(_note(ending.lower(), content.read(), labels))
     except (tarfile.TarError, EOFError):
-        raise AIAError(f"{address} is no tar that can be read; shards are whole and not compressed.") from None
+        raise AIAError(f"{address} is not a readable tar; shards must be complete and not compressed.") from None
     items = {}
     for key, member in videos.items():
         note, inside = notes.get(key, {}), member.name.removeprefix("./")
@@ -243,7 +245,7 @@ def _shard(top: Place, name: str) -> dict[str, Item]:
 
 
 def _note(ending: str, content: bytes, labels: Sequence[str]) -> dict[str, str]:
-    """What a .cls or a .json beside a video says of it."""
+    """The fields of a .cls or .json file beside a video."""
     text = content.decode("utf-8", "replace").strip()
     if ending == "cls":
         is_line = text.isdecimal() and int(text) < len(labels)
@@ -320,7 +322,7 @@ def spellings(path: str) -> tuple[str, ...]:
 
 
 def with_labels(items: list[Item], classes: Mapping[str, str]) -> list[Item]:
-    """Replaces the data's own names of classes by the network's labels, as of `Recipe.classes`."""
+    """Replaces the data's own names of classes by the network's labels, as in `Recipe.classes`."""
     return [replace(item, label=classes.get(item.label, item.label)) if item.label else item for item in items]
 
 
@@ -351,8 +353,8 @@ def local_file(item: Item) -> Iterator[Path]:
                     )
                 if item.span:
                     content = place.fs.cat_file(place.name, *item.span)
-                    if len(content) != size:  # a server may ignore which part is wanted
-                        raise OSError(f"{size} bytes were asked for and {len(content)} came")
+                    if len(content) != size:  # a server may ignore the requested range
+                        raise OSError(f"{len(content)} bytes came instead of {size}")
                     path.write_bytes(content)
                 else:
                     place.fs.get_file(place.name, str(path))
@@ -369,6 +371,6 @@ def local_file(item: Item) -> Iterator[Path]:
 
 
 def reason(error: Exception) -> str:
-    """What a file system says of a failure, in a few words."""
+    """A file system's error in a few words."""
     text = next(iter(str(error).splitlines()), "")[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

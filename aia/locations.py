@@ -8,6 +8,6 @@ CHECKPOINTS, ASSETS = ROOT / "checkpoints", ROOT / "assets"
 
 
 def example_clips(task: str) -> list[Path]:
-    """The drawn clips of a checkout to try a model of a task with: those of gestures, or for any other task all."""
+    """The drawn clips of a checkout for trying a model of a task: those of gestures, or all for any other task."""
     examples = ASSETS / "examples"
     return sorted(examples.glob("*.mp4") if task in ("", "gestures") else examples.rglob("*.mp4"))

@@ -34,7 +34,7 @@ def read_text(path: str | Path, data: bytes | None = None) -> str:
         The text; only a line feed ends a line.
 
     Raises:
-        AIAError: It cannot be read or is no text.
+        AIAError: It cannot be read or is not text.
     """
     try:
         data = Path(path).read_bytes() if data is None else data
@@ -59,11 +59,11 @@ def read_text(path: str | Path, data: bytes | None = None) -> str:
         if encoding == "cp1252":
             log.warning("%s is not in UTF-8 and is read as Windows-1252; check its accented letters.", path)
         return text
-    raise AIAError(f"{path} is no text that can be read (see line {line}); save it as UTF-8.")
+    raise AIAError(f"{path} is not readable text (see line {line}); save it as UTF-8.")
 
 
 def read_lines(path: str | Path, data: bytes | None = None) -> list[str]:
-    """The lines of a text, stripped, without empty ones. Arguments and errors as of `read_text`."""
+    """The lines of a text, stripped, without empty ones. Arguments and errors as for `read_text`."""
     return [line.strip() for line in read_text(path, data).split("\n") if line.strip()]
 
 

@@ -19,7 +19,7 @@ from aia.video.reader import read_clip
 from benchmarks.decode import CLIPS, draw
 from benchmarks.table import Options, Table
 
-FILES = 16  # the same clip so many times
+FILES = 16  # copies of the same clip
 SIZES = (1, 2, 4, 8)  # clips at a time
 DRAWN = ("H.264, 3 s, 320 x 240", "H.264, 10 s, 1280 x 720")
 ROUNDS = 3  # at most: each is many clips

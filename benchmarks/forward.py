@@ -1,4 +1,4 @@
-"""Times networks with AIA against the same trunk without, for the paper's claim "almost free"."""
+"""Times networks with AIA against the same trunk without it, for the paper's claim "almost free"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEED = 0
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """ResNet-50 at 8 x 224 x 224, and the shipped network, in float32 and where the CPU multiplies it in bfloat16."""
+    """ResNet-50 at 8 x 224 x 224 in float32, and in bfloat16 if the device multiplies it; the given network in float32."""
     model = options.load()
     published = AIAConfig(("a", "b"), arch="resnet50", temporal="tsn", num_segments=8, input_size=224)
     yield forward(published, model.device, "float32", options.repeats)

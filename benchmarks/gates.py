@@ -16,7 +16,7 @@ from aia.modeling.network import AIANet
 from benchmarks.table import Options, Table, timed
 
 TRUNK = "plain trunk"
-STEPS = {  # of `inference.c`
+STEPS = {  # the steps of `inference.c`
     "pool and gate of C": b"C",
     "pool and gates of T, H, W, x . u": b"g",
     "product": b"X",

@@ -1,4 +1,4 @@
-"""Times the tab Live: windows a second and the way from a camera's frame to its drawing, beside a bare forward pass."""
+"""Times the tab Live: windows a second, and the time from a camera's frame to its drawing, against a bare forward pass."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def tables(options: Options) -> Iterator[Table]:
     Every visitor is a new one. The page keeps the results of the last `limits.SESSIONS` visitors.
 
     Raises:
-        AIAError: This is no Linux, or the page refuses a clip.
+        AIAError: This is not Linux, or the page refuses a clip.
     """
     if not Path("/proc/self/status").is_file():
         raise AIAError("Memory is read from /proc, which only Linux has: run this part there.")

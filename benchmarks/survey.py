@@ -26,8 +26,8 @@ from benchmarks.decode import CLIPS, draw
 from benchmarks.table import Options, Table
 
 DRAWN = "H.264, 3 s, 320 x 240"
-FEW, MANY = 100, 500  # clips of the rates: the difference is without the start
-ROWS = (500, 5000)  # clips of the memory
+FEW, MANY = 100, 500  # clips for the rates: the difference leaves out the start
+ROWS = (500, 5000)  # clips for the memory
 ROUNDS = 3  # at most: each is many clips
 
 
@@ -101,7 +101,7 @@ def _alone(model: AIANet, few: Path, many: Path, rounds: int) -> Table:
 
 
 def _on_ray(model: AIANet, few: Path, many: Path) -> Table:
-    """Both engines. The rate is that of the further clips; the rest of the time is the start."""
+    """Both engines. The rate is that of the additional clips; the rest of the time is the start."""
     table = []
     engines: tuple[Engine, ...] = ("embedded", "ray")
     for engine in engines:
@@ -114,7 +114,7 @@ def _on_ray(model: AIANet, few: Path, many: Path) -> Table:
 
 
 def _memory(options: Options, clip: Path, home: Path) -> Table:
-    """The most memory of the command."""
+    """The peak memory of the command."""
     table = []
     for count in ROWS:
         folder = _copies(clip, home / f"memory-{count}", count)

@@ -29,7 +29,7 @@ class Options:
         repeats: Measured rounds, after one for warm-up.
 
     Raises:
-        AIAError: There are no rounds, or the video is no file.
+        AIAError: There are no rounds, or the video is not a file.
     """
 
     model: str
@@ -43,7 +43,7 @@ class Options:
         if self.repeats < 1:
             raise AIAError(f"A benchmark needs one round or more, not {self.repeats}.")
         if self.video is not None and not self.video.is_file():
-            raise AIAError(f"{self.video} is no file; give a video file.")
+            raise AIAError(f"{self.video} is not a file; give a video file.")
 
     def load(self) -> Any:
         """The network, as the page loads it."""

@@ -21,7 +21,7 @@ from benchmarks.table import Options, Table
 
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 WIDTH, HEIGHT = 1440, 900
-STEPS = 200  # of each kind
+STEPS = 200  # changes of each kind
 ROOT = "http://viewer.test"  # answered by the benchmark itself
 CHANGES = {  # the change in step i, as JavaScript
     "scrubbing through frames": "{ frame: i % T }",
@@ -76,7 +76,7 @@ def tables(options: Options) -> Iterator[Table]:
         served |= {"reference/key/maps.json": json.dumps(maps).encode(), "reference/key/channels.bin": typical}
         answer["reference"] = {"key": "key", "clips": model.reference.num_clips, "kind": model.reference.kind}
     with chromium() as b:
-        page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")  # no film by itself
+        page = b.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")  # no autoplay
         page.route(f"{ROOT}/**", lambda route: route.fulfill(body=served[route.request.url.removeprefix(f"{ROOT}/")]))
         page.goto(ROOT)
         page.add_script_tag(content=files.script("viewer"))

@@ -29,7 +29,7 @@ class Example:
 
 
 def write_examples(folder: Path, fps: int = 20) -> list[Path]:
-    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of `EXAMPLES`; give their paths."""
+    """Write the example clips of the public page: an H.264 MP4, 320x240, for each of `EXAMPLES`; return their paths."""
     written = []
     for name, example in EXAMPLES.items():
         rng = np.random.default_rng(example.seed)
@@ -44,7 +44,7 @@ def write_examples(folder: Path, fps: int = 20) -> list[Path]:
 
 
 def write_camera_examples(folder: Path, fps: int = 20) -> list[Path]:
-    """Write the example clips of camera movement, an H.264 MP4 for each of `CAMERA_EXAMPLES`; give their paths."""
+    """Write the example clips of camera movement, an H.264 MP4 for each of `CAMERA_EXAMPLES`; return their paths."""
     written = []
     for name, (label, scene, seed) in CAMERA_EXAMPLES.items():
         with files.writing_into(folder) as part:

@@ -13,7 +13,7 @@ FIRST_SEED = 50_000  # the shipped models were trained with clips of seeds below
 
 
 def draw(folder: Path, clips: int, fps: int = 15) -> None:
-    """Writes so many clips of each label, each with a random look."""
+    """Writes a number of clips of each label, each with a random look."""
     for label in LABELS:
         with files.writing_into(folder / label) as part:
             for number in range(clips):

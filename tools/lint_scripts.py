@@ -2,8 +2,8 @@
 
 Oxlint (a single program, installed by pip) finds names that no file of a script defines, unused ones, code that is never
 reached, and much more. Deno (another one) has the type checker of TypeScript; it checks what an editor checks, with the
-options of the jsconfig.json beside the files. Neither sees across the files of a script by itself, so each script is joined
-first, and what they report is told for the file and line that a developer edits.
+options of the jsconfig.json beside the files. Neither sees across the files of a script, so the files are joined first,
+and each report is given for the file and line that a developer edits.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GLOBALS = {"learn": ("element", "props", "watch", "trigger", "COLOR_MAPS")}
 def problems(name: str) -> list[str]:
     """What is wrong with one of `browser.SCRIPTS`, each as "file:line: sentence"."""
     lines = [(file, number) for file in browser.SCRIPTS[name] for number, _ in enumerate(_lines(file), start=1)]
-    # Inside a function, as on the page: there a linter tells which names are not used.
+    # Inside a function, as on the page, so that the linter can tell which names are not used.
     exports = ", ".join(browser.EXPORTS.get(name, ()))
     script = "\n".join(("(() => {", browser.script(name).rstrip("\n"), f"window.exported = [{exports}];", "})();", ""))
     config = CONFIG | {"rules": RULES, "globals": dict.fromkeys(GLOBALS.get(name, ()), "readonly")}

@@ -21,7 +21,7 @@ class LiveClient:
     """One session.
 
     Attributes:
-        key: Of the session.
+        key: The session's key.
     """
 
     def __init__(self, http: httpx.Client) -> None:

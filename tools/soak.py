@@ -1,6 +1,6 @@
 """A soak test: many clients use the page at once, and each answer must equal the one given to a single client.
 
-The clients are good, odd and hostile. `soak_jobs.py` has their requests, `soak_client.py` how they talk to the page.
+The requests are good, odd and hostile. `soak_jobs.py` makes them, and `soak_client.py` sends them to the page.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tools.page_server import Server, serve
 from tools.soak_client import API, Answer, Client, Job
 from tools.soak_jobs import jobs
 
-KEEP_SECONDS = 60  # for which the page keeps uploads during a soak
+KEEP_SECONDS = 60  # that the page keeps uploads during a soak
 SWEEP_SECONDS = 65  # the page looks for remains of broken uploads once a minute
 # kind of request -> its weight
 MIX = {
     **{"classify": 6, "what if": 3, "page": 4, "inspect": 1, "compare": 1, "rank": 1, "lesson": 1},
     **{"odd clip": 3, "hostile clip": 4, "hostile request": 3, "leaves": 4},
 }
-LIVE_CLIENTS = 2  # beside the others: each has its camera on all the time
-MAX_FINDINGS = 10  # that are printed
+LIVE_CLIENTS = 2  # in addition to the others; each has its camera on all the time
+MAX_FINDINGS = 10  # printed
 MAX_CLIENTS = 1000
 
 

@@ -22,7 +22,8 @@ from tools.page_server import Server
 API = "/gradio_api/"
 FILE = {"_type": "gradio.FileData"}
 FULL = 503  # the page says that too many are waiting
-LIVE_FRAMES, LIVE_STEP, LIVE_FPS = 44, 2, 10  # of a clip: how many are sent, which of them, and how many a second
+# Of a clip in Live: how many frames are used, the step between those that are sent, and how many are sent a second.
+LIVE_FRAMES, LIVE_STEP, LIVE_FPS = 44, 2, 10
 TIMES = re.compile(r"\d+ ms ")
 
 _NUMBER = re.compile(r' data-number="\d+"')

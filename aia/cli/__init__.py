@@ -43,7 +43,7 @@ def _with_new_name(arguments: Sequence[str]) -> Sequence[str]:
     """Replaces a command's old name."""
     if not arguments or arguments[0] not in _RENAMED:
         return arguments
-    log.warning("The command %s is now %s; the old name goes in 0.3.", arguments[0], _RENAMED[arguments[0]])
+    log.warning("The command %s is now %s; the old name will be removed in 0.3.", arguments[0], _RENAMED[arguments[0]])
     return [_RENAMED[arguments[0]], *arguments[1:]]
 
 

@@ -169,7 +169,7 @@ def _add_live(commands: Commands) -> None:
     command.add_argument(
         "--task", choices=("gestures", "camera", "actions"), help="take the best shipped model of this group"
     )
-    command.add_argument("--seconds", type=float, default=2.5, help="that one answer looks back (2.5)")
+    command.add_argument("--seconds", type=float, default=2.5, help="length of video behind each answer (2.5)")
     command.add_argument("--interval", type=float, default=0.1, help="seconds between two answers, at least (0.1)")
     command.add_argument("--fast", action="store_true", help="play a file as fast as its answers come")
     command.add_argument(

@@ -1,4 +1,4 @@
-"""`aia live`: a camera or a video goes through an `aia.Stream`, and each answer into a window or a line of JSON."""
+"""`aia live`: feeds a camera or a video to an `aia.Stream`, and shows each answer in a window or as a line of JSON."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from aia.modeling.network import AIANet
 
 WINDOW = "AIA live"
-RATE_WINDOWS = 20  # of which the rate of answers is a mean
-_END_KEYS = (27, ord("q"))  # Escape
+RATE_WINDOWS = 20  # that the rate of answers is averaged over
+_END_KEYS = (27, ord("q"))  # Escape and q
 
 
 class Frame(NamedTuple):
@@ -51,11 +51,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the models say of one window.
+    """The models' answers for one window.
 
     Attributes:
         time: Of the window's last frame, in seconds from the first frame.
-        rate: Answers a second, lately.
+        rate: Answers a second, averaged over `RATE_WINDOWS`.
         inspections: One of each model.
     """
 
@@ -82,7 +82,7 @@ def open_source(name: str, *, fast: bool = False, mirror: bool | None = None) ->
     if is_camera and fast:
         raise AIAError("A camera has its own speed; --fast is for video files.")
     frames = _camera_frames(int(name)) if is_camera else _file_frames(name)
-    first = next(frames)  # so that a source without frames is told before a model is loaded
+    first = next(frames)  # so that a source without frames fails before a model is loaded
     frames = _chain(first, frames)
     if mirror if mirror is not None else is_camera:
         frames = (Frame(frame.time, frame.pixels[:, ::-1]) for frame in frames)
@@ -108,7 +108,7 @@ def open_output(*, window: bool = False, lines: bool = False) -> Output:
 
 
 def run(models: Sequence[AIANet], source: Source, show: Output, *, seconds: float, interval: float) -> None:
-    """Inspects windows of a source until it ends or the output wants no more.
+    """Inspects windows of a source until it ends or the output returns False.
 
     If answers take longer than frames, the frames in between are kept for the next window but get no answer of their own.
 
@@ -143,7 +143,7 @@ def run(models: Sequence[AIANet], source: Source, show: Output, *, seconds: floa
             if not show(Answer(last.time, rate, [inspection, *(other for other in others if other)])):
                 return
     if not ends:
-        raise AIAError(f"There were no {seconds:g} seconds to look at; give a smaller number of --seconds.")
+        raise AIAError(f"The source is shorter than {seconds:g} seconds; give a smaller number of --seconds.")
 
 
 def print_line(shown: Answer | Frame) -> bool:
@@ -165,7 +165,7 @@ def _fields(inspection: Inspection) -> dict[str, Any]:
 
 
 def show_window(shown: Answer | Frame) -> bool:
-    """Draws the last frame with the gates over it and the answers under it; False once the user closed the window."""
+    """Draws the last frame with the gates over it and the answers under it; False once the user has closed the window."""
     import cv2
 
     picture = shown.pixels if isinstance(shown, Frame) else _picture(shown)
@@ -253,7 +253,7 @@ def _at_their_times(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _batches(frames: Iterator[Frame]) -> Generator[list[Frame], None, None]:
-    """What has come since the last batch, one frame or more; a thread takes the frames at their pace."""
+    """Yields the frames that have come since the last batch, one or more; a thread reads them as they come."""
     arrived: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
     stopped = threading.Event()
 

@@ -93,7 +93,7 @@ def _add_push(commands: Commands) -> None:
     command = commands.add_parser("push", help="upload a model folder and its card to the Hub; needs HF_TOKEN")
     command.add_argument("folder", metavar="FOLDER")
     command.add_argument("repo", metavar="USER/REPO")
-    command.add_argument("--private", action="store_true", help="if the repository has to be created")
+    command.add_argument("--private", action="store_true", help="make the repository private if it has to be created")
     command.set_defaults(run=_push)
 
 
@@ -130,8 +130,8 @@ def _add_reference(commands: Commands) -> None:
         "reference", help="measure what is usual for a model's gates, and keep it in the model's folder"
     )
     command.add_argument("model", metavar="MODEL", help="a model folder or a shipped model")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR", help="as of train, or a folder of videos")
-    command.add_argument("--clips", type=int, default=200, metavar="N", help="use at most so many training clips (200)")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR", help="as for train, or a folder of videos")
+    command.add_argument("--clips", type=int, default=200, metavar="N", help="use at most N training clips (200)")
     command.set_defaults(run=_reference)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from aia.errors import AIAError
 from aia.hub import DEFAULT_MODEL
 
-if TYPE_CHECKING:  # torch takes seconds to import; --help does without
+if TYPE_CHECKING:  # torch takes seconds to import, and --help does not need it
     from aia.hub.pretrained import AIANet
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -27,7 +27,7 @@ def _add_evaluate(commands: Commands) -> None:
     command = commands.add_parser("evaluate", help="accuracy of models; without one, the tables of the shipped models")
     command.add_argument("models", nargs="*", metavar="MODEL", help="run folders or shipped models")
     command.add_argument(
-        "--data", type=data_set, metavar="DATA", help="as of train; alone it checks the shipped models"
+        "--data", type=data_set, metavar="DATA", help="as for train; without MODEL it checks the shipped models"
     )
     command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
     command.add_argument(
@@ -35,7 +35,7 @@ def _add_evaluate(commands: Commands) -> None:
     )
     command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
     command.add_argument(
-        "--test", action="store_true", help="with --write or a check: what is made of the test split, too"
+        "--test", action="store_true", help="with --write or a check: include the test clips and what is made of them"
     )
     command.add_argument(
         "--task", choices=("gestures", "camera", "actions"), default="gestures", help="the shipped models to check"
@@ -46,9 +46,9 @@ def _add_evaluate(commands: Commands) -> None:
         action="store_true",
         help="whether the models rely on what their gates mark, on the split's clips",
     )
-    command.add_argument("--block", default="", help="of --faithfulness: the one that the page shows first by default")
-    command.add_argument("--clips", type=int, default=100, metavar="N", help="of --faithfulness: at most so many (100)")
-    command.add_argument("--seed", type=int, default=0, help="of --faithfulness")
+    command.add_argument("--block", default="", help="for --faithfulness; the one that the page shows first by default")
+    command.add_argument("--clips", type=int, default=100, metavar="N", help="for --faithfulness: use at most N (100)")
+    command.add_argument("--seed", type=int, default=0, help="for --faithfulness")
     command.set_defaults(run=_evaluate)
 
 
@@ -120,7 +120,7 @@ def _add_contrast(commands: Commands) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="a folder of videos, or as of train, whose training clips are left out; the page's examples by default",
+        help="a folder of videos, or as for train, without its training clips; the page's examples by default",
     )
     command.set_defaults(run=_contrast)
 

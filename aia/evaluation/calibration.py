@@ -16,7 +16,7 @@ CHOSEN_ON = ("camera pan", "idle hand", "noise", "test pattern")
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a model answers. Both numbers go into its config.json.
+    """A model's temperature and threshold. Both go into its config.json.
 
     Attributes:
         temperature: Logits are divided by it.
@@ -91,7 +91,7 @@ def calibrate(runs: Sequence[Run]) -> Calibration:
 
 
 def cross_fit(runs: Sequence[Run]) -> CrossFit:
-    """Answers each run's held-out clips with the calibration of the other runs, since a fit is too good on its own clips.
+    """Answers each run's held-out clips with the calibration of the other runs, since a fit looks too good on its own clips.
 
     Args:
         runs: Of one setting, each with other scenes held out. A single run is calibrated on its own clips.

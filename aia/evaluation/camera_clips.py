@@ -1,4 +1,4 @@
-"""Clips to test camera movement on that are no files: rendered over held-out stills, and changed copies of test clips."""
+"""Test clips of camera movement that are not files: rendered over held-out stills, and changed copies of test clips."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from aia.training.resident import ResidentClips
 
 SPLITS = ("rendered", "copies")
 RENDERED, SEED = 500, 99  # clips, as many of each label
-# Mirrored, backwards and turned clockwise by quarters. A mirrored quarter turn makes a pan of either side a tilt of either.
+# Mirrored, backwards and turned clockwise by quarters. The two turned copies turn a pan into the
+# same tilt, and a tilt into both pans.
 COPIES = {
     "mirrored": (True, False, 0),
     "backwards": (False, True, 0),

@@ -22,11 +22,11 @@ SPECIFIC, SPAN, SATURATED = 0.9, 0.5, 0.05
 
 @dataclass(frozen=True)
 class Contrast:
-    """What is drawn of one block's combined gate, over several clips.
+    """How specific and how visible the drawing of one block's combined gate is, over several clips.
 
     Attributes:
         block: Its name.
-        limit: The difference of the last color.
+        limit: The difference that the last color stands for.
         specific: Share of the variance that is specific to a clip, 0 to 1; the rest is the same picture for all clips. An
             analysis of variance with the clips as a random effect, so that few clips do not make it smaller or larger.
         span: The part of the colors between the 5th and the 95th percentile of the values, 0 to 1, on the clip where it is

@@ -13,7 +13,7 @@ from aia.modeling.network import AIANet
 from aia.training.train import predict
 
 STEPS = 10  # of a curve
-BLUR = 1 / 8  # standard deviation of the blur, of the input's side
+BLUR = 1 / 8  # standard deviation of the blur over the input's side
 
 
 class Curves:

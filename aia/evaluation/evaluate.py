@@ -68,8 +68,8 @@ class Run:
         trained: Label -> number of real clips it was trained on.
         splits: Logits of the requested splits: "test", "held-out" (kept from training by the recipe), "background" (all
             clips without a gesture, also those it was trained on) and "unknown" (see `out_of_distribution.py`). Of camera
-            movements also "rendered" and "copies", see `camera_clips.py`. For a network with gates and its own recipe of
-            clips made on the device, "held" and "shuffled": the test clips with its gates held at their mean, and mixed
+            movements also "rendered" and "copies", see `camera_clips.py`. For a network with gates and a recipe whose
+            clips are made on the device, "held" and "shuffled": the test clips with its gates held at their mean, and mixed
             among the frames.
     """
 
@@ -134,7 +134,7 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
                 continue
             answers = [(predict(model, clips), labels)]
         elif split == "unknown":
-            if not config.none_label or recipe.augment == "camera":  # any clip has a camera
+            if not config.none_label or recipe.augment == "camera":  # an unknown clip has a camera movement, too
                 continue
             names, clips = _unknown_inputs(
                 AIAConfig(
@@ -176,7 +176,7 @@ def split_of(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Samp
 
 
 def measure(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> Run:
-    """Measures a trained network for the results file. Arguments and errors as of `predictions`."""
+    """Measures a trained network for the results file. Arguments and errors as for `predictions`."""
     samples, config = read_manifest(data), model.config
     resolved = recipe.resolve(class_order(data, samples))
     trained = Counter(resolved.classes[s.kind] for s in split_samples(samples, resolved)[0])
@@ -191,7 +191,7 @@ def measure(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[st
 
 
 def evaluate(model: AIANet, data: str | Path, recipe: Recipe, split: str) -> dict[str, Any]:
-    """Accuracy on one split. Arguments as of `predictions`.
+    """Accuracy on one split. Arguments as for `predictions`.
 
     Returns:
         "split", "clips", "top1", "macro_f1" (see `metrics`), and "errors": clip -> predicted label.
@@ -216,7 +216,7 @@ def recipe_of(model: str | Path, given: str | Path | None = None) -> Recipe:
     """The recipe of a run folder or a shipped model: `given`, or its own recipe.json.
 
     Raises:
-        AIAError: Neither exists, or it is no valid recipe.
+        AIAError: Neither exists, or it is not a valid recipe.
     """
     if given:
         return Recipe.from_file(given)
@@ -230,7 +230,7 @@ def read_results(path: str | Path = RESULTS) -> dict[str, Run]:
     """Reads the results file: name -> run.
 
     Raises:
-        AIAError: It cannot be read or has another content.
+        AIAError: It cannot be read or is not a results file.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -238,7 +238,7 @@ def read_results(path: str | Path = RESULTS) -> dict[str, Run]:
     except OSError:
         raise AIAError(f"{path} cannot be read; make it with `python -m aia evaluate RUN --write FILE`.") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise AIAError(f"{path} is no results file of `python -m aia evaluate`.") from None
+        raise AIAError(f"{path} is not a results file of `python -m aia evaluate`.") from None
 
 
 def write_results(runs: Iterable[Run], path: str | Path = RESULTS) -> None:

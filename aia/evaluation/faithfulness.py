@@ -42,9 +42,9 @@ class Row:
     Attributes:
         name: Which map gives the order.
         deletion: Area under the curve of deletion, 0 to 1; lower is better.
-        deletion_gain: Its difference to the random order, of the same clips; negative is better.
+        deletion_gain: Its difference from the random order on the same clips; negative is better.
         insertion: Area under the curve of insertion, 0 to 1; higher is better.
-        insertion_gain: Its difference to the random order; positive is better.
+        insertion_gain: Its difference from the random order; positive is better.
         deletion_curve: The label's probability with 0, 1/10, ... and all of the pixels blurred.
         insertion_curve: The label's probability with 0, 1/10, ... and all of the pixels sharp.
     """
@@ -59,7 +59,7 @@ class Row:
 
     @property
     def sentence(self) -> str:
-        """What the numbers say."""
+        """The result in one sentence."""
         lost = _speed(-self.deletion_gain.high, -self.deletion_gain.low)
         back = _speed(self.insertion_gain.low, self.insertion_gain.high)
         return (

@@ -43,7 +43,7 @@ def read_clips(model: AIANet, data: str | Path, recipe: Recipe, split: str, most
         model: Any network.
         data: See `read_manifest`.
         recipe: The model's.
-        split: As of `aia.evaluation.evaluate.evaluate`.
+        split: See `aia.evaluation.evaluate.evaluate`.
         most: Clips to try, see `pick`.
 
     Raises:
@@ -76,5 +76,5 @@ def choose(model: AIANet, x: Tensor, labels: Tensor, groups: Sequence[str]) -> C
 
 
 def pick(count: int, most: int) -> list[int]:
-    """At most so many indices of a list, at random but always the same: every second may be all of one scene."""
+    """At most `most` indices of a list, random but always the same: every n-th clip might be of one scene."""
     return sorted(np.random.default_rng(0).permutation(count)[:most].tolist())

@@ -77,8 +77,8 @@ class Localization:
         seed: As given.
         tolerance: Of the pointing game, in pixels of the input.
         input_size: Side of the input in pixels.
-        default_block: The block for the page to show first; "" without AIA. Of the blocks that may be first it is the one
-            whose map, as the page draws it, is on the hand most often.
+        default_block: The block for the page to show first; "" without AIA. Among the blocks that may be first, it is
+            the one whose map, as the page draws it, is on the hand most often.
         rows: The comparison.
         blocks: Every block's maps: the difference from typical, also inverted (only for a model with a reference), the gate
             itself and inverted, its mean over the other clips, the difference from that mean, also inverted, and Grad-CAM.
@@ -154,7 +154,7 @@ def localize(model: AIANet, *, clips: int = 300, seed: int = 0, first: Sequence[
 
 
 class Maps(NamedTuple):
-    """What a network computed on N drawn clips.
+    """A network's maps of N drawn clips.
 
     Attributes:
         targets: The N clips.
@@ -195,7 +195,7 @@ class _Scored(NamedTuple):
 
 
 class _Scorer:
-    """Scores maps on clips. What is best of several is chosen on one half of the clips and scored on the other."""
+    """Scores maps on clips. The best of several maps is chosen on one half of the clips and scored on the other."""
 
     def __init__(self, targets: Sequence[Target], seed: int) -> None:
         self.targets, self.seed = targets, seed
@@ -229,7 +229,7 @@ class _GateScores(NamedTuple):
         typical: The difference from typical, which the page draws by default; empty for a model without a reference.
         drawn: The gate itself.
         place: The mean over the other clips: what the position alone explains, since it has not seen the clip.
-        beyond: The difference between both.
+        beyond: The difference between the two.
     """
 
     typical: dict[tuple[str, int], _Scored]
@@ -363,6 +363,8 @@ def __getattr__(name: str) -> Any:
     if name not in renamed:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(
-        f"{name} is now {renamed[name].__name__}; the old name goes in 0.3.", DeprecationWarning, stacklevel=2
+        f"{name} is now {renamed[name].__name__}; the old name will be removed in 0.3.",
+        DeprecationWarning,
+        stacklevel=2,
     )
     return renamed[name]

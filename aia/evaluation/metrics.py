@@ -1,4 +1,4 @@
-"""Accuracy, calibration and confidence intervals from logits; numpy only, random only by a seed."""
+"""Accuracy, calibration and confidence intervals from logits; NumPy only, and all randomness from a seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Indices: TypeAlias = NDArray[np.integer[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
 
 TEMPERATURES = (0.2, 5.0)  # the range of `fit_temperature`
-_DRAWN = 4_000_000  # numbers of groups in memory while they are resampled
+_DRAWN = 4_000_000  # counts in memory at a time while groups are resampled
 BINS = 15  # of the calibration error, equally wide in [0, 1]
 
 
@@ -175,7 +175,7 @@ def choose_threshold(
         nothing: Probabilities of clips that show none, an array for each kind.
         none: The class "no gesture".
         most_lost: Largest share of gesture clips that may become `unanswered`.
-        least_caught: Smallest share of each kind of the others that should.
+        least_caught: Smallest share of each kind of the others that should become so.
     """
     grid = np.arange(1000) / 1000
     lost, *caught = (unanswered(p, grid[:, None], none).mean(1) for p in (gestures, *nothing))  # [1000] each
@@ -211,7 +211,7 @@ def resampled_sums(values: Floats, groups: Indices, *, resamples: int, seed: int
     Args:
         values: `[N, K]`.
         groups: A number for each clip, `[N]`.
-        resamples: Draws of as many groups as there are.
+        resamples: Number of draws, each of as many groups as there are.
         seed: Of the draws. The same seed draws the same groups.
 
     Returns:

@@ -27,9 +27,9 @@ from aia.modeling import recording
 from aia.modeling.blocks import Attention
 from aia.modeling.network import AIANet
 
-SHUFFLES = 2  # of every row, averaged
+SHUFFLES = 2  # averaged for every row
 MOST_CLIPS = 16
-ALIKE = 0.2  # a rank correlation from which on two maps have something in common
+ALIKE = 0.2  # the smallest rank correlation at which two maps have something in common
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Randomization:
 
     @property
     def sentence(self) -> str:
-        """What the last row says of the gates."""
+        """The result of the last row in one sentence."""
         gate, difference = self.rows[-1].gate.mean, self.rows[-1].difference.mean
         left = max(abs(gate), abs(difference)) >= ALIKE
         return (
@@ -110,7 +110,7 @@ def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed:
     Args:
         model: With AIA.
         clips: From `aia.evaluation.known_clips.read_clips`.
-        block: As of `measure_faithfulness`.
+        block: See `measure_faithfulness`.
         seed: Of the shuffles and the bootstrap.
 
     Raises:

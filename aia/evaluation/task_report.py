@@ -154,7 +154,7 @@ def _camera(runs: Mapping[str, Run]) -> str:
 
 
 def _camera_gain(runs: Mapping[str, Run]) -> str:
-    """How much better AIA tells directions than the same network without, paired, with intervals over source videos."""
+    """How much better AIA tells directions than the same network without it, paired, with intervals over source videos."""
     rows = []
     for setting, own in _settings(runs):
         plain = of_setting(runs, (setting[0], "none"))

@@ -77,7 +77,7 @@ class _Storage:
     load: Callable[[int, int], bytes]  # the bytes from start to stop
 
     def tensor(self, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> StoredTensor:
-        """A tensor in this storage. Arguments as of `torch.Tensor.as_strided`."""
+        """A tensor in this storage. Arguments as for `torch.Tensor.as_strided`."""
         if len(shape) > _MAX_AXES or len(shape) != len(stride):
             raise ValueError
         if not all(type(n) is int and 0 <= n < 2**60 for n in (self.first, offset, *shape, *stride)):
@@ -124,14 +124,14 @@ def read_state_dicts(path: str | Path) -> dict[str, dict[str, Any]]:
         raise
     except Exception:  # the readers raise many kinds of errors for a damaged file
         raise AIAError(
-            f"{path} is no plain state dict: it is damaged or no PyTorch checkpoint; download or save it again."
+            f"{path} is not a plain state dict: it is damaged or not a PyTorch checkpoint; download or save it again."
         ) from None
     state_dicts = dict(_named_tensors(tree))
     if not state_dicts:
         stub = next((value.name for _, value in _containers(tree) if isinstance(value, Stub)), "")
         instead = f"objects such as {stub[:80]!r}" if stub else "something else"
         raise AIAError(
-            f"{path} is no plain state dict: it holds {instead}, and no tensors by name; save the network's weights "
+            f"{path} is not a plain state dict: it holds {instead} and no named tensors; save the network's weights "
             "with torch.save(model.state_dict(), FILE)."
         )
     return state_dicts
@@ -169,7 +169,7 @@ def _read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
     file: Any = safe_open(path, framework="pt")
     return {
         name: StoredTensor(tuple(file.get_slice(name).get_shape()), partial(file.get_tensor, name))
-        for name in file.keys()  # noqa: SIM118  it is no dict
+        for name in file.keys()  # noqa: SIM118  it is not a dict
     }
 
 
@@ -197,7 +197,7 @@ def _read_zip(path: str | Path) -> Any:
 
 
 def _read_legacy(path: str | Path) -> Any:
-    """Reads the format before: several pickles, then the storages, each after its number of elements."""
+    """Reads the older format: several pickles, then the storages, each after its number of elements."""
     with Path(path).open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     dtypes: dict[str, torch.dtype] = {}
@@ -386,7 +386,7 @@ def _called(function: Any, args: Any) -> Any:
 
 
 def _stored(key: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | None) -> Any:
-    """What a persistent id means: a storage, or the class of a module. The latter comes with source code, which is dropped."""
+    """The meaning of a persistent id: a storage, or the class of a module. The latter has source code, which is dropped."""
     match key:
         case ("storage", _Global(name=name), str() as number, *more) if storage and len(key) <= _MAX_ARGS:
             kind = _STORAGE.fullmatch(name)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _PREFIXES: tuple[tuple[str, Temporal], ...] = (("C2D", "tsn"), ("TSM", "tsm"))
 # Net file of the published code -> (temporal, attention). The published name of TSN is "C2D". "STinC-2022-06" is our name
-# for the class called STinC until 2022-08-05, which has the same keys and other mathematics.
+# for the class called STinC until 2022-08-05, which has the same keys and different mathematics.
 NETS: dict[str, tuple[Temporal, str]] = {
     f"{prefix}{setting.published}": (temporal, setting.name)
     for prefix, temporal in _PREFIXES
@@ -75,7 +75,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     fits = best_fits(states, layouts)
     if not fits:
         name = next(iter(next(iter(states.values()))))
-        raise AIAError(f"{checkpoint} holds no ResNet: its names are like {name[:80]!r}.")
+        raise AIAError(f"{checkpoint} holds no known network: its names are like {name[:80]!r}.")
     fit, expected = fits[0], layouts[fits[0].layout]
     _check(fit, names, net, f"{checkpoint} as {net}{fit.where}", str(labels))
     state = read_tensors(fit.tensors, expected, f"{checkpoint}{fit.where}")
@@ -91,7 +91,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
 
 
 def _check(fit: Fit[_Layout], labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
-    """Refuses weights of another network than the net."""
+    """Refuses weights that belong to another network than the net."""
     (temporal, attention), (arch, naming) = NETS[net], fit.layout
     shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(name))}
     if shifted and temporal != "tsm":

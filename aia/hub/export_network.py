@@ -1,4 +1,4 @@
-"""Exports a network for programs that know neither this library nor, with ONNX, PyTorch."""
+"""Exports a network for programs that have neither this library nor, in the case of ONNX, PyTorch."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def export_network(
 
 
 def exported_program(model: AIANet, *, gates: bool = False, half: bool = False) -> torch.export.ExportedProgram:
-    """Traces a network for any number of clips and frames. Arguments as of `export_network`."""
+    """Traces a network for any number of clips and frames. Arguments as for `export_network`."""
     config = model.config
     network = AIANet(config)  # in its readable form, which has no compiled code
     network.load_state_dict(model.state_dict())
@@ -99,7 +99,7 @@ def exported_program(model: AIANet, *, gates: bool = False, half: bool = False) 
 
 def write_archive(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
     """Writes a traced network for `torch.export.load`."""
-    content = io.BytesIO()  # PyTorch itself ends the process on a full disk
+    content = io.BytesIO()  # PyTorch's own writer ends the process on a full disk
     with _quiet():
         torch.export.save(program, content, extra_files={METADATA: json.dumps(metadata)})
     path.write_bytes(content.getbuffer())
@@ -119,7 +119,7 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapp
     assert exported is not None
     exported.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
     for node in exported.model.graph.all_nodes():
-        node.metadata_props.clear()  # how PyTorch came to each node, many times the graph's size
+        node.metadata_props.clear()  # where each node comes from, many times the graph's size
     exported.save(path)
 
 

@@ -27,19 +27,19 @@ from aia.limits import MAX_CHECKPOINT_BYTES, MAX_HEADER_BYTES
 from aia.locations import CHECKPOINTS
 from aia.modeling.config import AIAConfig
 
-if TYPE_CHECKING:  # torch takes seconds to import; models are listed without
+if TYPE_CHECKING:  # torch takes seconds to import, and listing models does not need it
     import torch
     from torch import nn
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-REFERENCE = "reference.safetensors"  # need not be there
+REFERENCE = "reference.safetensors"  # optional
 _REPO = re.compile(r"(?!.*(--|\.\.|\.git$))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # the Hub's own rule
 _NO_REVISION = re.compile(r"\.\.|[\\:\s]|^/")  # no git name has these; in a path they could lead out of the cache
 
 
 @dataclass(frozen=True)
 class HubOptions:
-    """How a repository is fetched; names as of `huggingface_hub.hf_hub_download`.
+    """How a repository is fetched; names as in `huggingface_hub.hf_hub_download`.
 
     Attributes:
         cache_dir: The cache's folder; the Hub client's own by default.
@@ -59,7 +59,7 @@ def available_models(*, hub: bool = False) -> tuple[str, ...]:
 
     Args:
         hub: Adds the Hub's models that carry the tag "attention-in-attention". `aia.hub.gallery.hub_models` has their
-            likes, task and size, too. Nobody has checked them; `load` reads them as strictly as every other model.
+            likes, task and size, too. Nobody has checked them; `load` reads them as strictly as any other model.
 
     Raises:
         AIAError: The Hub cannot be asked.
@@ -93,7 +93,7 @@ def download(repo: str) -> None:
     """Downloads a repository's files into the Hub's cache, where `load` finds them.
 
     Raises:
-        AIAError: As of `load`.
+        AIAError: As in `load`.
     """
     _from_hub(repo, None)
 
@@ -102,7 +102,7 @@ def find_model(name: str, revision: str | None = None, options: HubOptions = Hub
     """Finds a model's configuration and weights file, and downloads them if necessary.
 
     Raises:
-        AIAError: As of `load`.
+        AIAError: As in `load`.
     """
     if os.path.isdir(name):  # noqa: PTH112  to Path, "" is the current folder and a name of 10,000 characters an error
         return _from_folder(Path(name))
@@ -132,14 +132,14 @@ def read_weights(model: nn.Module, path: Path) -> None:
             check_tensors({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, expected, path.name)  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in expected}
     except (SafetensorError, OSError, ValueError, struct.error):
-        raise AIAError(f"{path.name} is damaged or no safetensors file; download or convert it again.") from None
+        raise AIAError(f"{path.name} is damaged or not a safetensors file; download or convert it again.") from None
     for key, tensor in state.items():
         dtype = expected[key].dtype
         if tensor.dtype == dtype or (dtype.is_floating_point and tensor.dtype in floats):
             state[key] = tensor.to(dtype)  # before the check: a float64 may be too large for a float32
             if torch.isfinite(state[key]).all():
                 continue
-        raise AIAError(f"{path.name} holds values in {key} that are no finite numbers of its type; convert it again.")
+        raise AIAError(f"{path.name} holds values in {key} that are not finite numbers of its type; convert it again.")
     model.load_state_dict(state)
     model.eval()
 
@@ -208,7 +208,7 @@ def _from_hub(repo: str, revision: str | None, options: HubOptions = HubOptions(
         raise AIAError(f"{repo} is not in the Hub's cache; load it once without local_files_only.")
     config = _fetch(repo, CONFIG, revision, options)
     checked, commit = AIAConfig.from_file(config), config.parent.name  # before the weights are downloaded
-    try:  # before the weights: with both of these in the cache nobody is asked again
+    try:  # before the weights: once config and weights are cached, the Hub is not asked again
         _fetch(repo, REFERENCE, commit, options)
     except AIAError as error:
         if not _is_missing(error.__context__):  # most repositories have none
@@ -232,7 +232,7 @@ def _fetch(repo: str, file: str, revision: str | None, options: HubOptions) -> P
     """Downloads one file into the Hub's cache."""
     token = options.token or os.environ.get("HF_TOKEN", "").strip() or False  # False: no stored login either
     try:
-        # First one request with a short timeout, since hf_hub_download repeats its own for minutes.
+        # First one request with a short timeout, since hf_hub_download retries its own for minutes.
         url = hf_hub_url(repo, file, revision=revision)
         _check_size(get_hf_file_metadata(url, token=token).size or 0, file)
         fetched = hf_hub_download(
@@ -251,7 +251,7 @@ def _fetch(repo: str, file: str, revision: str | None, options: HubOptions) -> P
 
 
 def _is_missing(error: BaseException | None) -> bool:
-    """Whether the Hub has no such file; without a connection nobody knows."""
+    """Whether the Hub has no such file; False if there is no connection to find out."""
     return isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
 
 

@@ -126,7 +126,7 @@ def _fits(
             words = f"has {duplicates[0][:80]} twice, and must have each tensor once"
             count += len(duplicates)
         elif stub:
-            words = f"has {stub} as {values[stub].name[:80]!r}, which is no plain tensor"
+            words = f"has {stub} as {values[stub].name[:80]!r}, which is not a plain tensor"
         known = len(needed & tensors.keys())
         rank = (bool(count), -known, count, bool(_AVERAGED.search(f"{place}.{wrapper}")))
         yield Fit(layout, place, wrapper, names, tensors, words, rank)
@@ -143,11 +143,11 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
         want = expected[name].dtype
         try:
             tensor = stored.read()
-        except Exception:  # as of `StoredTensor`
+        except Exception:  # see `StoredTensor`
             raise AIAError(f"{where} is damaged: {name} cannot be read; download or save it again.") from None
         # Integer weights would need a scale. The conversion comes first: a float64 may be too large for a float32.
         fits = tensor.is_floating_point() or not (want.is_floating_point or tensor.is_complex())
         state[name] = tensor.to(want) if fits else tensor
         if not fits or not torch.isfinite(state[name]).all():
-            raise AIAError(f"{where} holds values in {name} that are no finite numbers; the network could not work.")
+            raise AIAError(f"{where} holds values in {name} that are not finite numbers; the network could not work.")
     return state

@@ -19,7 +19,7 @@ from aia.errors import AIAError
 from aia.hub.files import is_repository
 
 TAG = "attention-in-attention"
-MAX_MODELS = 100  # the best liked ones
+MAX_MODELS = 100  # the most liked ones
 SECONDS, MAX_BYTES = 10, 2**20  # for the whole answer; a hundred models have 40 kB
 _TASK = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _FIELDS = ("likes", "pipeline_tag", "safetensors", "gated", "private", "disabled")
@@ -43,15 +43,15 @@ class HubModel:
 
 
 def hub_models() -> tuple[HubModel, ...]:
-    """The public models on the Hub with the tag "attention-in-attention", the best liked ones first.
+    """The public models on the Hub with the tag "attention-in-attention", the most liked ones first.
 
     Repositories whose name, size or task is not plain are left out or shown without it. The request carries no token.
 
     Raises:
-        AIAError: The Hub cannot be reached, does not answer in time, or gives something else than a list of models.
+        AIAError: The Hub cannot be reached, does not answer in time, or gives something other than a list of models.
     """
     answer: Future[list[Any]] = Future()
-    Thread(target=_ask, args=(answer,), daemon=True).start()  # a client has no limit for a whole answer
+    Thread(target=_ask, args=(answer,), daemon=True).start()  # the client has no time limit for a whole answer
     try:
         listed = answer.result(SECONDS)
     except Exception as error:  # the types depend on huggingface_hub's version

@@ -18,7 +18,7 @@ from aia.hub.files import (
 )
 from aia.locations import CHECKPOINTS
 
-if TYPE_CHECKING:  # torch takes seconds to import; models are listed without
+if TYPE_CHECKING:  # torch takes seconds to import, and listing models does not need it
     import torch
 
     from aia.hub.pretrained import AIANet
@@ -56,8 +56,8 @@ def load(
 ) -> AIANet:
     """Loads a pretrained network.
 
-    The name is looked up in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Of a repository
-    only `config.json`, `model.safetensors` and `reference.safetensors` are read, never pickled weights. A private
+    The name is looked up in this order: a folder, a shipped name, the Hub's cache on this machine, the Hub. Only
+    `config.json`, `model.safetensors` and `reference.safetensors` of a repository are read, never pickled weights. A private
     repository's token is taken from the environment variable HF_TOKEN only.
 
     Args:

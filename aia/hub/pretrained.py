@@ -66,7 +66,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
             force_download: Fetches files again that are in the cache, such as those of a branch that has moved.
 
         Raises:
-            AIAError: As of `aia.load`, or the model is not in the cache and only the cache is read.
+            AIAError: As in `aia.load`, or the model is not in the cache and only the cache is read.
         """
         name = str(pretrained_model_name_or_path)
         options = HubOptions(cache_dir, token, local_files_only, force_download)
@@ -92,7 +92,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
 
         Args:
             save_directory: Created if missing.
-            **kwargs: As of the mixin: config, model_card_kwargs, push_to_hub, repo_id, ...
+            **kwargs: As for the mixin: config, model_card_kwargs, push_to_hub, repo_id, ...
 
         Returns:
             The commit's address, if it was pushed.
@@ -113,7 +113,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
                 raise OSError(number, os.strerror(number)) from None
             if (Path(save_directory) / "README.md").exists():
                 (part / "README.md").unlink()
-        if reference is None:  # one that is there belongs to other weights
+        if reference is None:  # an existing one belongs to other weights
             (Path(save_directory) / REFERENCE).unlink(missing_ok=True)
         return address
 

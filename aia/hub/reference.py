@@ -17,11 +17,11 @@ from aia.limits import MAX_REFERENCE_BYTES
 from aia.modeling.config import AIAConfig
 from aia.modeling.reference import Reference, from_arrays
 
-if TYPE_CHECKING:  # torch takes seconds to import; the page reads references without
+if TYPE_CHECKING:  # torch takes seconds to import, and the page reads references without it
     from aia.modeling.network import AIANet
 
 _NUMBERS, _WORDS = ("num_clips", "num_segments", "input_size"), ("kind", "weights")
-_TYPES = {"F16", "F32"}  # others would be read, or fail in NumPy
+_TYPES = {"F16", "F32"}  # of the other types some would be read and some would fail in NumPy
 
 
 def write_reference(folder: str | Path, reference: Reference) -> Path:
@@ -56,13 +56,13 @@ def read_reference(path: Path, config: AIAConfig) -> Reference:
             about = file.metadata() or {}
             if not {file.get_slice(name).get_dtype() for name in file.keys()} <= _TYPES:  # noqa: SIM118
                 raise AIAError(
-                    f"{path.name} holds values that are no numbers of 16 or 32 bits; make it again, or remove it."
+                    f"{path.name} holds values that are not floats of 16 or 32 bits; make it again, or remove it."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         numbers = {name: int(about[name]) for name in _NUMBERS}
         words = {name: about[name] for name in _WORDS}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, struct.error):
-        raise AIAError(f"{path.name} is damaged or no reference; make it again, or remove it.") from None
+        raise AIAError(f"{path.name} is damaged or not a reference; make it again, or remove it.") from None
     return from_arrays(arrays, config, kind=words["kind"], weights=words["weights"], **numbers)
 
 
@@ -74,7 +74,7 @@ def reference_of(model: AIANet, path: Path) -> Reference | None:
         path: Where the file would be.
 
     Raises:
-        AIAError: As of `read_reference`, or the reference was made from other weights.
+        AIAError: As in `read_reference`, or the reference was made from other weights.
     """
     if not path.is_file():
         return None

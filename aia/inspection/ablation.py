@@ -32,7 +32,7 @@ class BlockEffect:
     Attributes:
         block: The block, such as "layer1.0".
         logits: float32 `[classes]`.
-        logit_delta: Change of the logit of the ranking's label; negative if the gates speak for the label.
+        logit_delta: Change of the logit of the ranking's label; negative if the gates favor the label.
         probability: Probability of the ranking's label.
         label: The label with the largest logit.
     """

@@ -1,4 +1,4 @@
-"""Classifies clips without recording gates: many files, and with several networks that share what they read of a clip."""
+"""Classifies many files without recording gates, also with several networks that share the frames they read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Classified(Prediction):
 
 
 def classify(model: AIANet, files: Iterable[str | Path], *, batch: int = BATCH) -> Iterator[Classified | AIAError]:
-    """Classifies files in their order. It keeps only the network's input of each file, for a few batches at most.
+    """Classifies files in order. It keeps only the network's input of each file, for a few batches at most.
 
     Args:
         model: From `aia.load`.
@@ -62,7 +62,7 @@ def classify(model: AIANet, files: Iterable[str | Path], *, batch: int = BATCH) 
 def classify_all(
     models: Sequence[AIANet], files: Iterable[str | Path], *, batch: int = BATCH
 ) -> Iterator[list[Classified | AIAError] | AIAError]:
-    """Classifies files with several networks; see `classify`. Each file is read once for all that take as many frames.
+    """Classifies files with several networks; see `classify`. Each file is read once for all that take equally many frames.
 
     Args:
         models: From `aia.load`.
@@ -70,7 +70,7 @@ def classify_all(
         batch: How many clips go through a network together, 1 or more.
 
     Yields:
-        For each file what each model says, in the order of the models, or why the file could not be read.
+        For each file each model's prediction, in the order of the models, or why the file could not be read.
     """
     configs = [model.config for model in models]
     for clips in read_ahead(lambda file, cancelled: _prepare(file, configs, cancelled), files, batch):
@@ -88,10 +88,10 @@ def read_ahead(
     readers: int = READERS,
     each: Callable[[], None] | None = None,
 ) -> Generator[list[_Read], None, None]:
-    """Prepares items in threads, while the caller works on those before them: few are ahead of it.
+    """Prepares items in threads while the caller works on earlier ones; only a few are prepared ahead.
 
     Args:
-        prepare: Takes an item, and an event that says when nobody wants it any more.
+        prepare: Takes an item, and an event that is set when the item is no longer wanted.
         items: In order; taken on demand.
         batch: How many are yielded at a time.
         readers: Threads.
@@ -122,7 +122,7 @@ class _Prepared:
 
 
 class Inputs:
-    """What some networks take of one clip. Networks with the same preprocessing share one tensor."""
+    """The inputs of several networks for one clip. Networks with the same preprocessing share one tensor."""
 
     def __init__(self, configs: Iterable[AIAConfig], read: Callable[[int], Clip]) -> None:
         """Reads and prepares a clip.
@@ -144,12 +144,12 @@ class Inputs:
                 self._prepared[key] = _Prepared(preprocess(clip.frames, config), clip.indices, clip.warnings)
 
     def of(self, config: AIAConfig) -> _Prepared:
-        """What a network with this configuration takes."""
+        """The input of a network with this configuration."""
         return self._prepared[_preprocessing(config)]
 
 
 def _preprocessing(config: AIAConfig) -> tuple[object, ...]:
-    """All that a network's input depends on."""
+    """Everything that a network's input depends on."""
     return config.num_segments, config.input_size, config.resize, config.mean, config.std
 
 

@@ -13,7 +13,7 @@ from aia.modeling.attention_settings import ATTENTION_SETTINGS, Combination
 from aia.modeling.reference import COMBINED, BlockReference
 
 LIMIT_SPREADS = 3.0  # standard deviations of the reference clips that `BlockGates.deviation_limit` stands for
-SMALLEST_STD = 0.003  # a smaller one says nothing: a browser gets the gates of channels in steps of up to 1/127
+SMALLEST_STD = 0.003  # a smaller one means nothing: a browser gets the gates of channels in steps of up to 1/127
 FLAT_SPREAD = 0.02  # a map, a profile or the channels' means are flat if they span less than this (of 0 to 1)
 
 
@@ -118,8 +118,8 @@ class BlockGates:
     def channel_mean(self) -> np.ndarray:
         """Mean over (T, H, W) of the gate that multiplies X, for each channel, `[C]`.
 
-        STinC multiplies by C, which has one value for all channels: its mean is that of G, which steers C. The setting "c"
-        has no gate per channel and gives one value, `[1]`.
+        STinC multiplies by C, which has one value for all channels; for it this is the mean of G, which steers C. The setting
+        "c" has no gate per channel and gives one value, `[1]`.
         """
         groups, combination = self._multipliers()
         if all(gate.shape[1] == 1 for group in groups for gate in group):
@@ -142,7 +142,7 @@ class BlockGates:
             channel: A channel of X, 0-based; None for the mean. A C gate has one value for all channels.
 
         Returns:
-            float32 `[T, h, w]` as the gate is: H has one row `[T, 1, W]`, W one column `[T, H, 1]`, T repeats itself.
+            float32 `[T, h, w]` as the gate is: H has one row `[T, 1, W]`, W one column `[T, H, 1]`, T equal frames.
 
         Raises:
             AIAError: The block has no such gate or channel.
@@ -155,7 +155,7 @@ class BlockGates:
             if channel is None and combination == "cascade" and sum(group[0].shape[1] > 1 for group in groups) > 1:
                 return _mean_over(_combined([_mean(group) for group in groups], combination), 1)
             return _combined([_mean([_of_channel(gate, channel) for gate in group]) for group in groups], combination)
-        self.num_channels(gate)  # refuses what does not exist
+        self.num_channels(gate)  # raises if there is no such gate or channel
         values = _of_channel(self.gates[gate], channel)
         return np.broadcast_to(values, (frames, *values.shape[1:]))
 
@@ -214,8 +214,8 @@ class BlockGates:
         """How much more open a gate is than usual, in every frame: `gate_map` less its mean over the reference clips.
 
         Args:
-            gate: As of `gate_map`.
-            channel: As of `gate_map`.
+            gate: See `gate_map`.
+            channel: See `gate_map`.
 
         Returns:
             float32 `[T, h, w]` in (-1, 1), negative where the gate is less open than usual.
@@ -239,12 +239,12 @@ class BlockGates:
         return BlockGates(self.name, self.attention, reference.gates).gate_map(gate, channel)
 
     def deviation_limit(self, gate: str = COMBINED, channel: int | None = None) -> float:
-        """The deviation of the last color: `LIMIT_SPREADS` standard deviations of the reference clips' own differences.
+        """The deviation drawn in the last color: `LIMIT_SPREADS` standard deviations of the reference clips' own differences.
 
         It is the same for all clips and frames, so that a color always means the same.
 
         Raises:
-            AIAError: As of `deviation`.
+            AIAError: As in `deviation`.
         """
         reference = self._known(gate, channel)
         spread = reference.channel_spread[gate]
@@ -284,13 +284,13 @@ class BlockGates:
         return difference
 
     def profile_limit(self, gate: str = COMBINED, channel: int | None = None) -> float:
-        """The ends of the axis of a profile of differences: frames differ less than their places do.
+        """The limit of the axis of a difference profile, smaller than `deviation_limit` since frames differ less than places.
 
-        They are `LIMIT_SPREADS` standard deviations of the combined gate's mean in a frame over the reference clips. For other
-        gates and for channels, whose profiles are not stored, they are a third of `deviation_limit`.
+        It is `LIMIT_SPREADS` standard deviations of the combined gate's mean in a frame over the reference clips. For other
+        gates and for channels, whose profiles are not stored, it is a third of `deviation_limit`.
 
         Raises:
-            AIAError: As of `deviation`.
+            AIAError: As in `deviation`.
         """
         reference = self._known(gate, channel)
         if gate != COMBINED or (channel is not None and len(reference.channel_spread[gate]) > 1):
@@ -308,7 +308,7 @@ class BlockGates:
         return _zscore(self.profile_deviation, self._known().profile_std)
 
     def _known(self, gate: str = COMBINED, channel: int | None = None) -> BlockReference:
-        self.gate_map(gate, channel)  # refuses what does not exist
+        self.gate_map(gate, channel)  # raises if there is no such gate or channel
         if self.reference is None:
             raise AIAError(
                 f"Nothing is known about what is typical for {self.name}: this network has no reference for such clips. "

@@ -95,7 +95,7 @@ class Prediction:
         return {self.labels[i]: float(self.probabilities[i]) for i in order}
 
     def answer(self) -> dict[str, Any]:
-        """What JSON answers of the command line, the page's endpoints and exports say: "label", "sure" and "scores"."""
+        """The fields of JSON answers of the command line, the page's endpoints and exports: "label", "sure" and "scores"."""
         return {"label": self.label, "sure": self.is_confident, "scores": self.scores}
 
 
@@ -154,7 +154,7 @@ class Inspection(Prediction):
         The figure belongs to the caller: pyplot does not know it, and matplotlib's settings stay as they are.
 
         Args:
-            view: What to draw, an `aia.View`; its frame plays no part. The combined gate of the first block by default.
+            view: What to draw, an `aia.View`; its frame is ignored. The combined gate of the first block by default.
             **fields: Fields of the view, as in `plot(block="features.12", gate="T", scale="block")`.
 
         Returns:
@@ -178,7 +178,7 @@ class Inspection(Prediction):
     def most_dynamic_block(self) -> str:
         """The block whose map varies most, a good one to look at first; "" for a network without AIA.
 
-        What is usual is subtracted first, or where that is unknown the mean over time and the mean over places: both are
+        The usual map is subtracted first. Where it is unknown, the means over time and over places are subtracted: they are
         much the same for any clip, since they come from the borders of the picture and of the clip.
         """
 
@@ -208,8 +208,8 @@ class Inspection(Prediction):
     def with_reference(self, reference: Reference | None) -> Inspection:
         """The same inspection, compared with another reference: that of its network, or None.
 
-        A clip with another number of frames than the reference's is compared with nothing, and so is a block of another shape:
-        other borders have other means.
+        A clip whose number of frames differs from the reference's gets no reference, and neither does a block of another shape:
+        the means depend on the borders.
         """
         if reference and reference.num_segments != len(self.clip.frames):
             reference = None
@@ -271,8 +271,8 @@ def inspect(
 
     Args:
         model: From `aia.load`.
-        clip: From `aia.read_clip`, with any number of frames; or the path of a video, of which as many frames are read as
-            the model's `num_segments` says.
+        clip: From `aia.read_clip`, with any number of frames; or the path of a video, from which the model's
+            `num_segments` frames are read.
         switches: Changes to the gates, applied in order.
         features: Also keeps every module's input and output (some hundred MB for a ResNet).
         held: Also predicts with every gate held at its mean over the clip (after `switches`), in the same forward pass.

@@ -55,7 +55,7 @@ def compute_reference(
             sums.setdefault(block.name, _BlockSums()).add(block)
         count += 1
     if count < 2:
-        raise AIAError("A reference needs at least two clips, better a hundred; give more.")
+        raise AIAError("A reference needs at least two clips, preferably a hundred; give more.")
     setting = ATTENTION_SETTINGS[model.config.attention]
     linear = setting.combination != "cascade"
     blocks = {name: block.reference(count, model.config.attention, linear=linear) for name, block in sums.items()}
@@ -105,7 +105,7 @@ class _BlockSums:
         exact = BlockGates("", attention, {unit: np.asarray(s.total / count) for unit, s in self.gates.items()})
         spread = {}
         for gate, squares in self.squares.items():
-            # Without the means of a product, the spread is that around zero: nothing draws it (see `has_deviation`).
+            # Without the means of a product, the spread is measured around zero: nothing draws it (see `has_deviation`).
             mean_squares = _by_channel(exact, gate) if linear or gate != COMBINED else 0
             spread[gate] = np.sqrt(np.maximum(squares / count - mean_squares, 0)).astype(np.float32)
         return BlockReference(

@@ -1,4 +1,4 @@
-"""`Stream`: frames come one by one, as from a camera, and the last seconds of them are inspected again and again."""
+"""`Stream`: takes frames one by one, as from a camera, and inspects the last few seconds of them repeatedly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Frame:
     Attributes:
         pixels: RGB, uint8 `[H, W, 3]`.
         time: In seconds.
-        inputs: What networks take of it, `[S, S, 3]`, by their preprocessing.
+        inputs: Networks' inputs for it, `[S, S, 3]`, by their preprocessing.
     """
 
     pixels: np.ndarray
@@ -91,7 +91,7 @@ class Stream:
         """Adds a frame and inspects the window.
 
         Args:
-            frame: RGB, uint8 `[H, W, 3]`, of any size; it is copied. Another size than the last frame's begins a new window.
+            frame: RGB, uint8 `[H, W, 3]`, of any size; it is copied. A size other than the last frame's begins a new window.
             time: When it was taken, in seconds of any clock, not before the last frame; the time of the call by default.
 
         Returns:
@@ -99,7 +99,7 @@ class Stream:
             if no inspection is due.
 
         Raises:
-            AIAError: This is no frame, its time lies before the last frame's, or the network's logits are not finite.
+            AIAError: This is not a frame, its time lies before the last frame's, or the network's logits are not finite.
         """
         if not self.add(frame, time):
             return None
@@ -157,7 +157,7 @@ class Stream:
         Raises:
             AIAError: Fewer frames than 1, or more than `MAX_SEGMENTS`.
         """
-        least = self.model.config.num_segments  # what can be inspected can be taken in any number of frames
+        least = self.model.config.num_segments  # if a window is full enough for the model, it is for any number
         chosen = self._choose(least if num_segments is None else num_segments, full_for=least)
         return chosen and chosen[1]
 
@@ -176,7 +176,7 @@ class Stream:
             return True
 
     def _choose(self, num_segments: int, full_for: int | None = None) -> tuple[list[_Frame], Clip] | None:
-        """The T frames of the window, and the clip that they are; None if the window is not yet full for so many."""
+        """The T frames of the window, and the clip that they are; None if the window is not yet full enough."""
         if not 1 <= num_segments <= MAX_SEGMENTS:
             raise AIAError(f"A clip has 1 to {MAX_SEGMENTS} frames, not {num_segments!r:.60}.")
         with self._lock:
@@ -206,7 +206,7 @@ def _small(frame: np.ndarray, max_side: int) -> np.ndarray:
     """A copy of a frame, reduced if its longer side has more pixels.
 
     Raises:
-        AIAError: This is no frame, or it is too narrow for a network.
+        AIAError: This is not a frame, or it is too narrow for a network.
     """
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise AIAError("A frame is an array of RGB values, uint8 [H, W, 3].")
@@ -216,7 +216,7 @@ def _small(frame: np.ndarray, max_side: int) -> np.ndarray:
     scale = max_side / max(height, width)
     if scale >= 1:
         return np.array(frame, order="C")
-    import cv2  # takes a while to import, and small frames do without
+    import cv2  # takes a while to import, and small frames do not need it
 
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small: np.ndarray = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
@@ -232,7 +232,7 @@ def _inspect(model: AIANet, frames: Sequence[_Frame], clip: Clip) -> Inspection:
 
 
 def _input(frame: _Frame, config: AIAConfig) -> Tensor:
-    """What a network takes of a frame, `[S, S, 3]` as it lies in memory; made once for all with the same preprocessing."""
+    """A network's input for a frame, `[S, S, 3]` as in memory; made once for all networks with the same preprocessing."""
     from aia.modeling.preprocess import preprocess
 
     key = config.input_size, config.resize, config.mean, config.std

@@ -1,1 +1,1 @@
-"""C code for the gates, compiled at first use; PyTorch does the same work where no compiler is found."""
+"""C and Triton code for the gates, compiled at first use; without a compiler PyTorch does the same work."""

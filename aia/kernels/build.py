@@ -55,7 +55,7 @@ def _warn_once(message: str) -> None:
 
 
 def _key(source: Path, command: list[str]) -> str:
-    """Changes with all that the compiled file depends on."""
+    """A digest of everything that the compiled file depends on."""
     headers = sorted(source.parent.glob("*.h"))
     content = b"".join(file.read_bytes() for file in (source, *headers))
     return hashlib.sha256(content + " ".join([*command, _processor()]).encode()).hexdigest()[:16]
@@ -69,7 +69,7 @@ def _load(command: list[str], name: str) -> ctypes.CDLL:
         if not (folder / name).is_file():
             _compile(command, folder / name)
         return ctypes.CDLL(str(folder / name))
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
         _warn_once("The compiled passes cannot be kept in the user's cache; every process compiles them again.")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:  # a loaded file may be deleted
         _compile(command, Path(temporary) / name)
@@ -77,7 +77,7 @@ def _load(command: list[str], name: str) -> ctypes.CDLL:
 
 
 def _compile(command: list[str], path: Path) -> None:
-    """With OpenMP, whose threads are then PyTorch's own; without it if the compiler lacks it."""
+    """Compiles with OpenMP, which then shares PyTorch's threads, or without it if the compiler lacks it."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name
         for parallel in (["-fopenmp"], []):
@@ -110,7 +110,7 @@ def call(function: Any, *arguments: Tensor | float | int | bytes | None) -> int:
         arguments: A tensor is passed as the address of its values, bytes as a string, None as NULL.
 
     Returns:
-        What a C function that returns int returns.
+        The function's result if it returns an int; otherwise it means nothing.
     """
     if function.argtypes is None:
         kinds = {int: ctypes.c_int, float: ctypes.c_float}

@@ -84,7 +84,7 @@ static int conv_bn_sigmoid(const float *maps, int pooled, const float *k, float 
     int non_finite = 0;
     float taps[54];
     for (int i = 0; i < 54; i++) taps[i] = i < 27 ? k[i] : k[i] / pooled;
-    // What a row adds to the values after, at and before its own. Two vectors at a time keep the processor's units busy.
+    // What each value of the rows adds to the outputs after, at and before it. Two vectors at a time keep the processor busy.
     float before[ROW(N) + 2 * LANES], same[ROW(N) + LANES], after[ROW(N) + 2 * LANES];
     memset(before, 0, sizeof before);
 #pragma omp for schedule(static) nowait

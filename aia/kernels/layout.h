@@ -1,4 +1,4 @@
-// How features and gates lie in memory, for both C files (layout.py says the same to Python).
+// How features and gates lie in memory, for both C files (layout.py has the same for Python).
 //
 // A feature x is [B, T, H, W, C] (channels last). A gate lacks the axis that its unit pools: T [B, H, W, C], H [B, T, W, C],
 // W [B, T, H, C], C [B, T, H, W]. All arrays are contiguous.

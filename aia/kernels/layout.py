@@ -1,4 +1,4 @@
-"""The order of axes: of features, of the published kernels, and of the compiled passes (`layout.h` says the same to C)."""
+"""The order of axes: of features, of the published kernels, and of the compiled passes (`layout.h` has the same for C)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 Axis = Literal["C", "T", "H", "W"]
 
-DIMS: dict[Axis, int] = {"C": 2, "T": 1, "H": 3, "W": 4}  # of each axis in a feature [B, T, C, H, W]
+DIMS: dict[Axis, int] = {"C": 2, "T": 1, "H": 3, "W": 4}  # the place of each axis in a feature [B, T, C, H, W]
 
 # The three axes of each unit's pooled maps, response and kernel, in the order of the published code.
 PUBLISHED: dict[Axis, str] = {"C": "THW", "T": "CHW", "H": "TCW", "W": "THC"}

@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-CHANNELS = 32  # of a program
+CHANNELS = 32  # of a program, at least; fewer if the feature has fewer
 PLACES = 64
 LOWEST = tl.constexpr(-3.4e38)
 
@@ -97,7 +97,7 @@ def _pool_t(x, u, pt, at, B, T, H, W, C, HAS_U: tl.constexpr, ARGS: tl.constexpr
 def _pool_thw_backward(
     x, u, dpt, dph, dpw, at, ah, aw, dx, du, B, T, H, W, C, HAS_U: tl.constexpr, BW: tl.constexpr, BC: tl.constexpr
 ):
-    row = tl.program_id(0).to(tl.int64)  # of B * T * H
+    row = tl.program_id(0).to(tl.int64)  # one of the B * T * H rows
     h, bt = row % H, row // H
     b, t = bt // T, bt % T
     w, w1 = tl.arange(0, BW)[:, None], tl.arange(0, BW)
@@ -138,7 +138,7 @@ def _apply_thw(x, gt, gh, gw, y, B, T, H, W, C, BW: tl.constexpr, BC: tl.constex
 
 @triton.jit
 def _gradient(x, dy, dmax, dmean, arg, row, w, c, mask, W, C, POOLED: tl.constexpr):
-    """The gradient that reaches x . G at one row: given, or of the maximum and mean over C."""
+    """The gradient that reaches x . G at one row: as given, or from the gradients of the maximum and mean over C."""
     if POOLED:
         dv = tl.load(dmean + w, w < W, 0.0) / C + tl.where(
             tl.load(arg + row * W + w, w < W, 0) == c, tl.load(dmax + w, w < W, 0.0), 0.0
@@ -230,7 +230,7 @@ def _pool_c(
 
 @triton.jit
 def _plain_backward(dy, arg, dx, B, T, H, W, C, BW: tl.constexpr, BC: tl.constexpr):
-    """Of the maximum and mean over C of x itself."""
+    """The gradient of the maximum and mean over C of x itself."""
     row = tl.program_id(0).to(tl.int64)
     h, bt = row % H, row // H
     b, t = bt // T, bt % T

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from aia.kernels.layout import DIMS, PUBLISHED, Axis
 from aia.modeling import recording
 
-AXES = PUBLISHED  # of each unit's pooled maps, response and kernel
+AXES = PUBLISHED  # the axes of each unit's pooled maps, response and kernel
 
 
 class Stages(NamedTuple):
-    """What a unit computes, in this order; its three axes are `AXES[unit.axis]`.
+    """The stages of a unit, in the order in which they are computed; its three axes are `AXES[unit.axis]`.
 
     Attributes:
         pooled: Maximum and mean over the unit's axis, `[B, 2, *axes]`.

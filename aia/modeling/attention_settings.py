@@ -24,9 +24,9 @@ class ModuleKind:
     Attributes:
         name: Such as "cinst".
         title: In the paper's words, such as "CinST".
-        units: The axes that its units pool, in the order of `AXES`. What a unit's gate can say are the three other axes:
+        units: The axes that its units pool, in the order of `AXES`. A unit's gate varies over the three other axes:
             C says where and when, T says where, H in which column and when, W in which row and when.
-        multiplies: The units whose mean gate multiplies X. The gates of the others only weigh what these see.
+        multiplies: The units whose mean gate multiplies X. The gates of the others only weight the input of these.
         build: Makes the module: an `nn.Module` whose children are the units.
     """
 
@@ -94,7 +94,7 @@ class AttentionSetting:
 
 
 def _build(name: str, **options: bool) -> nn.Module:
-    from aia.modeling import attention  # imports torch, which takes seconds; a configuration is checked without
+    from aia.modeling import attention  # imports torch, which takes seconds; checking a configuration does not need it
 
     module: nn.Module = getattr(attention, name)(**options)
     return module
@@ -104,7 +104,7 @@ _C = ModuleKind("c", "C", ("C",), ("C",), partial(_build, "C"))
 _ST = ModuleKind("st", "ST", ("T", "H", "W"), ("T", "H", "W"), partial(_build, "ST"))
 _CINST = ModuleKind("cinst", "CinST", AXES, ("T", "H", "W"), partial(_build, "CinST"))
 _STINC = ModuleKind("stinc", "STinC", AXES, ("C",), partial(_build, "STinC"))
-# The class that the published code called STinC until 2022-08-05: the same keys, other mathematics.
+# The class that the published code called STinC until 2022-08-05: the same keys, different mathematics.
 _STINC_2022_06 = ModuleKind(
     "stinc-2022-06", "STinC (2022-06)", AXES, ("C",), partial(_build, "STinC", channel_mean=True)
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-_LONG_STAGE = 23  # stages of so many blocks use every second block
+_LONG_STAGE = 23  # stages with at least this many blocks use every second block
 _INVERTED_RESIDUALS = 17  # blocks of MobileNetV2
 
 
@@ -27,8 +27,8 @@ class Backbone:
         width: Channels of the feature that goes into the linear layer.
         last_features: The module of the trunk that gives the last feature map.
         build: Makes the trunk without its classifier, from frames `[B * T, 3, H, W]` to features `[B * T, width]`.
-        quick: Makes the trunk's form for inference from the trunk and the type of its features, see `fast_inference.py`; None
-            if the trunk has no such form.
+        quick: Makes the trunk's quick form for inference from the trunk and the type of its features, see
+            `fast_inference.py`; None if the trunk has none.
         half_is_quick: Whether half precision was measured to be quicker on processors that multiply bfloat16.
         stages: Blocks in each stage of a ResNet, which tell one published checkpoint's backbone from another's; or ().
         bottlenecks: Whether these are bottlenecks.
@@ -45,7 +45,7 @@ class Backbone:
     bottlenecks: bool = False
 
 
-# These import torch, which takes seconds; a configuration is checked without.
+# These import torch, which takes seconds; checking a configuration does not need it.
 
 
 def _build_resnet(stages: tuple[int, ...], bottlenecks: bool) -> nn.Module:

@@ -30,7 +30,7 @@ MAX_TASK_LENGTH = 30  # characters
 MIN_INPUT_SIZE = 32  # pixels: backbones halve the picture five times
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
 # Characters that no label may have: control and invisible ones (they move a terminal's cursor, reverse the text's direction or
-# hide words), line breaks, halves of a character. Some scripts are written with the two joiners.
+# hide words), line breaks, lone surrogates. The two joiners are allowed, since some scripts need them.
 _HIDDEN, _JOINERS = ("Cc", "Cf", "Cs", "Zl", "Zp"), "\u200c\u200d"
 _PATH = re.compile(
     r"~?[\\/]|[A-Za-z]:[\\/]|\.{1,2}[\\/]|.*(://|[\\/]\.\.([\\/]|$))"
@@ -58,7 +58,7 @@ class AIAConfig:
         threshold: The model rejects clips whose largest probability is lower, 0 <= x < 1 (Hendrycks and Gimpel, ICLR 2017);
             0 for a network without a measured threshold, which gives every clip a label.
         default_block: The block to show first, such as "features.12"; "" for the one whose map varies most.
-        task: What the labels are about, such as "gestures"; at most 30 characters, "" for not said.
+        task: What the labels are about, such as "gestures"; at most 30 characters, "" if not stated.
 
     Raises:
         AIAError: A value has the wrong type or is out of range; the sentence names the field.
@@ -155,7 +155,7 @@ class AIAConfig:
                     f"A label must be plain text on one line, without hidden characters, not {_show(label)}."
                 )
             if _PATH.match(label):
-                raise AIAError(f"A label must be a name and no path or address, not {_show(label)}.")
+                raise AIAError(f"A label must be a name, but {_show(label)} is a path or an address.")
         if len(set(self.labels)) != len(self.labels):
             raise AIAError("Two labels of the configuration have the same name; give every class its own.")
 
@@ -205,7 +205,7 @@ class AIAConfig:
             AIAError: Not an object, an unknown or missing field, a wrong type or range.
         """
         if not isinstance(data, dict):
-            raise AIAError("The configuration is no JSON object; is this config.json of an AIA model?")
+            raise AIAError("The configuration is not a JSON object; is this config.json of an AIA model?")
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(map(str, data)) - known)
         if unknown:

@@ -37,7 +37,7 @@ HALF_PRECISION_SIZE = 64  # px; from this size on no strided convolution sees a 
 
 Range = tuple[float, float]
 RELU, RELU6, NONE = (0.0, math.inf), (0.0, 6.0), (-math.inf, math.inf)  # activations, as the range they clamp to
-_LARGEST = torch.finfo(torch.float32).max  # stands for infinity in C, which is compiled without it
+_LARGEST = torch.finfo(torch.float32).max  # stands for infinity in C, which is compiled with -ffinite-math-only
 
 Trunk = Callable[[Tensor], Tensor]  # frames [B * T, 3, H, W] -> features [B * T, width]
 
@@ -196,7 +196,7 @@ def _shortcut(block: Bottleneck | BasicBlock, dtype: torch.dtype) -> Trunk:
 def _gated(
     conv: nn.Conv2d, bn: nn.BatchNorm2d, attention: nn.Module, dtype: torch.dtype, activation: Range
 ) -> tuple[_Conv, Trunk]:
-    """A convolution and the gates after it. The activation comes after the gates, or after the convolution without gates."""
+    """A convolution and the gates after it. The activation comes after the gates if there are any."""
     if isinstance(attention, Attention):
         return _Conv(conv, bn, dtype, NONE), _Gates(attention, activation, conv.weight.device, dtype)
     return _Conv(conv, bn, dtype, activation), nn.Identity()
@@ -234,7 +234,7 @@ class _Conv:
         out: Tensor
         if add is None:
             out = run(x, self.packed, self.bias, *self.geometry, name, numbers, "")
-        elif min(add.shape[2:]) == 1:  # PyTorch may stride such axes in any way, but oneDNN does not take all for a sum
+        elif min(add.shape[2:]) == 1:  # such axes may have any stride in PyTorch, and oneDNN's sum does not accept all
             out = run(x, self.packed, self.bias, *self.geometry, "none", [], "").add_(add).clamp_(*self.activation)
         else:
             after = None if name == "none" else name
@@ -284,9 +284,9 @@ class _Gates:
         return out.clamp_(*self.activation).flatten(0, 1).permute(0, 3, 1, 2)
 
 
-_STEPS = {C: b"Cx", ST: b"GX", CinST: b"CgX", STinC: b"Gcx"}  # of each module in `inference.c`
+_STEPS = {C: b"Cx", ST: b"GX", CinST: b"CgX", STinC: b"Gcx"}  # each module's steps in `inference.c`
 _COMPUTES: dict[str, tuple[layout.Axis, ...]] = {"C": ("C",), "c": ("C",), "G": ("T", "H", "W"), "g": ("T", "H", "W")}
-_GATES: tuple[layout.Axis, ...] = ("T", "H", "W", "C")  # as they lie in memory
+_GATES: tuple[layout.Axis, ...] = ("T", "H", "W", "C")  # in their order in memory
 
 
 class _Module:
@@ -337,7 +337,7 @@ class _Module:
 
 
 def _kept(name: str, size: int) -> Tensor:
-    """Memory of some bytes that the thread keeps: fresh memory costs as much as filling it, and is in no cache."""
+    """A buffer that the thread keeps and reuses: getting fresh memory costs as much as filling it, and it is in no cache."""
     memory: Tensor | None = getattr(_thread, name, None)
     if memory is None or memory.nbytes < size:
         memory = torch.empty(size, dtype=torch.uint8)
@@ -347,9 +347,7 @@ def _kept(name: str, size: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _workspace_bytes(passes: ctypes.CDLL, shape: torch.Size) -> int:
-    passes.workspace_bytes.restype = (
-        ctypes.c_size_t
-    )  # not the int that ctypes takes it for: two of its GiB are negative
+    passes.workspace_bytes.restype = ctypes.c_size_t  # ctypes would take it for an int, in which 2 GiB are negative
     return int(passes.workspace_bytes(*shape))
 
 

@@ -31,7 +31,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the compiled passes can run on a feature. On a GPU they are for training only: each shape is compiled."""
+    """Whether the compiled passes can run on a feature. On a GPU only in training, since each new shape is compiled."""
     if x.device.type == "cuda":
         return torch.is_grad_enabled() and _gpu() is not None
     return (
@@ -44,12 +44,12 @@ def usable(x: Tensor) -> bool:
 
 @cache
 def _gpu() -> Any:
-    """The passes in Triton, or None where it is missing or cannot compile for this GPU."""
+    """The passes in Triton, or None if it is missing or cannot compile for this GPU."""
     try:
         passes = import_module("aia.kernels.training_triton")
         one = torch.ones(1, 1, 1, 1, 1, device="cuda")
         passes.apply_c(one, one, 1, 1, 1, 1, 1, torch.empty_like(one))
-    except Exception as error:  # Triton's own, of its compiler, of the driver
+    except Exception as error:  # of Triton, its compiler or the driver
         log.warning("Training without compiled passes on the GPU: %s", type(error).__name__)
         return None
     return passes

@@ -26,9 +26,9 @@ class AIANet(nn.Module):
 
     Attributes:
         config: As given.
-        name: What it was loaded by; empty for a new network.
+        name: The name it was loaded by; empty for a new network.
         precision: Of inference, see `optimize`.
-        reference: What is typical for its gates; None if nobody has measured it.
+        reference: What is typical for its gates; None if it was not measured.
         backbone: torchvision's trunk without its classifier, its weights under torchvision's names.
         head: One linear layer per frame; the clip's logits are the mean over frames.
     """
@@ -49,7 +49,7 @@ class AIANet(nn.Module):
         blocks = f"AIA in {len(self.block_names)} blocks" if self.block_names else "no AIA"
         return f"AIANet({self.name!r:.80}, {self.config.title!r}, {self.config.num_classes} labels, {blocks}, {self.device})"
 
-    __str__ = nn.Module.__repr__  # `print` shows the modules, as of every network
+    __str__ = nn.Module.__repr__  # `print` shows the modules, as for any network
 
     def _place(self) -> None:
         """Puts the temporal shift and AIA into the trunk's blocks."""
@@ -95,7 +95,7 @@ class AIANet(nn.Module):
                 quickest on this device.
 
         Raises:
-            AIAError: Another precision.
+            AIAError: There is no such precision.
         """
         if precision == "auto":
             precision = fast_inference.best_precision(BACKBONES[self.config.arch], self.device)

@@ -1,7 +1,7 @@
-"""Records and switches the gates of a forward pass, without hooks and without a trace on the model.
+"""Records and switches the gates of a forward pass, without hooks and without storing anything on the model.
 
-Requests share one model, so nothing of a request is stored on it. The recording and the switches are context variables,
-which each thread has of its own. The AIA units read them while they compute.
+Several requests share one model. The recording and the switches are therefore context variables, and each thread has its own.
+The AIA units read them while they compute.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Switch:
 
 
 def shuffle_order(num_frames: int) -> list[int]:
-    """The frame whose gate each frame gets by "shuffle": fixed for `num_frames`, never the frame itself if there are two."""
-    # A random circle of frames: each takes the gate of the one before it, which is another frame.
+    """The frame whose gate each frame gets under "shuffle": fixed for `num_frames`; never its own if there are two or more."""
+    # A random cycle of frames: each takes the gate of the one before it.
     circle = np.random.RandomState(SHUFFLE_SEED + num_frames).permutation(num_frames)
     order: list[int] = np.roll(circle, 1)[circle.argsort()].tolist()
     return order
@@ -129,7 +129,7 @@ def recording(
 
     Args:
         switches: Changes, applied in order.
-        per_clip: For each clip of the batch its own changes, applied after `switches`; one forward pass can so compute many
+        per_clip: For each clip of the batch its own changes, applied after `switches`; so one forward pass can compute many
             variants.
         features: Also keeps the input and the output of every block's module.
 
@@ -188,7 +188,7 @@ def record_gate(location: GateLocation, gate: Tensor) -> Tensor:
         return gate
     gate = _switched(gate, location, current.switches)
     if current.per_clip:
-        import torch  # takes seconds, and a `Switch` is made without
+        import torch  # takes seconds, and making a `Switch` does not need it
 
         clips = zip(torch.split(gate, 1), current.per_clip, strict=True)
         gate = torch.cat([_switched(clip, location, switches) for clip, switches in clips])

@@ -105,7 +105,7 @@ def from_arrays(
     input_size: int,
     weights: str,
 ) -> Reference:
-    """Builds a reference from the arrays of `Reference.arrays`, which nobody has checked yet.
+    """Builds a reference from the arrays of `Reference.arrays`, which are not trusted.
 
     Args:
         arrays: By name.

@@ -1,4 +1,4 @@
-"""What a network and its gates do over a whole data set, one row a clip, as Parquet files."""
+"""What a network and its gates do over a whole data set, one row per clip, as Parquet files."""
 
 from aia.errors import AIAError
 

@@ -46,7 +46,7 @@ class Rows:
         clips: Paths, relative to `about.data`.
         labels: "" where unknown.
         answers: The most probable labels.
-        groups: Clips of one group depend on each other; a clip without a group is one by itself.
+        groups: Clips of one group depend on each other; a clip without a group is a group of its own.
         has_groups: Whether the survey knows groups.
         errors: Clips that could not be read.
         blocks: By name, in the order of the network.
@@ -72,7 +72,7 @@ def read_rows(folder: str) -> Rows:
         folder: As given to `aia survey --out`.
 
     Raises:
-        AIAError: It is no survey, or no clip of it could be read.
+        AIAError: It is not a survey, or no clip of it could be read.
     """
     table, about = read_survey(folder, ["path", "error"])
     errors = table.num_rows - table["error"].null_count
@@ -95,7 +95,7 @@ def read_rows(folder: str) -> Rows:
     try:
         blocks = {}
         for block in about.blocks:
-            parts = [batch.gates.pop(block) for batch in batches]  # which frees them: all gates are in memory once
+            parts = [batch.gates.pop(block) for batch in batches]  # pop frees them: all gates are in memory once
             blocks[block] = BlockRows(*map(joined, zip(*parts, strict=True)))
         keys = list(batches[0].ablated)
         ablated = {key: np.concatenate([batch.ablated[key] for batch in batches])[order] for key in keys}

@@ -1,4 +1,4 @@
-"""Draws the figures of a survey's report. Their colors are told apart by every eye, and shapes repeat what colors say."""
+"""Draws the figures of a survey's report. Their colors are safe for the color-blind, and shapes repeat what colors say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a survey: written whole or not at all, and read to find what is already done."""
+"""The files of a survey: written completely or not at all, and read to find what is already done."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MUST_AGREE = {
 
 
 def folder_of(out: str) -> str:
-    """A folder by its whole path, which means the same to every process of this machine, or an address as it is.
+    """A folder by its full path, which means the same to every process of this machine, or an address as it is.
 
     Raises:
         AIAError: There is no such file system, or its package is missing.
@@ -48,7 +48,7 @@ def folder_of(out: str) -> str:
 
 
 def write_part(folder: str, table: pa.Table, about: About) -> None:
-    """Writes rows as one part, whole or not at all. The same clips give the same name, so that no repeat doubles them.
+    """Writes rows as one part, completely or not at all. The same clips give the same name, so a repeat adds no duplicates.
 
     Raises:
         AIAError: It cannot be written.
@@ -67,14 +67,14 @@ def write_part(folder: str, table: pa.Table, about: About) -> None:
 
 
 def surveyed(folder: str, about: About) -> tuple[set[str], About]:
-    """The paths of the clips that a folder already has rows of, and what its parts say of themselves.
+    """The paths of the clips that a folder already has rows of, and the `About` of its parts.
 
     Args:
         folder: Need not exist.
         about: Of the survey to come.
 
     Returns:
-        The paths, and `about` as the folder has it, which may name the model otherwise.
+        The paths, and `about` as the folder has it, which may have another name for the model.
 
     Raises:
         AIAError: The parts are of another network, other data or other options, or one is damaged.
@@ -94,7 +94,9 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
                 table = pq.read_table(file, columns=["path"])
             known = known or About.from_metadata(table.schema.metadata)
         except (OSError, KeyError, ValueError, pa.ArrowException):
-            raise AIAError(f"{name} is no part of a survey or is damaged; remove it, or give another --out.") from None
+            raise AIAError(
+                f"{name} is not a part of a survey or is damaged; remove it, or give another --out."
+            ) from None
         paths.update(table.column("path").to_pylist())
     if known is None:
         return paths, about
@@ -124,7 +126,7 @@ def claimed(folder: str) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise AIAError(f"Another survey is writing to {folder}; wait for it, or give another --out.") from None
-        for rest in Path(folder).glob(".aia-*"):  # of a killed run
+        for rest in Path(folder).glob(".aia-*"):  # left by a killed run
             shutil.rmtree(rest, ignore_errors=True)
         yield
     finally:

@@ -29,9 +29,9 @@ try:
 except ImportError:
     raise AIAError('The engine ray needs more packages; install them: python -m pip install "ray[data]"') from None
 
-READ_CLIPS = 16  # of one task
-# Shares of a core. Reading and the network each get half of the cores, so that two suffice, and one does for a while; the
-# system gives a core to whoever can use it.
+READ_CLIPS = 16  # per task
+# Shares of a core. Reading and the network each get half of the cores, and even one core is enough for both; the system
+# gives a core to whichever can use it.
 READ_CPUS, NETWORK_CPUS, WRITE_CPUS = 0.5, 0.49, 0.01  # not equal: Ray would join reading and the network in one actor
 THREADS = 2  # of one actor, if there are as many cores: Ray feeds few actors better than many
 
@@ -68,7 +68,7 @@ def run(
 
 
 def _connect(address: str | None) -> bool:
-    """Connects to a cluster, or starts one. Returns whether it has to be left."""
+    """Connects to a cluster, or starts one. Returns whether to disconnect afterwards."""
     if ray.is_initialized():
         return False
     for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_BACKEND_LOG_LEVEL", "fatal")):
@@ -81,7 +81,7 @@ def _connect(address: str | None) -> bool:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # Ray has many
+    except Exception as error:  # Ray raises many kinds
         raise AIAError(
             f"The Ray cluster {address or 'of this machine'} cannot be used ({type(error).__name__}); check its address."
         ) from None

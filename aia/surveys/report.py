@@ -40,7 +40,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
 
     Args:
         folder: As given to `aia survey --out`.
-        out: Folder of the report; by default the folder "_report" in the survey's own, which pandas passes over.
+        out: Folder of the report; by default the folder "_report" in the survey's own, which pandas ignores.
         title: Of the report; the name of the survey's data by default.
         seed: Of the bootstrap and of the permutations.
 
@@ -48,7 +48,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
         The files: report.md, report.html, summary.json, tables as CSV and figures as PNG.
 
     Raises:
-        AIAError: It is no survey, no clip of it could be read, or the files cannot be written.
+        AIAError: It is not a survey, no clip of it could be read, or the files cannot be written.
     """
     if out is None and "://" in folder:
         raise AIAError(f"The report of {folder} needs a folder on this machine; give one with --out.")
@@ -69,7 +69,7 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
             (part / LOCATIONS).write_text(_compact(locations), encoding="utf-8")
         names = sorted(path.name for path in part.iterdir())
     for name in {LOCATIONS, *(f"{figure}.png" for figure in figures.NAMES)}.difference(names):
-        (target / name).unlink(missing_ok=True)  # of an earlier report, about other clips
+        (target / name).unlink(missing_ok=True)  # left by an earlier report about other clips
     return [target / name for name in names]
 
 
@@ -77,13 +77,13 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
     """Writes only the file that the page's tab Survey opens. It names no folder of this machine.
 
     Args:
-        folder: As of `report`.
+        folder: See `report`.
         path: Of the file.
-        title: As of `report`.
-        seed: As of `report`.
+        title: See `report`.
+        seed: See `report`.
 
     Raises:
-        AIAError: It is no survey, no clip of it could be read, or the file cannot be written.
+        AIAError: It is not a survey, no clip of it could be read, or the file cannot be written.
     """
     summary = summarize(read_rows(folder), title=title, seed=seed)
     content, _ = page_content(summary)
@@ -94,7 +94,7 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
 def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
     """The content of the page's file, and where its clips are if all of them are on this machine.
 
-    Beside `Summary.to_json` the content says which clips are copies of the page's examples.
+    In addition to `Summary.to_json`, the content says which clips are copies of the page's examples.
     """
     text, clips = summary.page()
     content: dict[str, Any] = json.loads(text)
@@ -120,7 +120,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _without_folder(model: str) -> str:
-    """A model's name without the folders of this machine. A repository of the Hub is USER/NAME and no folder."""
+    """A model's name without the folders of this machine. A repository of the Hub is USER/NAME, not a folder."""
     is_repository = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not Path(model).is_dir()
     return model if is_repository else PureWindowsPath(model).name or "model"
 

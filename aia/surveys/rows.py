@@ -181,7 +181,7 @@ def _mean_over(values: np.ndarray, axes: int) -> np.ndarray:
 
 
 def _root_mean_square(values: np.ndarray) -> np.ndarray:
-    """Of each clip's map, `[B, T, H, W]` to `[B]`."""
+    """The root mean square of each clip's map, `[B, T, H, W]` to `[B]`."""
     mean: np.ndarray = np.sqrt(_mean_over(np.square(values), 3))
     return mean
 

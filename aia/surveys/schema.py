@@ -48,7 +48,7 @@ GATE = pa.struct(
         pa.field("channels", _floats),  # mean of each channel, [C]; [1] if the gate does not tell channels apart
         pa.field("deviation", pa.float32()),  # root mean square of the map's difference from what is typical
         pa.field("profile_deviation", _floats),  # the profile less what is typical, [T]
-        # of the combined gate: the channels whose mean is the most unusual, in standard deviations, the most unusual first
+        # only for the combined gate: the channels with the most unusual means, in standard deviations, the most unusual first
         pa.field("unusual", pa.list_(pa.struct([("channel", pa.int32()), ("zscore", pa.float32())]))),
     ]
 )
@@ -70,7 +70,7 @@ SCHEMA = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),
         pa.field("label", pa.string()),
-        pa.field("group", pa.string()),  # scene or source video: clips of one group are no independent observations
+        pa.field("group", pa.string()),  # scene or source video: clips of one group are not independent observations
         pa.field("split", pa.string()),  # "train", "test", ...
         pa.field("error", pa.string()),
         pa.field("answer", pa.string()),  # the most probable label
@@ -158,7 +158,7 @@ def config_hash(config: str) -> str:
 
 
 def part_names(filesystem: Any, folder: str) -> list[str]:
-    """The parts in a folder by fsspec's names; none if there is no such folder. Its own name may have signs of a pattern."""
+    """The parts in a folder by fsspec's names; none if there is no such folder. Its own name may hold wildcards."""
     try:
         names = [str(name) for name in filesystem.ls(folder, detail=False)]
     except FileNotFoundError:
@@ -174,7 +174,7 @@ def read_survey(folder: str, columns: Sequence[str] | None = None) -> tuple[pa.T
         columns: Only these; all by default. `gates` and `ablations` are by far the largest.
 
     Raises:
-        AIAError: It is no survey, or its files were made by different networks.
+        AIAError: It is not a survey, or its files were made by different networks.
     """
     try:
         filesystem, root = fsspec.core.url_to_fs(str(folder))
@@ -195,7 +195,7 @@ def read_survey(folder: str, columns: Sequence[str] | None = None) -> tuple[pa.T
                 tables.append((table, About.from_metadata(table.schema.metadata)))
         except (OSError, KeyError, ValueError, pa.ArrowException):
             raise AIAError(
-                f"{name} is no part of a survey or is damaged; remove it and run the survey again."
+                f"{name} is not a part of a survey or is damaged; remove it and run the survey again."
             ) from None
     about = tables[0][1]
     if any(other != about for _, other in tables):

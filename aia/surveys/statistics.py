@@ -1,4 +1,4 @@
-"""The statistics of a survey's report. NumPy only; random only by a seed."""
+"""The statistics of a survey's report. NumPy only, and all randomness from a seed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aia.evaluation.metrics import Bools, Floats, Indices, resampled_sums
 RESAMPLES = 2000  # of the bootstrap
 PERMUTATIONS = 999
 MOST_PERMUTED = 4000  # clips; of more, some are drawn for the permutations
-OF_GROUP = 10  # of a group before others get their turn, since labels may have to change places within a group
+OF_GROUP = 10  # clips of a group before others get their turn, since labels may have to change places within a group
 MARGIN = 1.96  # standard errors of a 95 % interval
 
 
 class Interval(NamedTuple):
-    """An estimate and its 95 % interval; the ends are nan where there are fewer than two groups."""
+    """An estimate and its 95 % interval; the ends are nan if there are fewer than two groups."""
 
     value: float
     low: float
@@ -25,7 +25,7 @@ class Interval(NamedTuple):
 
 
 class Permuted(NamedTuple):
-    """What the permutations say of each channel.
+    """The result of the permutations for each channel.
 
     Attributes:
         p: Share of label assignments, the real one included, that separate the classes at least as well, `[C]`.
@@ -49,7 +49,7 @@ def mean_intervals(values: Floats, groups: Indices, *, resamples: int = RESAMPLE
     Args:
         values: `[N, K]`.
         groups: A number for each clip, `[N]`.
-        resamples: Draws of as many groups as there are.
+        resamples: Number of draws, each of as many groups as there are.
         seed: Of the draws. The same seed draws the same groups, so the mean of a difference is paired.
     """
     means = values.mean(0)
@@ -66,8 +66,8 @@ def difference_within_classes(
 ) -> Interval | None:
     """How much larger the chosen values are than the others of their class, with a bootstrap interval of 95 % over groups.
 
-    It is the slope of a regression on `chosen` with a constant for each class, so that a difference between the classes plays
-    no part.
+    It is the slope of a regression on `chosen` with a constant for each class, so that a difference between the classes has
+    no effect.
 
     Args:
         values: `[N]`.
@@ -129,7 +129,7 @@ def permute_labels(
         values: `[N, C]`.
         classes: A number from 0 for each row, `[N]`.
         groups: A number from 0 for each row, `[N]`.
-        permutations: Random label assignments beside the real one.
+        permutations: Random label assignments in addition to the real one.
         seed: Of the assignments.
     """
     rng = np.random.default_rng(seed)

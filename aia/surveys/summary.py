@@ -1,4 +1,4 @@
-"""What the rows of a survey say together: accuracy without a block's gates, channels that tell classes apart, profiles."""
+"""Sums up the rows of a survey: accuracy without a block's gates, channels that tell classes apart, profiles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMAT = "aia-survey-summary"
 MAX_BYTES = 200_000  # of a summary
 MAX_NAME = 200  # characters of a clip's or a class's name
 ENDS = 5  # clips at each end of a gate
-LEVEL = 0.05  # of false discoveries
+LEVEL = 0.05  # false discovery rate
 _SIZES = ((24, 12), (24, 6), (16, 6), (12, 4), (8, 2))  # classes and channels of a block; the first that fits is kept
 
 
@@ -36,7 +36,7 @@ class Ablation:
         accuracy: Share of right answers; None without labels.
         change: Accuracy less the accuracy with the gates as trained, paired; None without labels.
         flips: Share of answers that differ from those with the gates as trained.
-        flipped: Index of a clip with another answer, a right one before if there is one; None without one.
+        flipped: Index of a clip whose answer changes, one that was right if possible; None if no answer changes.
         by_class: Change of each class's accuracy; empty without labels.
     """
 
@@ -56,9 +56,9 @@ class BlockSummary:
         gate: Mean of the combined gate.
         without: Mode -> what changes. Empty if no gates were switched.
         units: Unit -> the same with this unit's gates alone switched.
-        typical: Of each class the clip whose gate is closest to the class's mean; None for a class without a clip.
+        typical: For each class the clip whose gate is closest to the class's mean; None for a class without a clip.
         right: Mean gate over the clips that are answered right, with interval; None without right and wrong answers.
-        wrong: The same of the wrong ones.
+        wrong: The same for the wrong ones.
         difference: How much more open the gate is for right answers than for wrong ones of the same class.
         eta: Eta squared of each channel, `[C]`.
         chance: Its mean over permuted labels, `[C]`.
@@ -68,7 +68,7 @@ class BlockSummary:
         margins: Half of the 95 % intervals of the profiles, `[K, T]`.
         profile: The same over all clips, `[T]`.
         lowest: Clips with the least open gate: index and mean.
-        highest: Clips with the most open one.
+        highest: The same for the most open gate.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Summary:
         are_labels: Whether the classes are labels.
         counts: Clips of each class.
         accuracy: Of the model with its gates as trained; None without labels that it knows.
-        by_class: The same of each class.
+        by_class: The same for each class.
         blocks: In the order of the network.
         seed: Of the bootstrap and of the permutations.
         resamples: Of the bootstrap.
@@ -134,11 +134,11 @@ class Summary:
     permutations: int
 
     def to_json(self) -> str:
-        """The page's file: strict JSON of at most `MAX_BYTES`. Of many classes and channels only some are kept."""
+        """The page's file: strict JSON of at most `MAX_BYTES`. If there are many classes and channels, only some are kept."""
         return self.page()[0]
 
     def page(self) -> tuple[str, list[str]]:
-        """The text of `to_json`, and the clips that it names, each by its whole name."""
+        """The text of `to_json`, and the clips that it names, each by its full name."""
         for classes, channels in _SIZES:
             content, clips = _plain(self, classes, channels)
             text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -200,7 +200,7 @@ def summarize(
 
 @dataclass(frozen=True, eq=False)
 class _Clips:
-    """What all statistics of a survey share."""
+    """The data that all statistics of a survey share."""
 
     classes: Indices  # [N], -1 without one
     num_classes: int
@@ -300,7 +300,7 @@ def _block(
 
 
 def _closest_to_mean(gates: Floats, own: Bools) -> int | None:
-    """The index of one of the own clips."""
+    """The index of the clip of a class whose gate is closest to the class's mean; `own` marks the class's clips."""
     if not own.any():
         return None
     return int(np.where(own, np.abs(gates - gates[own].mean()), np.inf).argmin())
@@ -313,7 +313,7 @@ def _ablations(rows: Rows, clips: _Clips) -> dict[tuple[str, ...], Ablation]:
     answers = np.column_stack(list(rows.ablated.values()))
     place = {name: number for number, name in enumerate(rows.about.labels)}
     own = np.array([place.get(name, -1) for name in clips.answers.tolist()])
-    labels = np.array([place.get(name, -2) for name in clips.labels.tolist()])  # -2 is no answer's
+    labels = np.array([place.get(name, -2) for name in clips.labels.tolist()])  # -2 equals no answer
     differs = answers != own[:, None]
     flips = clips.intervals(differs.astype(float))
     flipped = [int(own.argmax()) if own.any() else None for own in (differs * (1 + clips.right[:, None])).T]
@@ -355,7 +355,7 @@ def _parts(path: str) -> Sequence[str]:
 
 
 def _plain(summary: Summary, most_classes: int, most_channels: int) -> tuple[dict[str, Any], list[str]]:
-    """The content of the page's file, without what a browser does not draw, and the whole names of its clips."""
+    """The content of the page's file, without what a browser does not draw, and the full names of its clips."""
     about, kept = summary.about, np.sort(np.argsort(-np.array(summary.counts, int), kind="stable")[:most_classes])
     clips = _Names(summary.clips)
     blocks = [_plain_block(block, kept.tolist(), most_channels, clips) for block in summary.blocks]

@@ -34,7 +34,7 @@ MAX_LANES = 8  # each holds the features of a batch
 
 @dataclass(frozen=True)
 class Survey:
-    """What a run of `survey` did.
+    """The result of a run of `survey`.
 
     Attributes:
         folder: Where the rows are; read them with `aia.surveys.schema.read_survey`, DuckDB, polars or pandas.
@@ -81,8 +81,8 @@ def survey(
         address: Of the Ray cluster, such as "auto"; by default that of the variable RAY_ADDRESS, or one
             is started on this machine.
         root: Folder of the files that a table names.
-        group_column: Of a table: clips of one group, such as a source video, are no independent observations. By default
-            "group" or "scene".
+        group_column: Of a table: clips of one group, such as a source video, are not independent observations. By
+            default "group" or "scene".
         split: Only the clips of this split.
         batch: How many clips go through the network together.
         revision: Of a Hub repository, if `model` is its name.
@@ -163,7 +163,7 @@ def _embedded(
             yield counts(table)
     finally:  # after Ctrl-C too
         measured.close()
-        torch.set_num_threads(threads)  # it is of the process, too
+        torch.set_num_threads(threads)  # the readers' setting may hold for the whole process
         if tables:
             parts.write_part(folder, pa.concat_tables(tables), about)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from aia.synthetic.scenes import backdrop
 
 HEIGHT, WIDTH = 240, 320
-SPREAD = 2.4  # painted scene over frame, in side length
+SPREAD = 2.4  # side of the painted scene over that of the frame
 # Movement of the picture's content from the first frame to the last: right and down in frames, log of the enlargement, and
 # degrees clockwise. The camera's own direction is the opposite.
 MOVEMENTS = {

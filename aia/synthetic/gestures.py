@@ -24,7 +24,7 @@ from aia.synthetic.trajectories import LABELS, gesture_path, minimum_jerk, resam
 __all__ = ["LABELS", "Look", "Rendered", "gesture_path", "render_gesture"]
 
 POINT, OPEN, FIST, TWO = (True, False, False, False), (True,) * 4, (False,) * 4, (True, True, False, False)
-MARGIN = 1.3  # painted surroundings over frame, in side length, so that the camera can move
+MARGIN = 1.3  # side of the painted surroundings over that of the frame, so that the camera can move
 SHORTEST, LONGEST = 1.0, 9.0  # duration of a clip in seconds
 # Duration of the gesture in seconds: (low, high).
 _SECONDS = {
@@ -188,10 +188,10 @@ def render_gesture(
         seed: Not negative; with the label it determines everything that no argument sets.
         height: Pixels.
         width: Pixels.
-        fps: Frames per second; None to draw it from 10 to 30.
+        fps: Frames per second; None for a random one from 10 to 30.
         path: Fingertip [K, 2] evenly spaced in time, as fractions of the frame (a recorded one: divide by its frame's
             width and height); None for an invented one.
-        duration: Seconds of the whole clip; None to draw it from 1 to 9.
+        duration: Seconds of the whole clip; None for a random one from 1 to 9.
         look: How it looks; None for a random look.
         indices: The frames to draw, or a function from their number to the frames; None for all. Only these are painted
             and returned. Each looks as in the whole clip.

@@ -45,7 +45,7 @@ class UnknownClip:
     """A clip without a gesture.
 
     Attributes:
-        name: Its own, such as "noise 4, coarse".
+        name: Unique, such as "noise 4, coarse".
         kind: One of `KINDS`.
         frames: RGB uint8 `[T, H, W, 3]`, as `preprocess` takes them.
     """

@@ -138,7 +138,7 @@ def idle_path(kind: str, rng: Generator) -> Array:
         away = rng.normal(0, 0.1, 2) * np.sin(np.pi * np.linspace(0, 1, POINTS)[:, None] ** rng.uniform(0.6, 2)) ** 2
         path = center + away + 0.01 * wobble(rng, POINTS, 4)
     elif kind == "aborted":
-        # Cut so that the part is no gesture itself (half a square's first side would be a swipe).
+        # Cut so that the part is not a gesture itself (half a square's first side would be a swipe).
         label, low, high = [("square", 0.4, 0.7), ("circle (counter-clockwise)", 0.35, 0.6), ("star", 0.45, 0.75)][
             rng.integers(3)
         ]

@@ -1,1 +1,1 @@
-"""Training: recipes, clips real and rendered, the loop."""
+"""Training: recipes, real and rendered clips, the loop."""

@@ -19,12 +19,12 @@ class ActionBatches:
     Args:
         clips: Decoded clips.
         labels: Of each clip.
-        scenes: Name of each clip's scene; scenes of a label are sampled alike.
+        scenes: Name of each clip's scene; scenes of a label are sampled equally often.
         size: Side of the input in pixels.
         frames: T.
-        seed: Of everything.
+        seed: Of all random choices.
         none_label: The label "none of these"; -1 for none. Clips whose tiles are mixed get it, too.
-        none: Share of its clips.
+        none: Share of clips with that label.
         oversample: See `camera.warp`.
     """
 
@@ -69,7 +69,7 @@ class ActionBatches:
         def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
             return low + (high - low) * torch.rand(*shape, generator=self.rng, device=device)
 
-        side = torch.sqrt(uniform(count, 1, low=0.35, high=1.2)).clamp(max=1.0)  # a fourth of them whole
+        side = torch.sqrt(uniform(count, 1, low=0.35, high=1.2)).clamp(max=1.0)  # about a quarter of them whole
         stretch = torch.exp(uniform(count, 1, low=-0.25, high=0.25))
         sides = torch.cat((side * stretch, side / stretch), 1).clamp(max=1.0)
         window = torch.cat((uniform(count, 2, low=-1.0, high=1.0) * (1 - sides), sides), 1)

@@ -99,7 +99,7 @@ def _shapes(frame: NDArray[np.uint8], segments: int, rng: np.random.Generator) -
 
 
 def mirror_or_reverse(frames: Frames, kind: str, recipe: Recipe, rng: np.random.Generator) -> tuple[Frames, str]:
-    """Mirrors and reverses a clip if the recipe names the resulting class."""
+    """Mirrors or reverses a clip, or both, at random among the changes whose resulting class the recipe names, or leaves it."""
     choices = [(kind, 1, 1)]
     choices += [(recipe.flip[kind], 1, -1)] if kind in recipe.flip else []
     choices += [(recipe.reverse[kind], -1, 1)] if kind in recipe.reverse else []

@@ -42,7 +42,7 @@ class Bank:
 
 
 def spread(rng: np.random.Generator, start: NDArray[Any], length: NDArray[Any], frames: int) -> NDArray[np.int64]:
-    """One random frame of each of T equal parts: `[B, T]`, for windows `[B]` that begin at `start`."""
+    """One frame of each of T equal parts, at random or the middle one: `[B, T]`, for windows `[B]` that begin at `start`."""
     loose = rng.uniform(0, 1, (len(start), 1)) < 0.5
     inside = np.where(loose, rng.uniform(0.15, 0.85, (len(start), frames)), 0.5)
     place = (np.arange(frames) + inside) / frames * length[:, None]
@@ -51,7 +51,7 @@ def spread(rng: np.random.Generator, start: NDArray[Any], length: NDArray[Any], 
 
 
 def alike(scenes: Sequence[str]) -> NDArray[np.float64]:
-    """Weights under which every scene is drawn alike."""
+    """Weights with which every scene is drawn equally often."""
     names, inverse, counts = np.unique(scenes, return_inverse=True, return_counts=True)
     weights: NDArray[np.float64] = 1 / counts[inverse] / len(names)
     return weights

@@ -1,4 +1,4 @@
-"""Camera movements: their labels, the rule that tells them from measured steps, and movement rendered over real pictures.
+"""Camera movements: their labels, the rule that finds them in measured steps, and movement rendered over real pictures.
 
 A movement is four numbers: how far the picture's content moves right (in picture widths) and down (in heights), the log of its
 enlargement, and its turn (degrees clockwise). The camera's own direction is the opposite: content that moves right is a pan
@@ -23,8 +23,8 @@ LABELS = (
     NONE,
 )
 STATIC, NONE_INDEX = 0, len(LABELS) - 1
-PLAIN = np.array((0.18, 0.18, 0.15, 12.0), np.float32)  # of each number: the least that makes a plain movement
-STILL = np.array((0.04, 0.05, 0.03, 3.0), np.float32)  # summed without sign: the most that is static
+PLAIN = np.array((0.18, 0.18, 0.15, 12.0), np.float32)  # the least of each number that makes a plain movement
+STILL = np.array((0.04, 0.05, 0.03, 3.0), np.float32)  # the most of each number, summed without sign, that is static
 # What a mirror, a quarter turn clockwise and playing backwards do to (right, down, scale, turn).
 MIRROR = np.diag((-1.0, 1.0, 1.0, -1.0)).astype(np.float32)
 QUARTER = np.array(((0, -1, 0, 0), (1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)), np.float32)
@@ -44,7 +44,7 @@ def label_of(steps: NDArray[np.float32]) -> int | None:
 
     Returns:
         An index into `LABELS`: static; one movement that is large, steady and twice as large as the next; or none of these
-        if much moves and little of it remains. Thresholds between them keep doubtful clips out.
+        if much moves and little of it remains. Gaps between the thresholds keep doubtful clips out.
     """
     steps = steps[:, :4]
     lost = np.isnan(steps).any(axis=1)
@@ -129,9 +129,9 @@ def random_movement(labels: Tensor, frames: int, rng: torch.Generator) -> Moveme
     speed = speed * (moving | ~moving.any(1, keepdim=True))  # few frames: the stops could leave nothing
     progress = F.pad(speed.cumsum(1) / speed.sum(1, keepdim=True), (0, 0, 1, 0))  # [B, T, 4]
 
-    amount = uniform(count, 4, low=-0.42, high=0.42) * uniform(count, 1) * size[:, None]  # beside the main movement
+    amount = uniform(count, 4, low=-0.42, high=0.42) * uniform(count, 1) * size[:, None]  # besides the main movement
     amount[rows, axis] = sign * size
-    kind = torch.randint(0, 5, (count,), generator=rng, device=device)  # of "none of these"
+    kind = torch.randint(0, 5, (count,), generator=rng, device=device)  # the kind of "none of these"
     other = (axis + torch.randint(1, 4, (count,), generator=rng, device=device)) % 4
     is_none = labels == NONE_INDEX
     shots = torch.zeros(count, frames, dtype=torch.long, device=device)
@@ -178,7 +178,7 @@ def warp(pictures: Tensor, content: Tensor, size: int, window: Tensor, depth: Te
         size: Side of the result in pixels.
         window: Center right, center down (-1 to 1 over the picture), width and height (shares of the picture), `[B, 4]`.
         depth: How much more than the middle each place moves, `[B, 1, size, size]`; 0 for a flat scene.
-        oversample: The window is sampled so many times finer and averaged, against aliasing.
+        oversample: The window is sampled this many times finer and averaged, against aliasing.
 
     Returns:
         float32 `[B, T, 3, size, size]`, 0 to 1.

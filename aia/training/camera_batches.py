@@ -24,11 +24,11 @@ class CameraBatches:
     Args:
         clips: Decoded clips.
         windows: Parts of each clip whose movement is plain, see `labeled_windows`.
-        scenes: Name of each clip's scene; scenes are sampled alike.
+        scenes: Name of each clip's scene; scenes are sampled equally often.
         stills: Decoded pictures, each a clip of one frame.
         size: Side of the input in pixels.
         frames: T.
-        seed: Of everything.
+        seed: Of all random choices.
         oversample: See `camera.warp`.
     """
 
@@ -169,14 +169,14 @@ def labeled_windows(steps: NDArray[np.float32]) -> list[Window]:
 
 
 def kind_of(label: int) -> str:
-    """What a label says without its direction."""
+    """The kind of movement of a label, without its direction."""
     if label in (camera.STATIC, camera.NONE_INDEX):
         return "static" if label == camera.STATIC else "none"
     return ("pan", "tilt", "zoom", "roll")[(label - 1) // 2]
 
 
 def change(mirror: bool, backwards: bool, quarters: int) -> NDArray[np.float32]:
-    """What `transform` does to a movement: a 4 x 4 matrix."""
+    """The effect of `transform` on a movement: a 4 x 4 matrix."""
     matrix = np.eye(4, dtype=np.float32)
     if mirror:
         matrix = camera.MIRROR @ matrix

@@ -13,7 +13,7 @@ def draw_curves(history: Path, picture: Path) -> None:
 
     Args:
         history: A run's history.jsonl, one object a line; the held-out values may be missing.
-        picture: Written over; its ending says the format, such as .svg.
+        picture: Overwritten if it exists; its ending sets the format, such as .svg.
     """
     from matplotlib.figure import Figure  # takes a second to import; no window, no global state
 

@@ -65,13 +65,14 @@ class Sample:
     """One labeled clip.
 
     Attributes:
-        file: The video; None for a drawn clip. Of a clip with an item its name, see `local`.
+        file: The video; None for a drawn clip. If there is an item, only its name; see `local`.
         kind: Its class in the data.
         scene: Where it was filmed; may be empty.
         split: "train", "val", "test", ...
         seed: Of a drawn clip.
         still: Whether only one of its frames is used, for a clip without a gesture; see `Recipe.negatives`.
         path: Recorded fingertip that a drawn clip follows, as `render_gesture` takes it; None for an invented one.
+        item: Where to read a clip that is not a local file; None for the others.
     """
 
     file: Path | None
@@ -140,7 +141,9 @@ def _from_folder(folder: Path, unlabeled: bool) -> list[Sample]:
     # Hidden files are locks and notes of a spreadsheet program or of macOS.
     tables = sorted(path for path in folder.glob("*.[cCtT][sS][vV]") if not path.name.startswith((".", "~")))
     if len(tables) > 1:
-        raise AIAError(f"{folder} holds {len(tables)} csv files; it must hold one, or none and a folder a class.")
+        raise AIAError(
+            f"{folder} holds {len(tables)} csv files; it must hold one, or none and a folder for each class."
+        )
     samples = _from_table(tables[0], unlabeled) if tables else _from_folders(folder)
     if not samples:
         raise AIAError(f"{folder} holds neither a csv (file, label, split) nor videos in a folder for each class.")
@@ -170,7 +173,7 @@ def _video(folder: Path, name: str, table: Path, line: int) -> Path:
     video = next((folder / path for path in paths if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
     if video is None:
         named = f"names {name[:200]!r}, which is not there" if name else "names no file"
-        raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or whole ones.")
+        raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or absolute ones.")
     return video
 
 
@@ -192,10 +195,10 @@ def _sorted_folders(folder: Path) -> list[Path]:
 
 
 def reference_clips(folder: Path, count: int, *, training: bool = True) -> tuple[list[Path], str]:
-    """Videos to measure what is typical on, evenly chosen, and what they are in two words.
+    """Evenly chosen videos to measure what is typical on, and what they are in a word or two.
 
     Args:
-        folder: As of `read_manifest`; its training clips are taken. Or any folder with videos in it.
+        folder: As for `read_manifest`; its training clips are taken. Or any folder with videos in it.
         count: How many at most.
         training: False for the clips that are not trained on.
 
@@ -263,7 +266,7 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
     if sample.file is None:
         key = f"rendered-{sample.kind}-{sample.seed}"
         key += "" if sample.path is None else f"-{hashlib.sha1(sample.path.tobytes()).hexdigest()}"
-    elif sample.item:  # asking for its size and time would take a request a clip
+    elif sample.item:  # asking for its size and time would take a request for each clip
         key = f"{sample.item.address}-{sample.item.span}"
     else:
         file = sample.file
@@ -302,7 +305,7 @@ def _pictures(sample: Sample, recipe: Recipe) -> Frames:
 
 
 def _sparse(count: int) -> list[int]:
-    """24 frames are enough to sample 8 from, and a third of the drawing."""
+    """24 frames are enough to sample 8 from, and take a third of the time to draw."""
     return sorted(set(sample_indices(count, 24)))
 
 
@@ -336,7 +339,7 @@ def recorded_paths(data: str | Path) -> dict[str, NDArray[np.float32]]:
             train_label `[N]`.
 
     Raises:
-        AIAError: There is none, or it has another content.
+        AIAError: There is none, or its content is different.
     """
     archives = sorted(data.glob("*_trajectories.npz")) if isinstance(data, Path) else []
     try:

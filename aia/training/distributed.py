@@ -56,7 +56,7 @@ class Processes:
     def workers(self) -> int:
         """Number of worker processes that prepare this process's clips.
 
-        None without a GPU: a worker would take a core from the network, and forking copies the memory in use.
+        Zero without a GPU: a worker would take a core from the network, and forking copies the memory in use.
         """
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes on this host, by the launcher
         return 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) // local))

@@ -56,7 +56,7 @@ def overlay(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def foreground(x: Tensor, actors: Tensor, rng: torch.Generator) -> Tensor:
-    """Puts soft pieces of other clips before some clips, as somebody whom the camera follows: both `[B, T, 3, S, S]`."""
+    """Puts soft pieces of other clips in front of some clips, like somebody whom the camera follows: both `[B, T, 3, S, S]`."""
     count, frames, size = len(x), x.shape[1], x.shape[-1]
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:

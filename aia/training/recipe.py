@@ -49,7 +49,7 @@ class Recipe:
         network: Fields of `AIAConfig` without `labels`.
         classes: Class in the data -> label, in the order of the logits. Empty: the data's own classes.
         flip: Class -> class of the mirrored clip. Classes not named are not mirrored. In this table and the next two a class
-            is named as in the data or by the index of its logit, and "*": "*" lets every class not named keep its own.
+            is named as in the data or by the index of its logit, and "*": "*" lets every class not named keep its label.
         reverse: Class -> class of the clip played backwards. Classes not named are not reversed.
         flip_reverse: Class -> class of the clip mirrored and played backwards. Classes not named do not get both.
         holdout: Scenes or files of the train split that are held out to choose the recipe, like the split val.
@@ -192,7 +192,9 @@ class Recipe:
                 return kind
             if kind.isdecimal() and int(kind) < len(kinds):
                 return kinds[int(kind)]
-            raise AIAError(f"The recipe is about the class {kind[:60]!r}, which is none of its {len(kinds)} classes.")
+            raise AIAError(
+                f"The recipe is about the class {kind[:60]!r}, which is not one of its {len(kinds)} classes."
+            )
 
         def completed(table: dict[str, str]) -> dict[str, str]:
             rest = {kind: kind for kind in kinds} if EVERY in table else {}
@@ -231,7 +233,7 @@ def with_new_names(data: dict[str, Any], path: str | Path = "") -> dict[str, Any
 def _read(path: str | Path, extended_by: tuple[str | Path, ...] = ()) -> dict[str, Any]:
     """The fields of a recipe over those of the one it extends."""
     if Path(path).resolve() in [Path(file).resolve() for file in extended_by]:
-        raise AIAError(f"The recipe {extended_by[-1]} extends {path}, which extends it; one must stand by itself.")
+        raise AIAError(f"The recipe {extended_by[-1]} extends {path}, which extends it; remove one of the two.")
     try:
         data = json.loads(Path(path).read_bytes())  # with or without a byte order mark
     except OSError:
@@ -255,7 +257,7 @@ def _change(data: dict[str, Any], change: str) -> None:
     """Applies one "name=value" or "name.key=value"."""
     names, equals, text = change.partition("=")
     if not equals:
-        raise AIAError(f"{change[:60]!r} is no change of a recipe; write NAME=VALUE, such as seed=1.")
+        raise AIAError(f"{change[:60]!r} is not a change to a recipe; write NAME=VALUE, such as seed=1.")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -293,4 +295,4 @@ def _rule(name: str) -> str:
     if name in _CHOICES:
         return f"; it is one of {', '.join(_CHOICES[name])}"
     low, high = _AT_LEAST.get(name, 0), _AT_MOST.get(name)
-    return f"; the least is {low}" + (f", the most {high}" if high else "") if name in {*_AT_LEAST, *_AT_MOST} else ""
+    return f"; it is at least {low}" + (f", at most {high}" if high else "") if name in {*_AT_LEAST, *_AT_MOST} else ""

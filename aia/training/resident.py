@@ -1,6 +1,6 @@
 """Epochs of clips that stay on the device: each step renders, cuts and colors its batch where the network is.
 
-For recipes with the augment "camera" or "actions". On a GPU no loader on the CPU keeps up with a small network.
+For recipes with the augment "camera" or "actions". A loader on the CPU cannot keep up with a small network on a GPU.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from aia.training.data import Sample
 from aia.training.recipe import Recipe
 from aia.video.reader import read_frames
 
-FRAMES_PER_SECOND = 6.0  # of what is kept of a clip
-CLIP_SIZE, STILL_SIZE = (160, 214), (240, 320)  # height and width of what is kept
-SMALL, SMALL_SHARE = 0.75, 0.5  # the first half of the epochs sees smaller frames: quicker, and things of other sizes
+FRAMES_PER_SECOND = 6.0  # kept of a clip
+CLIP_SIZE, STILL_SIZE = (160, 214), (240, 320)  # height and width of the frames that are kept
+SMALL, SMALL_SHARE = 0.75, 0.5  # the first half of the epochs sees smaller frames: quicker, and other sizes of objects
 PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -69,8 +69,8 @@ class ResidentClips:
         Args:
             samples: Of the folder, with those without a label; see `read_manifest`.
             recipe: Its `holdout` and the splits say what is trained on.
-            data: As of `read_manifest`. Pictures in the folder `stills` of a local folder, if there is one, are rendered over;
-                else the clips' own frames.
+            data: As for `read_manifest`. Movement is rendered over the pictures in the folder `stills` of a local folder, if
+                there is one, otherwise over the clips' own frames.
             device: To keep the frames on.
             held_out: Whether to read what the recipe holds out instead.
 

@@ -26,10 +26,10 @@ def load_start(model: AIANet, source: str) -> None:
         model: Changed in place.
         source: "none"; "torchvision" (ImageNet weights of the trunk, downloaded); the path of a checkpoint with the trunk's
             weights, under torchvision's names with any prefix or under other names in torchvision's order; or a model folder
-            with the same trunk and labels, of which all tensors that the network has too are taken.
+            with the same trunk and labels, from which all tensors that the network also has are taken.
 
     Raises:
-        AIAError: The source is no plain state dict or belongs to another network.
+        AIAError: The source is not a plain state dict or belongs to another network.
     """
     if source == "none":
         return

@@ -1,4 +1,4 @@
-"""A video file becomes a `Clip`; nothing here needs torch.
+"""Reads video files into `Clip`s; nothing here needs torch.
 
 Each module uses only the ones before it:
 

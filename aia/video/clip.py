@@ -16,7 +16,7 @@ class Clip:
         indices: Frame numbers in the video, int64 [T], 0-based in presentation order, within [0, num_frames).
         times: Presentation times, float64 [T], in seconds from the file's first frame (which is 0.0).
         fps: Mean frame rate of the whole file: `num_frames / duration`.
-        duration: Seconds from the file's first frame to the end of its last one; a longer sound does not count.
+        duration: Seconds from the file's first frame to the end of its last one; a longer audio track does not count.
         num_frames: The number of frames of the file that can be decoded.
         warnings: Sentences for the user; empty if the file is sound.
 

@@ -16,7 +16,7 @@ PEAK, GAMMA = 1000.0, 1.2  # of HLG's reference display: cd/m², and the exponen
 KNEE = 0.5
 TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
 LUMINANCE = np.array([0.2627, 0.678, 0.0593], np.float32)  # weights of BT.2020's red, green and blue
-BAND = 64  # rows at a time; a whole picture in float32 would need much memory
+BAND = 64  # rows at a time; a whole picture in float32 would need a lot of memory
 
 
 def to_srgb(signal: np.ndarray, transfer: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Decoded frames become RGB pictures: scaled, upright, in sRGB, on white where they are transparent."""
+"""Turns decoded frames into RGB pictures: scaled, upright, in sRGB, on white where they are transparent."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Pictures:
         except (av.FFmpegError, ValueError):
             kind = frame.format.name
             raise self.source.error(
-                f"stores colors so that they cannot be shown ({kind}): save it as H.264 MP4."
+                f"stores colors in a format that cannot be shown ({kind}): save it as H.264 MP4."
             ) from None
         pixels = image.view("V3")[..., 0]  # [H, W]: transposing single bytes would take twice as long
         self.frames.view("V3")[self._rows[index], ..., 0] = (pixels.T if turned else pixels)[::row_step, ::column_step]
@@ -108,7 +108,7 @@ class Pictures:
 
 
 def _orientation(frame: av.VideoFrame) -> Orientation:
-    """Read the display matrix, which moves a point to (a x + c y, b x + d y); other angles go to the nearest right one."""
+    """Read the display matrix, which moves a point to (a x + c y, b x + d y); other angles are rounded to right angles."""
     try:
         side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # PyAV's stub lacks the constructor
         data = side_data.get("DISPLAYMATRIX")  # frame.side_data would create a reference cycle that keeps the frame

@@ -2,9 +2,9 @@
 
 A file is demuxed once without decoding, which gives the true number of frames, their times and the key frames. The frames
 of a clip are chosen by that number. Decoding starts at the key frame before each of them, and every decoded frame is
-checked against the list. If the list is wrong (no time stamps, damage, a lying container), the file is decoded in order
-from the start, and the decoded frames are the truth. Damage that affects no decoded frame is not detected: finding it
-would mean decoding every file whole.
+checked against the list. If the list is wrong (no time stamps, damage, a misleading header), the file is decoded in order
+from the start, and only the decoded frames count. Damage that affects no decoded frame is not detected: finding it
+would mean decoding every file completely.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ def read_frames(path: str | Path, *, max_side: int | None = None, display_name: 
 def iterate_frames(
     path: str | Path, *, max_side: int | None = None, display_name: str = ""
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Decode a video frame by frame; arguments and errors as in `read_clip`, but the reading may take as long as it likes.
+    """Decode a video frame by frame; arguments and errors as in `read_clip`, but without a time limit.
 
     Yields:
-        The presentation time in seconds from the first frame, never before the last one, and the picture, uint8 [H, W, 3].
+        The presentation time in seconds from the first frame, never before the previous one, and the picture, uint8 [H, W, 3].
     """
     source = Source(Path(path), deadline=math.inf, display_name=display_name)
     with source.open() as container:
@@ -158,7 +158,7 @@ def plan_runs(scan: Scan, wanted: Sequence[int]) -> list[Run]:
 
 def _decode_planned(source: Source, scan: Scan, pictures: Pictures) -> bool:
     """Decode from key frame to wanted frame; return False as soon as the decoder contradicts the scan."""
-    # In order the thread type stays "SLICE": its frames do not depend on the threads if there is damage.
+    # Decoding in order keeps "SLICE": even if the file is damaged, its frames do not depend on the threads.
     scan.stream.codec_context.thread_type = "FRAME"
     index_of: dict[int | None, int] = {pts: index for index, pts in enumerate(scan.pts)}
     proven = 0
@@ -226,7 +226,7 @@ def _decode_in_order(source: Source, choose: Callable[[int], Sequence[int]], max
             if len(stamps) == count:
                 return _clip(pictures, scan, stamps, failed)
             count = len(stamps)
-    raise source.error("is damaged and gives other frames each time it is decoded: export or download it again.")
+    raise source.error("is damaged and gives different frames each time it is decoded: export or download it again.")
 
 
 def _decode_all(source: Source, scan: Scan, pictures: Pictures) -> tuple[list[int | None], list[int]]:

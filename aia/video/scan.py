@@ -22,7 +22,7 @@ from aia.video.source import STILL, Source
 PICTURE_FORMATS = ("gif", "apng", "mjpeg")  # a file of one frame is a still picture, like PNG and JPEG
 STATES_END = ("matroska", "flv", "asf", "ogg")  # only the header may tell how long the last frame lasts
 SHORTEST = 1e-3  # seconds; a shorter duration is not believed
-SLACK_SECONDS = 0.5  # that the end of a sound may miss the end that the header states
+SLACK_SECONDS = 0.5  # that the end of the audio may differ from the end that the header states
 MAX_REORDER = 16  # frames; the most that H.264 and HEVC store out of order
 # Decoders that give one frame for each packet and can start at every key frame; other decoders run in order.
 PLANNABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d", "mjpeg"})
@@ -46,7 +46,7 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """What the packets tell before any decoding; stream and packets live as long as their container.
+    """What is known from the packets before any decoding; stream and packets live as long as their container.
 
     Attributes:
         stream: The video stream.
@@ -162,7 +162,7 @@ def sorted_pts(stamps: Sequence[int | None]) -> Sequence[int]:
 
 
 class _Demuxed(NamedTuple):
-    """What the packets tell one by one.
+    """The result of reading the packets one by one.
 
     Attributes:
         packets: The packets of the video stream that hold data, and the empty one that drains the decoder.

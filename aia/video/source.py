@@ -33,7 +33,7 @@ def decoder_options() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Source:
-    """One video file and the terms of reading it.
+    """One video file and the limits of reading it.
 
     Attributes:
         path: The file.

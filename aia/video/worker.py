@@ -1,4 +1,4 @@
-"""Read clips in a separate process, so that a file which hangs or breaks a decoder harms nothing else.
+"""Read clips in a separate process, so that a file that hangs or breaks a decoder harms nothing else.
 
 The worker is this Python with PyAV, numpy and `aia.video` only: no torch, no token, no open file of the server. It is kept
 warm and reads one clip at a time: a line of JSON comes in, a line of JSON and the bytes of the pictures go out. The parent

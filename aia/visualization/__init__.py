@@ -1,1 +1,1 @@
-"""An inspection becomes pictures, files, programs and the answer that the page draws."""
+"""Turns an inspection into pictures, files, scripts and the answer that the page draws."""

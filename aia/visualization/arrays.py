@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 from isal import isal_zlib
 
-_COMPRESSION = 1  # of zlib: more takes longer and gains nothing, gates look like noise to it
+_COMPRESSION = 1  # of zlib: a higher level takes longer and gains nothing, since gates look like noise to it
 
 
 class PackedArray(TypedDict):
@@ -15,7 +15,7 @@ class PackedArray(TypedDict):
 
     Attributes:
         shape: Of the array.
-        at: Place of its first value among all packed values.
+        at: Index of its first value among all packed values.
         low: Its smallest value.
         step: What one level adds.
     """
@@ -29,8 +29,8 @@ class PackedArray(TypedDict):
 class ArrayPacker:
     """Packs arrays one after the other, each value as one of a few levels.
 
-    A value is stored as its level less that of the value one place of the last axis before, modulo the range of the
-    integers: neighbors are alike, so the differences compress better. A value is off by at most half a step.
+    A value is stored as its level less that of the previous value with the same index on the last axis, modulo the range of
+    the integers: neighbors are alike, so the differences compress better. A value is off by at most half a step.
 
     Args:
         levels: The largest level. Up to 255 a value takes one byte, beyond two, little-endian.

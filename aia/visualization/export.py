@@ -73,7 +73,7 @@ def _write_channels(inspection: Inspection, view: View | None, path: Path) -> No
 
 
 def _unusual_channels(block: BlockGates) -> list[tuple[str, str]]:
-    """For each channel what `UNUSUAL` names; empty where it is unknown."""
+    """The values of `UNUSUAL` for each channel; empty if unknown."""
     if block.reference is None:
         return [("", "")] * len(block.channel_mean)
     return _as_text(block.channel_deviation, block.channel_zscore)

@@ -39,7 +39,7 @@ MIN_WIDTH = 360  # pixels; a narrower picture has no room for its legend
 class Value(NamedTuple):
     """One value of a view: frame, row and column are 0-based, the index and the time are those of the source clip.
 
-    The value is the gate's, the difference how much more open than usual it is; None where that is unknown.
+    `value` is the gate, `difference` how much more open than usual it is; None if that is unknown.
     """
 
     frame: int
@@ -143,7 +143,7 @@ def paper_figure(inspection: Inspection, view: View, path: str | Path, format: s
 
     Args:
         inspection: An inspection; without gates the figure has the frames alone.
-        view: What to draw; its frame plays no part.
+        view: What to draw; its frame is ignored.
         path: The file, which is overwritten if it exists.
         format: One of `FIGURE_FORMATS`.
 
@@ -267,7 +267,7 @@ def _figure(inspection: Inspection, view: View) -> Figure:
     columns = -(-len(pictures) // rows)
     cell = (_WIDTH - left - right) / columns
     height, width = pictures.shape[1:3]
-    inches = min((cell - _GAP) / width, _MAX_HEIGHT / height)  # of one pixel
+    inches = min((cell - _GAP) / width, _MAX_HEIGHT / height)  # per pixel
     row_height = height * inches + _TIME_LINE
     head = _TITLE_LINE * (title.count("\n") + subtitle.count("\n") + 2) + 0.12
     total = head + rows * row_height + below

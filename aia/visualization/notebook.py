@@ -1,4 +1,4 @@
-"""What a notebook shows of an inspection: a figure, and a short piece of HTML."""
+"""Shows an inspection in a notebook: a figure, and a short piece of HTML."""
 
 from __future__ import annotations
 

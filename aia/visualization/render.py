@@ -1,4 +1,4 @@
-"""Arrays become pictures: colormaps, overlays, a legend, MP4."""
+"""Turns arrays into pictures: colormaps, overlays, a legend, MP4."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from aia.errors import AIAError
 
 Colormap = Literal["viridis", "cividis", "magma", "grey", "turbo"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
-# Of differences, on light and on dark paper: matplotlib's RdBu_r and berlin, both safe for the color-blind. Most differences
-# are small and a few are large, so half of the colors are within the inner quarter of the scale.
+# Colormaps of differences, on light and on dark paper: matplotlib's RdBu_r and berlin, both safe for the color-blind. Most
+# differences are small and a few are large, so half of the colors are within the inner quarter of the scale.
 DIFFERENCE, DIFFERENCE_DARK = "difference", "difference-dark"
 DIFFERENCE_POWER = 0.5  # the color of a difference d of at most 1 is matplotlib's of d to this power
 _ROWS = (*COLORMAPS, DIFFERENCE, DIFFERENCE_DARK)
@@ -68,7 +68,7 @@ def overlay(
         maps: `[T, h, w]`, any size.
         seen_box: Part of the frame that the maps cover, (left, top, right, bottom) as fractions; the rest is darkened.
         opacity: 0 shows only the frame, 1 only the map.
-        colormap: One of `COLORMAPS`.
+        colormap: One of `COLORMAPS`, `DIFFERENCE` or `DIFFERENCE_DARK`.
         scale: Values shown as the first and the last color; the same for all frames.
         smooth: Interpolates between a map's values; otherwise each is a rectangle.
 
@@ -163,7 +163,7 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> N
     """Writes an MP4 that browsers play: H.264, yuv420p, index first.
 
     Args:
-        path: Written over.
+        path: Overwritten if it exists.
         frames: RGB uint8 `[T, H, W, 3]`; an odd last row or column is repeated, since yuv420p needs even sizes.
         fps: Frames per second.
         crf: Quality of libx264: 18 looks like the source, 28 is small.
@@ -176,7 +176,7 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, *, crf: int = 20) -> N
         av.open(str(part.absolute()), "w", format="mp4", options=index_first) as container,
     ):
         rate = Fraction(fps).limit_denominator(1000)
-        # libx264's "mbtree" reads memory that it never wrote: the same frames would give other bytes each time.
+        # libx264's "mbtree" reads memory that it never wrote: the same frames would give different bytes each time.
         options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
@@ -189,7 +189,7 @@ def write_lossless(path: Path, frames: np.ndarray, fps: float) -> None:
     """Writes a WebM that Chromium and Firefox play and whose frames keep every digit: lossless VP9 in RGB.
 
     Args:
-        path: Written over.
+        path: Overwritten if it exists.
         frames: RGB uint8 `[T, H, W, 3]`.
         fps: Frames per second.
     """

@@ -60,7 +60,7 @@ def as_python(
 
 
 def _call(value: Any) -> str:
-    """The call that makes a dataclass again: its first field, then by name the fields that differ from their default."""
+    """The call that recreates a dataclass: its first field, then by name the fields that differ from their default."""
     first, *others = dataclasses.fields(value)
     named = [f"{f.name}={getattr(value, f.name)!r}" for f in others if getattr(value, f.name) != f.default]
     return f"aia.{type(value).__name__}({', '.join([repr(getattr(value, first.name)), *named])})"

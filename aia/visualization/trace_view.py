@@ -17,14 +17,14 @@ from aia.visualization.arrays import ArrayPacker
 
 FEATURE_VALUES = 2**16  # a view of a larger feature leaves out rows and columns
 STAGE_VALUES = 12 * 2**12  # the same for each map of a unit
-FINE_VALUES = 90_000  # up to so many values a view has 16 bits for each, beyond 8
-TOP = 5  # labels in a view, beside those that a setting makes the most probable
+FINE_VALUES = 90_000  # a view of at most this many values has 16 bits for each, a larger one 8
+TOP = 5  # labels in a view, besides those that a setting makes the most probable
 BINS = 32  # of the histogram of the values that go into the sigmoid
 PICTURE_PX = 96  # width of a frame in a view
 
 
 def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None = None) -> dict[str, Any]:
-    """Gives what a page needs to draw a trace: JSON types, some 100 kB to 300 kB.
+    """Returns what a page needs to draw a trace: JSON types, some 100 kB to 300 kB.
 
     A packed array is a `PackedArray` with its "axes", the "channels" that were packed, and the "stride": of rows and
     columns, only every `stride`-th was packed. A gate is packed without the axis that its unit pools away. The arrays'
@@ -122,7 +122,7 @@ class _Cut:
 
 
 def _module(trace: BlockTrace, setting: AttentionSetting, place: int) -> dict[str, Any]:
-    """What one of the setting's modules does, as data.
+    """One of the setting's modules, as data.
 
     "units" names the unit that pools each axis. The mean gate of the units in "multiplies" multiplies the module's input X.
     They see X times the mean gate of those in "steers", or X itself if there are none. X is the block's feature where

@@ -87,7 +87,7 @@ class View:
         frame: The frame in the foreground, 0-based.
         channel: One channel's own gate, 0-based; None for the mean over channels. A C gate is the same for all of them.
         scale: "typical" draws how far the gate is from what is usual for the network, see `BlockGates.deviation`; a gate
-            whose usual values are unknown is drawn as by "absolute". The other scales draw the gate itself. The values of
+            whose usual values are unknown is drawn as with "absolute". The other scales draw the gate itself. The values of
             their first and last color: "absolute" 0 and 1, "clip" the gate's lowest and highest over all blocks, "block"
             those in this block, or two numbers. All frames have the same scale.
         colours: The colormap of the gate, one of `aia.visualization.render.COLORMAPS`. A difference has a map of its own.
@@ -199,7 +199,7 @@ class View:
 
 
 def values(inspection: Inspection, view: View) -> np.ndarray:
-    """What a view draws, in every frame: a gate, or in the scale "typical" its difference from what is usual.
+    """The values that a view draws, in every frame: a gate, or in the scale "typical" its difference from what is usual.
 
     Returns:
         float32 `[T, h, w]`; a gate is in (0, 1), a difference in (-1, 1). See `aia.inspection.gates.BlockGates.gate_map` for

@@ -85,7 +85,7 @@ def pack_block(seen: Inspection, block: str) -> tuple[dict[str, Any], bytes]:
 
 
 def _facts(seen: Inspection) -> dict[str, Any]:
-    """What an answer says of the network and the clip."""
+    """The part of an answer about the network and the clip."""
     setting = ATTENTION_SETTINGS[seen.config.attention]
     return {
         "network": seen.title,
@@ -100,7 +100,7 @@ def _facts(seen: Inspection) -> dict[str, Any]:
 
 
 def _block(block: BlockGates, means: ArrayPacker) -> dict[str, Any]:
-    """What an answer says of a block, without its channels' own gates."""
+    """The part of an answer about a block, without its channels' own gates."""
     return {
         "name": block.name,
         "shape": list(block.shape),
@@ -118,7 +118,7 @@ def pack_reference(reference: Reference, attention: str) -> tuple[dict[str, Any]
         attention: The network's setting, such as "cinst".
 
     Returns:
-        JSON types, and bytes as of `pack`. The "maps" of a block also hold "combined". "spreads" says how many standard
+        JSON types, and bytes as in `pack`. The "maps" of a block also hold "combined". "spreads" says how many standard
         deviations a limit stands for. "profile_limit" is that of the mean of a frame, "limits" are `deviation_limit` of each
         gate, "channel_limits" the logarithms of those of its channels `[1, 1, 1, C]`, among the bytes; "channel_mean" and
         "channel_std" are the means and standard deviations over the reference clips, float32 `[C]` in base64.

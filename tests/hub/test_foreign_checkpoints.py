@@ -290,7 +290,7 @@ def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
             try:
                 assert read(path)["w"].shape == (2, 2)
             except AIAError as error:
-                assert "ckpt.pth is no plain state dict" in str(error)
+                assert "ckpt.pth is not a plain state dict" in str(error)
 
 
 @pytest.mark.slow
@@ -307,7 +307,7 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "ckpt.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02" + b"(" * 10**8 + b".")
-    with python_memory_below(10e6), pytest.raises(AIAError, match="no plain state dict"):
+    with python_memory_below(10e6), pytest.raises(AIAError, match="not a plain state dict"):
         read_state_dicts(path)
 
 
@@ -468,7 +468,7 @@ def test_a_file_without_named_tensors_is_refused_in_a_sentence(content, tmp_path
             "NumPy arrays": {"w": np.ones(3)},
         }
         torch.save(things[content], path)
-    with pytest.raises(AIAError, match=r"ckpt\.pth is no plain state dict") as caught:
+    with pytest.raises(AIAError, match=r"ckpt\.pth is not a plain state dict") as caught:
         read_state_dicts(path)
     assert ("Linear" in str(caught.value)) == (content in ("a whole network", "TorchScript"))
 
@@ -646,7 +646,7 @@ REFUSED = {
     "too large for a float32": (
         lambda w: published({**w, "fc.weight": torch.full((3, 512), 1e200, dtype=torch.float64)}),
         "C2D",
-        ["no finite numbers"],
+        ["not finite numbers"],
     ),
     "other classes": (
         lambda w: published({**w, "fc.weight": torch.ones(5, 512), "fc.bias": torch.ones(5)}),

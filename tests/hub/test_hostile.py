@@ -199,7 +199,7 @@ BAD_FILES = {
 def test_weights_that_are_not_what_they_say_are_refused(content, tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))
     (tmp_path / WEIGHTS).write_bytes(content)
-    with pytest.raises(aia.AIAError, match=r"^model\.safetensors is damaged or no safetensors file"):
+    with pytest.raises(aia.AIAError, match=r"^model\.safetensors is damaged or not a safetensors file"):
         loading.load(tmp_path, device="cpu")
 
 
@@ -225,7 +225,7 @@ def test_a_weight_that_is_no_number_is_refused_even_where_nothing_would_show(tmp
     state = load_file(tmp_path / WEIGHTS)
     state["head.bias"][2] = float("nan")  # the third label only
     (tmp_path / WEIGHTS).write_bytes(save(state))
-    with pytest.raises(aia.AIAError, match=r"values in head\.bias that are no finite numbers"):
+    with pytest.raises(aia.AIAError, match=r"values in head\.bias that are not finite numbers"):
         loading.load(tmp_path, device="cpu")
 
 

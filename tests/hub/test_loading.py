@@ -597,8 +597,8 @@ BAD_CONFIGS = {
     "not JSON": (b"labels: [a, b]", "not valid JSON"),
     "not text": (b"\xff\xfe\x00", "not valid JSON"),
     "empty": (b"", "not valid JSON"),
-    "list": (b"[1, 2]", "no JSON object"),
-    "null": (b"null", "no JSON object"),
+    "list": (b"[1, 2]", "not a JSON object"),
+    "null": (b"null", "not a JSON object"),
     "deep": (b"[" * 100_000, "not valid JSON"),
 }
 
@@ -660,7 +660,7 @@ BAD_TENSORS = {
     "any shape": (lambda s: {**s, BIAS: torch.zeros([1] * 60)}, f"another shape for {BIAS} ([1, 1, 1"),
     "misshapen": (lambda s: {**s, FIRST: torch.zeros(32, 3, 5, 5)}, f"{FIRST} ([32, 3, 5, 5], not [32, 3, 3, 3])"),
     "transposed": (lambda s: {**s, FIRST: s[FIRST].permute(3, 2, 1, 0).contiguous()}, f"shape for {FIRST}"),
-    "NaN": (lambda s: {**s, FIRST: _filled(s[FIRST], float("nan"))}, f"values in {FIRST} that are no finite numbers"),
+    "NaN": (lambda s: {**s, FIRST: _filled(s[FIRST], float("nan"))}, f"values in {FIRST} that are not finite numbers"),
     "infinite": (lambda s: {**s, BIAS: torch.full((3,), float("inf"))}, f"values in {BIAS}"),
     "too large for float32": (lambda s: {**s, BIAS: torch.full((3,), 1e300, dtype=torch.float64)}, f"values in {BIAS}"),
     "whole numbers": (lambda s: {**s, BIAS: torch.zeros(3, dtype=torch.int32)}, f"values in {BIAS}"),

@@ -212,7 +212,7 @@ def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
     cases = [
         ((tmp_path / "empty", "--model", model, "--out", out), "holds no videos"),
         ((tmp_path / "nowhere", "--model", model, "--out", out), "was not found"),
-        (("nothing://at/all", "--model", model, "--out", out), "is no address that can be read"),
+        (("nothing://at/all", "--model", model, "--out", out), "is not an address that can be read"),
         (("http://127.0.0.1:9/data/", "--model", model, "--out", out), "check the address and your access"),
         ((bad, "--model", model, "--out", out), "Line 3 of"),
         ((twice, "--model", model, "--out", out), "Line 3 of"),
@@ -220,7 +220,7 @@ def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
         ((home / "data", "--split", "test", "--model", model, "--out", out), "no clips of the split"),
         ((home / "data", "--model", tmp_path / "none", "--out", out), "no gates to survey"),
         ((home / "data", "--model", model, "--out", locked), "cannot be written"),
-        ((home / "data", "--model", model, "--out", "nothing://at/all"), "is no address that can be read"),
+        ((home / "data", "--model", model, "--out", "nothing://at/all"), "is not an address that can be read"),
         ((home / "data", "--model", model, "--out", "http://127.0.0.1:9/out"), "cannot be written"),
         ((home / "data", "--model", other, "--out", home / "survey"), "with another configuration"),
         ((home / "data", "--model", model, "--out", home / "survey"), "with another --ablate"),

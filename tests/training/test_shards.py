@@ -160,10 +160,10 @@ def test_bad_shards_get_one_sentence(home, tmp_path):
     whole = (home / "shards" / "train-000.tar").read_bytes()
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "a.tar").write_bytes(whole[:-15_000])
-    with pytest.raises(AIAError, match=r"a\.tar is no tar that can be read; shards are whole and not compressed"):
+    with pytest.raises(AIAError, match=r"a\.tar is not a readable tar; shards must be complete and not compressed"):
         read_manifest(tmp_path / "cut")
     (tmp_path / "text.tar").write_text("no tar" * 999)
-    with pytest.raises(AIAError, match=r"text\.tar is no tar"):
+    with pytest.raises(AIAError, match=r"text\.tar is not a readable tar"):
         read_manifest(tmp_path / "text.tar")
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
