@@ -145,7 +145,7 @@ class Summary:
             if len(text.encode()) <= MAX_BYTES:
                 return text + "\n", clips
         raise AIAError(
-            f"The summary of {len(self.blocks)} blocks has more than {MAX_BYTES} bytes; survey fewer blocks."
+            f"The summary of {len(self.blocks)} blocks has more than {MAX_BYTES} bytes, and the page opens no larger one."
         )
 
 

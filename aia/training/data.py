@@ -212,7 +212,7 @@ def reference_clips(folder: Path, count: int, *, training: bool = True) -> tuple
         raise AIAError(f"The clips of {folder} are in shards; give a folder of videos.")
     videos = loose if is_plain else [sample.video for sample in samples]
     chosen = dict.fromkeys(videos[i] for i in sample_indices(len(videos), min(count, len(videos)))) if videos else ()
-    return list(chosen), "clips" if is_plain else "training clips"
+    return list(chosen), "training clips" if training and not is_plain else "clips"
 
 
 def class_order(data: str | Path, samples: Sequence[Sample]) -> list[str]:
