@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from aia.datasets.listing import list_clips
 from aia.errors import AIAError
 from aia.inspection.batch import BATCH, read_ahead
-from aia.listing import list_clips
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import normalize
 from aia.surveys.rows import measure, prepare
@@ -97,7 +97,10 @@ def _alone(model: AIANet, few: Path, many: Path, rounds: int) -> Table:
                 "over both one after the other": float(np.median(over_both)),
             }
         )
-    return Table(f"One process, {MANY} clips, {model.config.title} on {model.device}", table)
+    return Table(
+        f"One process, {FEW} clips for the parts and {MANY} for the survey, {model.config.title} on {model.device}",
+        table,
+    )
 
 
 def _on_ray(model: AIANet, few: Path, many: Path) -> Table:

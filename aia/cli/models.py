@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aia.cli.options import data_set, load_model
+from aia.cli.options import load_model
+from aia.datasets.places import data_set
 from aia.errors import AIAError
 
 if TYPE_CHECKING:
@@ -130,7 +131,9 @@ def _add_reference(commands: Commands) -> None:
         "reference", help="measure what is usual for a model's gates, and keep it in the model's folder"
     )
     command.add_argument("model", metavar="MODEL", help="a model folder or a shipped model")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR", help="as for train, or a folder of videos")
+    command.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="a local folder as for train, or of videos"
+    )
     command.add_argument("--clips", type=int, default=200, metavar="N", help="use at most N training clips (200)")
     command.set_defaults(run=_reference)
 

@@ -6,7 +6,6 @@ import argparse
 import glob
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from aia.errors import AIAError
@@ -26,11 +25,6 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--revision", help="of a Hub repository")
     command.add_argument("--device", choices=("cpu", "cuda", "mps"), help="the fastest one by default")
     command.add_argument("--precision", choices=("float32", "bfloat16", "float16", "auto"), default="float32")
-
-
-def data_set(text: str) -> str | Path:
-    """A local path, or an address as it is."""
-    return text if "://" in text else Path(text)
 
 
 def expanded(names: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aia.cli.options import BATCH, MAX_BATCH, add_model_options, data_set, expanded, load_chosen, load_model
+from aia.cli.options import BATCH, MAX_BATCH, add_model_options, expanded, load_chosen, load_model
+from aia.datasets.places import data_set
 from aia.errors import AIAError
 
 if TYPE_CHECKING:
@@ -170,8 +171,8 @@ def _add_survey(commands: Commands) -> None:
     command.add_argument(
         "data",
         metavar="DATA",
-        help="a folder by class, a csv (file, label, split, group), a pattern in quotes, or an address of one, such as "
-        "s3://bucket/folder or hf://datasets/user/name",
+        help="a folder by class, a csv (file, label, split, group), a pattern in quotes, shards (*.tar), or an address of one, "
+        "such as s3://bucket/folder or hf://datasets/user/name",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="folder or address for the Parquet files")
     command.add_argument(

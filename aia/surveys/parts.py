@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aia import files
+from aia.datasets.places import place_of, reason
 from aia.errors import AIAError
-from aia.listing import place_of, reason
 from aia.surveys.schema import About, part_names
 
 try:

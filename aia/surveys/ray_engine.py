@@ -14,8 +14,8 @@ import pyarrow as pa
 import torch
 
 from aia import heap
+from aia.datasets.places import Item
 from aia.errors import AIAError
-from aia.listing import Item
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from aia.surveys import parts
@@ -143,8 +143,8 @@ class _Measure:
     """Holds the network, in an actor."""
 
     def __init__(self, network: Sequence[Any], ablate: str, threads: int) -> None:
-        config, state, reference, name, precision, device = ray.get(network[0])
         heap.keep_freed()
+        config, state, reference, name, precision, device = ray.get(network[0])
         torch.set_num_threads(threads)
         model = AIANet(config)
         model.load_state_dict({key: torch.from_numpy(np.array(values)) for key, values in state.items()})

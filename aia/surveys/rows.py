@@ -12,11 +12,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from aia.datasets.places import Item, local_file
 from aia.errors import AIAError
 from aia.inspection.ablation import MODES, logits_switched
 from aia.inspection.gates import SMALLEST_STD, BlockGates
 from aia.inspection.inspection import probabilities
-from aia.listing import Item, local_file
 from aia.modeling import recording
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.config import AIAConfig

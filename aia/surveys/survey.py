@@ -16,11 +16,12 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
+from aia.datasets.listing import list_clips, with_labels
+from aia.datasets.places import Item
 from aia.errors import AIAError
 from aia.evaluation.evaluate import recipe_of
 from aia.hub.loading import load
 from aia.inspection.batch import BATCH, read_ahead
-from aia.listing import Item, list_clips, with_labels
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.network import AIANet
 from aia.surveys import parts
@@ -29,7 +30,7 @@ from aia.surveys.schema import About, config_hash
 
 Ablate = Literal["", "blocks", "units"]
 Engine = Literal["embedded", "ray"]
-MAX_LANES = 8  # each holds the features of a batch
+MAX_CLIPS = 32  # in the network at a time, of all cores
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def survey(
     engine and batch, except for rounding. `aia.surveys.schema` describes them.
 
     Args:
-        data: A folder by class, a table, a pattern, a video, or an address of one; see `aia.listing.list_clips`.
+        data: A folder by class, a table, a pattern, a video, or an address of one; see `aia.datasets.listing.list_clips`.
         model: From `aia.load`, with AIA; or its name.
         out: The folder, or an address that fsspec writes, for the Parquet files.
         ablate: Also predicts with gates switched to their mean, to 1 and shuffled: "blocks" for each block in turn, "units"
@@ -136,13 +137,13 @@ def _embedded(
 ) -> Generator[tuple[int, int], None, None]:
     """Surveys in this process. Yields the numbers of rows and of errors as they are computed; they are written in parts.
 
-    Each core reads a batch and runs the network on it by itself: no core waits for another at each layer, as it does when all
-    share the layer. One batch more is under way, for the moments in which a core waits for a file.
+    Each core (or a few of them, if there are many) reads a batch and runs the network on it by itself: no core waits for
+    another at each layer, as when all share it. One more batch is under way, for the times when a core waits for a file.
     """
     tables: list[pa.Table] = []
     written = time.monotonic()
     threads = torch.get_num_threads()
-    lanes = min(threads, MAX_LANES)
+    lanes = max(1, min(threads, MAX_CLIPS // batch)) if model.device.type == "cpu" else 1
 
     def rows(clips: Sequence[Item], cancelled: threading.Event) -> pa.Table:
         return measure(model, [prepare(clip, model.config, cancelled) for clip in clips], about.ablate)
@@ -152,7 +153,7 @@ def _embedded(
         (items[start : start + batch] for start in range(0, len(items), batch)),
         1,
         readers=lanes + 1,
-        each=lambda: torch.set_num_threads(threads // lanes),
+        each=lambda: torch.set_num_threads(-(-threads // lanes)),
     )
     try:
         for (table,) in measured:
@@ -162,10 +163,12 @@ def _embedded(
                 tables, written = [], time.monotonic()
             yield counts(table)
     finally:  # after Ctrl-C too
-        measured.close()
-        torch.set_num_threads(threads)  # the readers' setting may hold for the whole process
-        if tables:
-            parts.write_part(folder, pa.concat_tables(tables), about)
+        try:
+            if tables:
+                parts.write_part(folder, pa.concat_tables(tables), about)
+        finally:
+            measured.close()  # waits for what is under way
+            torch.set_num_threads(threads)  # the readers' setting may hold for the whole process
 
 
 def _about(model: AIANet, revision: str | None, data: str, root: str | None, ablate: str) -> About:

@@ -21,22 +21,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from aia import files
-from aia.errors import AIAError
-from aia.listing import (
+from aia.datasets import shards
+from aia.datasets.listing import LABELS_FILE, TABLES, labels_beside, list_clips, spellings
+from aia.datasets.places import (
     HELD_OUT_SPLITS,
-    LABELS_FILE,
     OTHER_NAMES,
-    SHARDS,
     SPLITS,
     TRAIN_SPLITS,
     VIDEOS,
     Item,
+    data_set,
     is_local,
-    labels_beside,
-    list_clips,
     local_file,
-    spellings,
 )
+from aia.errors import AIAError
 from aia.modeling.preprocess import preprocess, resized_size
 from aia.synthetic.gestures import LABELS, render_gesture
 from aia.text_files import read_labels, read_lines, read_table
@@ -103,37 +101,43 @@ def read_manifest(data: str | Path, *, unlabeled: bool = False) -> list[Sample]:
         data: A folder with one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the
             videos beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or
             `SPLIT/CLASS/...`, with the splits train, val (or validation) and test. Or shards, a table, a pattern or the
-            address of any of these; see `aia.listing.list_clips`.
+            address of any of these; see `aia.datasets.listing.list_clips`.
 
     Raises:
         AIAError: Nothing is there, there are several csv files, the table cannot be read, or a video is missing.
     """
-    if isinstance(data, str) or not data.is_dir() or _has_shards(data):
-        return _from_listing(data, unlabeled)
-    return _from_folder(data, unlabeled)
-
-
-def _has_shards(folder: Path) -> bool:
-    return any(any(folder.glob(pattern + SHARDS)) for pattern in ("*", "*/*"))
+    data = data_set(data)
+    if isinstance(data, Path) and data.is_dir():
+        return _from_folder(data, unlabeled)
+    if isinstance(data, Path) and data.suffix.lower() in TABLES and data.is_file():
+        return _from_table(data, unlabeled)
+    return _from_listing(data, unlabeled)
 
 
 def _from_listing(data: str | Path, unlabeled: bool) -> list[Sample]:
+    """If no clip has a split, all are trained on."""
+    items = list_clips(data, groups=("scene",))
+    default = "" if any(item.split for item in items) else "train"
     samples = []
     unused: Counter[str] = Counter()  # reason -> clips
-    for item in list_clips(data):
+    for item in items:
         file = Path(item.address if is_local(item) else item.path)
         if is_local(item) and not file.is_file():
             raise AIAError(f"{data} names {item.path[:200]!r}, which is not there; give paths from {file.parent}.")
+        split = item.split or default
         if not item.label and not unlabeled:
             unused["without a label"] += 1
             continue
-        split = item.split or "train"
         if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
             unused[f"of the split {split[:40]!r}"] += 1
         elsewhere = None if is_local(item) else item
         samples.append(Sample(file, item.label or "", item.group or "", split, item=elsewhere))
     for reason, count in unused.items():
         log.warning("%s: clips %s are not trained on: %d in all.", data, reason, count)
+    if not samples:
+        raise AIAError(
+            f"{data} has no clip with a label; put the clips of each class into a folder, or name it in a table."
+        )
     return samples
 
 
@@ -145,6 +149,8 @@ def _from_folder(folder: Path, unlabeled: bool) -> list[Sample]:
             f"{folder} holds {len(tables)} csv files; it must hold one, or none and a folder for each class."
         )
     samples = _from_table(tables[0], unlabeled) if tables else _from_folders(folder)
+    if not samples and any(any(folder.glob(pattern + shards.ENDING)) for pattern in ("*", "*/*")):
+        return _from_listing(folder, unlabeled)
     if not samples:
         raise AIAError(f"{folder} holds neither a csv (file, label, split) nor videos in a folder for each class.")
     return samples

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from aia.datasets.places import TRAIN_SPLITS
 from aia.errors import AIAError
-from aia.listing import TRAIN_SPLITS
 from aia.training.action_batches import ActionBatches
 from aia.training.bank import Bank
 from aia.training.camera import LABELS

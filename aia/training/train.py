@@ -23,6 +23,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from tqdm import tqdm
 
 from aia import files
+from aia.datasets.places import data_set
 from aia.errors import AIAError
 from aia.hub.pretrained import AIANet
 from aia.modeling import network
@@ -176,7 +177,8 @@ def train(
         raise AIAError("Training in float16 needs a GPU; set the recipe's precision to bfloat16 or float32.")
     if recipe.batch_size % team.count:
         raise AIAError(f"A batch of {recipe.batch_size} clips cannot be shared equally by {team.count} processes.")
-    samples, given = read_manifest(data), recipe
+    data, given = data_set(data), recipe
+    samples = read_manifest(data)
     recipe = recipe.resolve(class_order(data, samples))
     cache = cache or Path(out, "cache")
     torch.manual_seed(recipe.seed)

@@ -21,7 +21,7 @@ from surveyed import CLASSES, assert_same_rows, data_set, model_folder
 
 import aia
 from aia.cli import main
-from aia.listing import list_clips
+from aia.datasets.listing import list_clips
 from aia.surveys import parts
 from aia.surveys.rows import measure, prepare
 from aia.surveys.schema import SCHEMA, read_survey

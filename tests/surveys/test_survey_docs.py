@@ -15,7 +15,7 @@ from surveyed import data_set, model_folder
 
 import aia
 from aia.cli import _parser
-from aia.listing import list_clips
+from aia.datasets.listing import list_clips
 
 TEXT = (ROOT / "docs" / "survey.md").read_text(encoding="utf-8")
 

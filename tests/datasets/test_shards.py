@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import io
 import json
+import shutil
 import tarfile
 import threading
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from conftest import moving_frames, small_net
 import aia
 from aia import AIAError
 from aia.cli import main
-from aia.listing import list_clips
+from aia.datasets.listing import list_clips
 from aia.surveys.schema import read_survey
 from aia.training.data import class_order, read_manifest
 from aia.visualization.render import write_mp4
@@ -175,29 +176,103 @@ def test_bad_shards_get_one_sentence(home, tmp_path):
         aia.training.data.reference_clips(home / "shards", 4)
 
 
-def test_hostile_members_of_a_tar_are_no_clips(tmp_path):
-    with tarfile.open(tmp_path / "odd.tar", "w") as tar:
-        for name, content in {
-            "../../escape.mp4": b"no video",
-            "a/.hidden.mp4": b"no video",
-            "open/1.mp4": b"no video",
-            "open/1.json": b'{"label": ["no", "text"]}',
-            "open/2.MP4": b"no video",
-            "open/2.json": b"\xff{",
-            "open/2.cls": b"",
-        }.items():
+def tar_of(path, files: dict[str, bytes]):
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-        link = tarfile.TarInfo("open/3.mp4")
+    return path
+
+
+def test_odd_names_and_notes_cost_no_clip_and_name_no_foreign_file(tmp_path):
+    (tmp_path / "labels.txt").write_text("open\nclose\n")
+    path = tar_of(
+        tmp_path / "odd.tar",
+        {
+            "../../escape.mp4": b"no video",
+            "/open/absolute.mp4": b"no video",
+            "a/.hidden.mp4": b"no video",
+            ".git/b.mp4": b"no video",
+            "./open/v1.0_a.mp4": b"no video",
+            "./open/v1.0_b.mp4": b"no video",
+            "open/k.front.mp4": b"no video",
+            "open/k.side.MP4": b"no video",
+            "open/k.cls": b"\xef\xbb\xbfclose\n",
+            "open/1.mp4": b"no video",
+            "open/1.json": b'{"label": ["no", "text"], "group": 17, "split": "Training"}',
+            "open/2.mp4": b"no video",
+            "open/2.json": b"[" * 100_000,
+            "open/3.mp4": b"no video",
+            "open/3.json": b'{"label": 1, "scene": "hall"}',
+            "open/4.mp4": b"no video",
+            "open/4.cls": b"9" * 5000,
+            "open/5.mp4": b"no video",
+            "open/5.json": b'{"label": "\\ud800"}',
+        },
+    )
+    with tarfile.open(path, "a") as tar:
+        link = tarfile.TarInfo("open/link.mp4")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         tar.addfile(link)
+    items = {item.path.removeprefix("odd.tar/open/"): item for item in list_clips(path)}
+    labels = {name: item.label for name, item in items.items()}
+    assert labels == {
+        **dict.fromkeys(("absolute.mp4", "v1.0_a.mp4", "v1.0_b.mp4", "1.mp4", "2.mp4"), "open"),
+        **dict.fromkeys(("k.front.mp4", "k.side.MP4", "3.mp4"), "close"),
+        "4.mp4": "9" * 5000,
+        "5.mp4": "\\ud800",
+    }
+    assert (items["1.mp4"].group, items["1.mp4"].split, items["3.mp4"].group) == ("17", "train", "hall")
     net = small_net()
     net.save_pretrained(tmp_path / "model", config=net.config)
-    assert {(i.path, i.label) for i in list_clips(tmp_path / "odd.tar")} >= {
-        ("odd.tar/open/1.mp4", "open"),
-        ("odd.tar/open/2.MP4", "open"),
-    }
-    result = aia.survey(tmp_path / "odd.tar", str(tmp_path / "model"), tmp_path / "out")
-    assert result.errors == result.clips == 3
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == []
+    result = aia.survey(path, str(tmp_path / "model"), tmp_path / "out")
+    assert result.errors == result.clips == 10
+
+
+def test_shards_that_are_not_whole_get_one_sentence(home, tmp_path):
+    whole = (home / "shards" / "train-000.tar").read_bytes()
+    second = whole.index(b"ustar", 600) - 257  # the header of the second member
+    damaged = whole[:second] + b"\xff" * 512 + whole[second + 512 :]
+    for name, content in {"cut": whole[:second], "damaged": damaged, "two": whole + whole}.items():
+        (tmp_path / f"{name}.tar").write_bytes(content)
+        with pytest.raises(AIAError, match=rf"{name}\.tar is not a readable tar"):
+            list_clips(tmp_path / f"{name}.tar")
+
+
+def test_an_archive_beside_the_videos_is_not_read(home, tmp_path, caplog):
+    shutil.copytree(home / "folders", tmp_path / "data")
+    shutil.copy(home / "shards" / "train-000.tar", tmp_path / "data" / "train")
+    assert len(read_manifest(tmp_path / "data")) == len(list_clips(tmp_path / "data")) == 12
+    assert "tar files beside videos are ignored: 1" in caplog.text
+
+
+def test_the_machines_folders_are_no_splits_and_odd_local_paths_are_local(home, tmp_path):
+    for name in ("test_machine", "set[1]", "a::b"):
+        folder = tmp_path / name / "clips"
+        shutil.copytree(home / "folders" / "train", folder)
+        (folder / "labels.txt").write_text("open\nclose\n")
+        assert class_order(folder, read_manifest(folder)) == ["open", "close"]
+        assert len(list_clips(folder)) == 8
+    shutil.copy(home / "shards" / "train-000.tar", tmp_path / "test_machine" / "000.tar")
+    assert {item.split for item in list_clips(tmp_path / "test_machine" / "000.tar")} == {None}
+
+
+def test_a_table_elsewhere_trains_like_one_here(home, tmp_path, caplog):
+    rows = "file,label,split,scene,group\n"
+    rows += "train/open/0.mp4,open,train,hall,x\ntrain/close/1.mp4,close,,hall,x\nval/open/0.mp4,open,val,yard,x\n"
+    (tmp_path / "clips.csv").write_text(rows)
+    (tmp_path / "clips").symlink_to(home / "folders")
+    local = read_manifest(tmp_path)
+    with served(tmp_path) as address:
+        remote = read_manifest(f"{address}/clips.csv")
+    facts = [
+        [(s.kind, s.scene, s.split) for s in samples] for samples in (local, read_manifest(tmp_path / "clips.csv"))
+    ]
+    assert facts[0] == facts[1] == [(s.kind, s.scene, s.split) for s in remote]
+    assert caplog.text.count("of the split ''") == 3, "it is not trained on, and the log says so"
+
+
+def test_an_address_in_another_one_is_refused():
+    with pytest.raises(AIAError, match=r"an address in another one; copy what is inside, or give shards"):
+        read_manifest("zip://clips::file:///data.zip")

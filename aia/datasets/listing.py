@@ -1,0 +1,185 @@
+"""Lists the clips of a data set: a folder per class, a table, a pattern, shards, a file, or an address that fsspec reads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from aia.datasets import shards
+from aia.datasets.places import OTHER_NAMES, VIDEOS, Item, Place, place_of, reading
+from aia.errors import AIAError
+from aia.text_files import read_labels, read_table
+
+TABLES = (".csv", ".tsv")
+LABELS_FILE = "labels.txt"
+GROUPS = ("group", "scene")  # columns of a table, or keys in a shard
+_SIGNS = "*?["  # of a pattern
+log = logging.getLogger(__name__)
+
+
+def list_clips(
+    data: str | os.PathLike[str],
+    *,
+    root: str | None = None,
+    groups: Sequence[str] = GROUPS,
+    group_column: str | None = None,
+    split: str | None = None,
+) -> list[Item]:
+    """Lists the clips of a data set, in the order of its table or of their names.
+
+    Args:
+        data: A folder (`CLASS/...` or `SPLIT/CLASS/...`, or with one table in it), a table with the column file and, if it
+            has them, label, split and group or scene; a pattern such as "clips/*.mp4"; one video; shards (see
+            `aia.datasets.shards.clips_in`), by their folder, a pattern or one of them; or the address of any of these that
+            fsspec reads, such as "s3://bucket/folder". Beside videos or a table, tar files are ignored.
+        root: Folder that a table's files are in. By default the folder with the table's name beside it, or else the table's
+            own.
+        groups: Columns of a table, or keys in a shard, that may have the group; the first that a clip has.
+        group_column: One that a table must have, instead of `groups`.
+        split: Only the clips of this split.
+
+    Raises:
+        AIAError: Nothing is there, it cannot be reached, a table or shard cannot be read, or there are no videos.
+    """
+    place = place_of(data)
+    with reading(data):
+        items = _items(place, os.fspath(data), root, groups, group_column)
+    if not items:
+        raise AIAError(
+            f"{data} holds no videos (such as *.mp4); give a folder, a table, a pattern of videos, or shards (*.tar)."
+        )
+    chosen = [item for item in items.values() if split in (None, item.split)]
+    if not chosen:
+        raise AIAError(f"{data} has no clips of the split {split!r:.60}.")
+    return chosen
+
+
+def labels_beside(data: str | os.PathLike[str]) -> tuple[str, bytes] | None:
+    """Name and content of labels.txt in a folder, or beside a table, a shard or a pattern; None if there is none.
+
+    Raises:
+        AIAError: There is no such file system, or it cannot be reached.
+    """
+    place = place_of(data)
+    with reading(data):
+        return _labels(place if place.fs.isdir(place.name) else _top(place))
+
+
+def _items(
+    place: Place, address: str, root: str | None, groups: Sequence[str], group_column: str | None
+) -> dict[str, Item]:
+    fs, name = place
+    if _is_pattern(place):
+        return _files(_top(place), sorted(fs.glob(name)), groups)
+    if fs.isdir(name):
+        inside = sorted(file for file in _names(fs, name) if _is_table(file))
+        if len(inside) > 1:
+            raise AIAError(f"{address} holds {len(inside)} csv files; give one of them instead of the folder.")
+        if inside:
+            return _table(place.at(inside[0]), place.address(inside[0]), root, groups, group_column)
+        return _files(place, sorted(fs.find(name)), groups)
+    if not fs.exists(name):
+        raise AIAError(f"{address} was not found; check the path or address.")
+    if _is_table(name):
+        return _table(place, address, root, groups, group_column)
+    return _files(_top(place), [name], groups)
+
+
+def _is_pattern(place: Place) -> bool:
+    """Whether a name is a pattern. An existing file is not taken for one."""
+    return any(sign in place.name for sign in _SIGNS) and not (place.is_local and os.path.lexists(place.name))
+
+
+def _top(place: Place) -> Place:
+    """The folder of a file, or the one below which a pattern looks."""
+    name = place.name
+    if _is_pattern(place):
+        name = name[: min(name.index(sign) for sign in _SIGNS if sign in name)]
+    return place.at(name.rpartition("/")[0])
+
+
+def _labels(folder: Place) -> tuple[str, bytes] | None:
+    file = folder.at(f"{folder.name.rstrip('/')}/{LABELS_FILE}")
+    return (file.address(file.name), file.fs.cat_file(file.name)) if file.fs.isfile(file.name) else None
+
+
+def _names(fs: Any, folder: str) -> list[str]:
+    return [str(entry) for entry in fs.ls(folder, detail=False)]
+
+
+def _is_table(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in TABLES and not path.name.startswith((".", "~"))
+
+
+def _files(top: Place, names: list[str], groups: Sequence[str]) -> dict[str, Item]:
+    """The videos among some files below a folder, or those in the shards among them."""
+    paths = {name: top.relative(name) for name in names}
+    shown = {name: path for name, path in paths.items() if not any(p.startswith(".") for p in path.split("/"))}
+    tars = [name for name, path in shown.items() if path.lower().endswith(shards.ENDING)]
+    items: dict[str, Item] = {}
+    for name, path in shown.items():
+        if path.lower().endswith(VIDEOS):
+            split, label = shards.by_folders(path)
+            path = path.encode("utf-8", "backslashreplace").decode()  # a local name may be any bytes
+            items[path] = Item(path, top.address(name), label, split=split)
+    if items and tars:  # perhaps the archive that the videos came in
+        log.warning("%s: tar files beside videos are ignored: %d.", top.address(top.name), len(tars))
+    elif tars:
+        file = _labels(top)
+        labels = read_labels(*file) if file else ()
+        for name in tars:
+            items |= shards.clips_in(top, name, labels, groups)
+    return items
+
+
+def _table(
+    table: Place, shown: str, root: str | None, groups: Sequence[str], group_column: str | None
+) -> dict[str, Item]:
+    """The rows of a table. A file that is missing becomes an error later, like any that cannot be read."""
+    if root is not None:
+        folder = place_of(root)
+    else:
+        beside = table.at(table.name[: -len(PurePosixPath(table.name).suffix)])
+        folder = beside if table.fs.isdir(beside.name) else table.at(table.name.rpartition("/")[0])
+    groups = (group_column.lower(),) if group_column else groups
+    needed = ("file", groups[0]) if group_column else ("file",)
+    items: dict[str, Item] = {}
+    for line, row in read_table(shown, needed, ("label", "split", *groups), data=table.fs.cat_file(table.name)):
+        if not row["file"]:
+            raise AIAError(f"Line {line} of {shown} names no file; name one, or remove the line.")
+        path, address = _file(folder, row["file"])
+        group, split = next((row[name] for name in groups if row[name]), None), row["split"].lower()
+        item = Item(path, address, row["label"] or None, group, OTHER_NAMES.get(split, split) or None)
+        if items.setdefault(path, item) != item:
+            raise AIAError(
+                f"Line {line} of {shown} names {path[:200]!r} again with another label, split or group; keep one."
+            )
+    return items
+
+
+def _file(folder: Place, name: str) -> tuple[str, str]:
+    """Path and address of a file that a table names, with the separators of any system."""
+    if "://" in name:
+        return name, name
+    if folder.is_local:
+        local = name if os.path.isfile(Path(folder.name) / name) else name.replace("\\", "/")  # noqa: PTH113
+        found = next((s for s in spellings(local) if os.path.isfile(Path(folder.name) / s)), local)  # noqa: PTH113
+        return local, str(Path(folder.name) / found)
+    path = name.replace("\\", "/").lstrip("/")
+    return path, folder.address(f"{folder.name.rstrip('/')}/{path}")
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """A path as it is, and with accents composed and decomposed."""
+    return path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+
+
+def with_labels(items: list[Item], classes: Mapping[str, str]) -> list[Item]:
+    """Replaces the data's own names of classes by the network's labels, as in `Recipe.classes`."""
+    return [replace(item, label=classes.get(item.label, item.label)) if item.label else item for item in items]
