@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> None:
             tables.append({"part": part, **table.to_dict()})
             document.append(table.to_markdown())
     if options.json:
-        files.write_text(options.json, json.dumps(tables, indent=1) + "\n")
+        files.write_text(options.json, json.dumps(tables, indent=1, default=float) + "\n")
     if options.update:
         put("bench", "\n\n".join(document), DOCS / "benchmarks.md")
 
