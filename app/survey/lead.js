@@ -57,7 +57,10 @@ function exampleOf(label, examples) {
 }
 
 /** @param {string} path */
-const shortName = (path) => (path.length > 40 ? `…${path.slice(-39)}` : path);
+function shortName(path) {
+  const name = path.length > 40 ? path.slice(path.lastIndexOf("/") + 1) : path;
+  return name.length > 40 ? `…${name.slice(-39)}` : name;
+}
 
 /**
  * The clips at one end of a block's gate, as buttons.
