@@ -190,7 +190,7 @@ BLOCK = "module.base_model.layer2.1"
         ),
         (lambda s: {"module.x": 3}, "TSM_CinST_BN", "plain state dict"),
         (lambda s: {}, "TSM_CinST_BN", "plain state dict"),
-        (lambda s: {"module.x": torch.ones(1)}, "TSM_CinST_BN", "ResNet"),
+        (lambda s: {"module.x": torch.ones(1)}, "TSM_CinST_BN", "no known network"),
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_is_written(change, net, named, tmp_path, labels, capsys):

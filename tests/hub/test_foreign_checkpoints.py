@@ -653,7 +653,11 @@ REFUSED = {
         "C2D",
         ["5"],
     ),
-    "another kind of network": (lambda w: {"features.0.weight": torch.ones(2)}, "C2D", ["ResNet", "features.0"]),
+    "another kind of network": (
+        lambda w: {"features.0.weight": torch.ones(2)},
+        "C2D",
+        ["no known network", "features.0"],
+    ),
 }
 
 
