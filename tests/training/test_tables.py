@@ -94,9 +94,9 @@ REFUSED = {
     "a separator in a value": ("file,label,split\nstar.mp4,a, b,train\n", ["Line 2", "quotes", "','"]),
     "an open quote": ('file,label,split\nstar.mp4,"a,train\nstar.mp4,b,train\n', ["Line 3", "quotes"]),
     "an odd quote": ('file,label,split\nstar.mp4,"a"b,train\n', ["Line 2", "quotes"]),
-    "a spreadsheet's own file": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0" * 9, ["no text", "UTF-8"]),
+    "a spreadsheet's own file": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0" * 9, ["not readable text", "UTF-8"]),
     "another encoding": (table().encode() + b"a.mp4,\x81,train\n", ["line 5", "UTF-8"]),
-    "half a letter of UTF-16": (table().encode("utf-16")[:-1], ["no text"]),
+    "half a letter of UTF-16": (table().encode("utf-16")[:-1], ["not readable text"]),
 }
 
 
