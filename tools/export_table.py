@@ -104,8 +104,6 @@ def differences(network: AIANet) -> tuple[float, float, float]:
             },
             outputs(exact, clip.double()),
         )
-        if np.abs(found[0]["logits"] - expected["logits"]).max() > MAX_ONNX:
-            raise AIAError(f"{network.config.title}: the logits of the ONNX file differ too much from PyTorch.")
         for index, values in enumerate(found):
             if values.keys() != expected.keys():
                 raise AIAError(f"{network.config.title}: the exported file has other outputs than the network.")
