@@ -158,10 +158,10 @@ CLIPLESS_LINK = (
 KEPT = " The previous result is still shown below."
 NO_BLOCK = "This model has no block {name!r}; its blocks are {names}."
 CLIP_GONE = (
-    f"Your clip is no longer on the server: it is kept for {KEPT_FOR} at most. Upload it again, or choose an example."
+    f"Your clip is no longer on the server: it is kept for about {KEPT_FOR}. Upload it again, or choose an example."
 )
 RESULT_GONE = (
-    f"This result is no longer on the server (or not yet): results are kept for {KEPT_FOR} at most. "
+    f"This result is no longer on the server (or not yet): results are kept for about {KEPT_FOR}. "
     "Upload your clip again, or choose an example."
 )
 TABS = {
@@ -436,7 +436,7 @@ LIVE: dict[str, Any] = {  # sentences of the script of Live
     ),
     "privacy": (
         "Pictures go to this server while the camera is on. They stay in memory for seconds and are never written to disk. "
-        f"“Look at this moment” keeps that moment like an uploaded clip, for {KEPT_FOR} at most. Live ends after "
+        f"“Look at this moment” keeps that moment like an uploaded clip, for about {KEPT_FOR}. Live ends after "
         f"{LIVE_MINUTES}, and when you leave this tab."
     ),
     "start": "Start the camera",

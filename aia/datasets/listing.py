@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aia.datasets import shards
-from aia.datasets.places import OTHER_NAMES, VIDEOS, Item, Place, place_of, reading
+from aia.datasets.places import OTHER_NAMES, VIDEOS, Item, Place, as_text, by_folders, place_of, reading
 from aia.errors import AIAError
 from aia.text_files import read_labels, read_table
 
@@ -125,8 +125,8 @@ def _files(top: Place, names: list[str], groups: Sequence[str]) -> dict[str, Ite
     items: dict[str, Item] = {}
     for name, path in shown.items():
         if path.lower().endswith(VIDEOS):
-            split, label = shards.by_folders(path)
-            path = path.encode("utf-8", "backslashreplace").decode()  # a local name may be any bytes
+            split, label = by_folders(path)
+            path = as_text(path)
             items[path] = Item(path, top.address(name), label, split=split)
     if items and tars:  # perhaps the archive that the videos came in
         log.warning("%s: tar files beside videos are ignored: %d.", top.address(top.name), len(tars))

@@ -126,6 +126,18 @@ def reading(address: object) -> Iterator[None]:
         ) from None
 
 
+def by_folders(path: str) -> tuple[str | None, str | None]:
+    """Split and class by the folders of a path: the first one is the class, or the split and the second one the class."""
+    *folders, _ = path.split("/")
+    split = folders.pop(0) if folders and folders[0] in SPLITS else None
+    return split, folders[0] if folders else None
+
+
+def as_text(name: str) -> str:
+    """A name that may be any bytes, as text that can be written."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def is_local(item: Item) -> bool:
     """Whether a clip is a file of its own on this machine."""
     return item.span is None and "://" not in item.address

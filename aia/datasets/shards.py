@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any
 
-from aia.datasets.places import OTHER_NAMES, SPLITS, VIDEOS, Item, Place
+from aia.datasets.places import OTHER_NAMES, SPLITS, VIDEOS, Item, Place, as_text, by_folders
 from aia.errors import AIAError
 
 ENDING = ".tar"
@@ -66,16 +66,11 @@ def clips_in(top: Place, name: str, labels: Sequence[str], groups: Sequence[str]
         label = note.get("label") or folder
         group = next((note[name] for name in groups if note.get(name)), None)
         split = note.get("split") or folder_split or _split_of(shard)
-        path = _text(f"{shard}/{inside}")
-        items[path] = Item(path, address, label and _text(label), group and _text(group), split and _text(split), span)
+        path = as_text(f"{shard}/{inside}")
+        items[path] = Item(
+            path, address, label and as_text(label), group and as_text(group), split and as_text(split), span
+        )
     return items
-
-
-def by_folders(path: str) -> tuple[str | None, str | None]:
-    """Split and class by the folders of a path: the first one is the class, or the split and the second one the class."""
-    *folders, _ = path.split("/")
-    split = folders.pop(0) if folders and folders[0] in SPLITS else None
-    return split, folders[0] if folders else None
 
 
 def _note(ending: str, content: bytes, labels: Sequence[str]) -> dict[str, str]:
@@ -108,8 +103,3 @@ def _split_of(shard: str) -> str | None:
         if (split := OTHER_NAMES.get(word, word)) in SPLITS:
             return split
     return None
-
-
-def _text(name: str) -> str:
-    """A name that may be any bytes, as text that can be written."""
-    return name.encode("utf-8", "backslashreplace").decode()

@@ -15,7 +15,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from aia import files
-from aia.datasets.places import data_set
 from aia.errors import AIAError
 from aia.evaluation import camera_clips, metrics
 from aia.evaluation.metrics import Bools, Floats, Indices
@@ -114,7 +113,6 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
     Raises:
         AIAError: The data cannot be read, or the model has other labels than the recipe.
     """
-    data = data_set(data)
     samples, config = read_manifest(data), model.config
     logits_of: dict[str, Logits] = {}
     recipe = recipe.resolve(class_order(data, samples))
@@ -179,7 +177,6 @@ def split_of(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Samp
 
 def measure(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> Run:
     """Measures a trained network for the results file. Arguments and errors as for `predictions`."""
-    data = data_set(data)
     samples, config = read_manifest(data), model.config
     resolved = recipe.resolve(class_order(data, samples))
     trained = Counter(resolved.classes[s.kind] for s in split_samples(samples, resolved)[0])

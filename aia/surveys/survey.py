@@ -73,7 +73,8 @@ def survey(
     engine and batch, except for rounding. `aia.surveys.schema` describes them.
 
     Args:
-        data: A folder by class, a table, a pattern, a video, or an address of one; see `aia.datasets.listing.list_clips`.
+        data: A folder by class, a table, a pattern, shards, a video, or an address of one; see
+            `aia.datasets.listing.list_clips`.
         model: From `aia.load`, with AIA; or its name.
         out: The folder, or an address that fsspec writes, for the Parquet files.
         ablate: Also predicts with gates switched to their mean, to 1 and shuffled: "blocks" for each block in turn, "units"

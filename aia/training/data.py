@@ -347,7 +347,8 @@ def recorded_paths(data: str | Path) -> dict[str, NDArray[np.float32]]:
     Raises:
         AIAError: There is none, or its content is different.
     """
-    archives = sorted(data.glob("*_trajectories.npz")) if isinstance(data, Path) else []
+    folder = data_set(data)
+    archives = sorted(folder.glob("*_trajectories.npz")) if isinstance(folder, Path) else []
     try:
         with np.load(archives[0], allow_pickle=False) as file:
             xy, labels = file["train_xy"] / np.array((640, 480), np.float32), file["train_label"]

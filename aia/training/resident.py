@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from aia.datasets.places import TRAIN_SPLITS
+from aia.datasets.places import TRAIN_SPLITS, data_set
 from aia.errors import AIAError
 from aia.training.action_batches import ActionBatches
 from aia.training.bank import Bank
@@ -158,7 +158,8 @@ def _gray(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _stills(data: str | Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
     """The pictures in the folder `stills` whose name has, or has not, the name of a held-out scene."""
     found = []
-    for path in sorted(data.glob("stills/*")) if isinstance(data, Path) else ():
+    folder = data_set(data)
+    for path in sorted(folder.glob("stills/*")) if isinstance(folder, Path) else ():
         if path.suffix.lower() in PICTURES and held_out == any(_scene_in(scene, path.stem) for scene in recipe.holdout):
             picture = cv2.imread(str(path))
             if picture is not None:

@@ -23,7 +23,6 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from tqdm import tqdm
 
 from aia import files
-from aia.datasets.places import data_set
 from aia.errors import AIAError
 from aia.hub.pretrained import AIANet
 from aia.modeling import network
@@ -177,8 +176,9 @@ def train(
         raise AIAError("Training in float16 needs a GPU; set the recipe's precision to bfloat16 or float32.")
     if recipe.batch_size % team.count:
         raise AIAError(f"A batch of {recipe.batch_size} clips cannot be shared equally by {team.count} processes.")
-    data, given = data_set(data), recipe
-    samples = read_manifest(data)
+    given = recipe
+    found = read_manifest(data, unlabeled=recipe.resident)
+    samples = [sample for sample in found if sample.kind]
     recipe = recipe.resolve(class_order(data, samples))
     cache = cache or Path(out, "cache")
     torch.manual_seed(recipe.seed)
@@ -192,7 +192,7 @@ def train(
     parts = _Parts.build(model, recipe, steps, team.device)
     resident = None
     if recipe.resident:
-        resident = ResidentClips.read(read_manifest(data, unlabeled=True), recipe, data, team.device)
+        resident = ResidentClips.read(found, recipe, data, team.device)
     first = parts.resume(team.from_first(state))
     history = _History(Path(out), recipe, first) if team.first else None
     tracked = Tracker(tracker, Path(out), recipe) if tracker and team.first else None
