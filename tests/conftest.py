@@ -11,8 +11,6 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # which ap
 import dataclasses
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 import warnings
@@ -21,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from process_state import process_state_kept
 
 import aia  # what takes seconds is imported where it is used: the process that hands out the tests runs none
@@ -150,12 +149,8 @@ def serving(home, *arguments, root=ROOT, **environment):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    own = {"GRADIO_TEMP_DIR": str(home / "uploads"), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    log = (home / "log").open("w")
-    command = [sys.executable, "app.py", *arguments, "--port", str(port)]
-    process = subprocess.Popen(
-        command, cwd=root, env={**os.environ, **own, **environment}, stdout=log, stderr=subprocess.STDOUT
-    )
+    own = {"GRADIO_TEMP_DIR": str(home / "uploads"), **environment}
+    process = warm.start(root / "app.py", [*arguments, "--port", str(port)], own, home / "log")
 
     def answers() -> bool:
         assert process.poll() is None, (home / "log").read_text()
@@ -169,7 +164,6 @@ def serving(home, *arguments, root=ROOT, **environment):
     finally:
         process.terminate()
         process.wait()
-        log.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,17 @@
 """A page that was left open: its clip and result are gone, or the server was started again. A sentence says so."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+import warm
 from browser import PATIENCE
 from conftest import ROOT, serving, until
 from playwright.sync_api import expect
@@ -108,7 +106,7 @@ def test_after_the_clips_time_every_button_says_that_it_is_gone(browser, tmp_pat
         until(lambda: not kept.exists())
         visitor.tab("Export")
         until(lambda: visitor.press("python-button") or visitor.page.locator("#problem .problem").count())
-        visitor.is_told(re.compile("15 seconds at most"))
+        visitor.is_told(re.compile("for about 15 seconds"))
 
         def told(button):
             visitor.press(button)
@@ -148,14 +146,11 @@ class Restarted:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address, self.log = f"http://127.0.0.1:{self.port}", home / "log"
-        self.environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(home), **environment}
-        self.environment.pop("GRADIO_TEMP_DIR", None)
+        self.variables = {"TMPDIR": str(home), **environment}
         self.process = None
 
     def start(self) -> None:
-        command = [sys.executable, "app.py", "--port", str(self.port)]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+        self.process = warm.start(ROOT / "app.py", ["--port", str(self.port)], self.variables, self.log)
         until(self.answers)
 
     def answers(self) -> bool:
