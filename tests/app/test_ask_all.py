@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from browser import SIZES, desktop
+from browser import SIZES, desktop, phone
 from conftest import ROOT, serving, small_net
 from playwright.sync_api import Page, expect
 from small_project import ACTIONS, CAMERA, GESTURES, OF_ALL_GROUPS, copy_project, save
@@ -56,18 +56,42 @@ def own_clip(tmp_path, video):
     return path
 
 
+@pytest.fixture(scope="module")
+def pages(browser, three_groups) -> Iterator[Callable[[str], Page]]:
+    """Opens one page of each size, which its tests share: opening a page takes longer than most of them."""
+    found = {}
+
+    def page_of(size: str) -> Page:
+        if size not in found:
+            width, height = SIZES[size]
+            found[size] = page = browser.new_page(viewport={"width": width, "height": height})
+            page.problems = []
+            page.on("pageerror", lambda error: page.problems.append(str(error)))
+            page.goto(three_groups)
+            arrived(page)
+        return found[size]
+
+    yield page_of
+    for page in found.values():
+        page.close()
+
+
 @pytest.fixture(params=SIZES)
-def page(browser, three_groups, request) -> Iterator[Page]:
-    width, height = SIZES[request.param]
-    opened = browser.new_page(viewport={"width": width, "height": height})
-    problems = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.goto(three_groups)
-    arrived(opened)
-    yield opened
-    assert problems == []
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width, "no horizontal bar"
-    opened.close()
+def page(pages, request) -> Iterator[Page]:
+    """The shared page of a size, as it is opened: all groups are asked about the first example."""
+    shared = pages(request.param)
+    if (again := shared.get_by_role("button", name=text.ASK_ALL_AGAIN, exact=True)).is_visible():
+        again.click()
+        expect(shared.locator(".card")).to_have_count(len(BEST))
+    if shared.evaluate("document.querySelector('.viewer').viewer.answers[0].link.example") != "swipe-left":
+        shared.locator("#clips .gallery-item", has_text="swipe left").click()
+        shared.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'swipe-left'")
+    looked_into(shared, "gestures")
+    arrived(shared)
+    shared.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    yield shared
+    assert shared.problems == []
+    assert shared.evaluate("document.documentElement.scrollWidth") <= SIZES[request.param][0], "no horizontal bar"
 
 
 def arrived(page: Page) -> None:
@@ -107,6 +131,7 @@ def choose(page: Page, option: str) -> None:
 # ---- the page
 
 
+@phone
 def test_every_group_says_something_about_an_uploaded_clip_and_one_is_looked_into(page, own_clip):
     upload(page, own_clip)
     looked_into(page, "camera")  # the only one that knows the clip
@@ -116,6 +141,7 @@ def test_every_group_says_something_about_an_uploaded_clip_and_one_is_looked_int
     expect(page.locator("#model input")).to_have_value(text.ASK_ALL)
 
 
+@desktop
 def test_another_card_is_one_press_away_by_pointer_and_by_key_and_asks_for_no_second_upload(page, own_clip):
     upload(page, own_clip)
     looked_into(page, "camera")
@@ -137,6 +163,7 @@ def test_another_card_is_one_press_away_by_pointer_and_by_key_and_asks_for_no_se
     expect(page.locator("#model input")).to_have_value(text.ASK_ALL)
 
 
+@phone
 def test_a_model_that_a_visitor_chose_is_asked_alone_until_all_are_asked_again(page, own_clip):
     upload(page, own_clip)
     looked_into(page, "camera")
@@ -153,6 +180,7 @@ def test_a_model_that_a_visitor_chose_is_asked_alone_until_all_are_asked_again(p
     expect(page.locator("#model input")).to_have_value(text.ASK_ALL)
 
 
+@desktop
 def test_the_menu_asks_all_too(page, own_clip):
     choose(page, "Actions · TSN + CinST")
     expect(page.locator(".only")).to_contain_text(text.knows_of("actions"))
@@ -175,6 +203,7 @@ def test_the_menu_names_the_group_of_each_model_and_the_page_says_what_the_group
         expect(page.locator("#about-clips")).to_contain_text(text.knows_of(task))
 
 
+@desktop
 def test_an_example_is_looked_into_by_its_own_group(page, own_clip):
     looked_into(page, "gestures")
     all_say_the_same(page)
@@ -213,14 +242,14 @@ def test_cards_and_result_stand_in_the_first_screen(page, own_clip):
         assert min(box["height"] for box in boxes[:3]) >= 44
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_cards_have_no_serious_fault_of_accessibility(page, three_groups, own_clip, theme):
-    page.goto(f"{three_groups}/?__theme={theme}")
-    arrived(page)
-
+def test_the_cards_have_no_serious_fault_of_accessibility(page, own_clip):
     def faults() -> list:
-        page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
-        found = Axe().run(page, context="#answer").response["violations"]
+        found = []
+        for theme in ("dark", "light"):
+            page.emulate_media(color_scheme=theme)
+            page.wait_for_function("(dark) => document.body.classList.contains('dark') === dark", arg=theme == "dark")
+            page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
+            found += Axe().run(page, context="#answer").response["violations"]
         return [(one["id"], one["nodes"][0]["html"][:120]) for one in found]
 
     upload(page, own_clip)

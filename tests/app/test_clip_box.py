@@ -45,14 +45,21 @@ def written(folder: Path, name: str, count: int) -> Path:
     return write_video(folder / f"clip.{ending}", count, codec=codec, pix_fmt=pixels, size=(192, 128))
 
 
-@pytest.fixture
-def page(browser, server):
+@pytest.fixture(scope="module")
+def shared(browser, server):
     opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(PATIENCE)
     opened.goto(server[0])
-    opened.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def page(shared):
+    """One page for all, since opening it takes longer than most tests; no test leaves an error on it."""
+    shared.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
+    yield shared
+    expect(shared.locator("#problem .problem")).to_have_count(0)
+    expect(shared.locator("#clip [role=alert]")).to_be_hidden()
 
 
 def give(page, file, box="#clip") -> None:

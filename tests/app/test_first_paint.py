@@ -18,15 +18,14 @@ BRIGHTNESS = """(name) => {
 KEY = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\.[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
-@pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in ("light", "dark")], ids="-".join)
+@pytest.fixture(params=SIZES)
 def waiting(browser, shipped_page, request):
     """A page whose scripts are on their way, until `waiting.arrive()`."""
-    size, scheme = request.param
-    width, height = SIZES[size]
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    width, height = SIZES[request.param]
+    page = browser.new_page(viewport={"width": width, "height": height})
     held = []
     page.route("**/assets/*.js", lambda route: held.append(route) if page.waits else route.continue_())
-    page.waits, page.scheme = True, scheme
+    page.waits = True
 
     def arrive():
         page.waits = False
@@ -44,8 +43,10 @@ def test_the_sketch_is_drawn_before_the_scripts_arrive_and_makes_way_for_the_pag
     for words in (text.TITLE, *text.TABS.values()):
         expect(sketch.get_by_text(words, exact=True)).to_be_in_viewport()
     picture = sketch.locator(".picture").bounding_box()
-    ink, paper = (waiting.evaluate(BRIGHTNESS, name) for name in ("color", "backgroundColor"))
-    assert (ink < paper) == (waiting.scheme == "light") and abs(ink - paper) > 128
+    for scheme in ("dark", "light"):
+        waiting.emulate_media(color_scheme=scheme)
+        ink, paper = (waiting.evaluate(BRIGHTNESS, name) for name in ("color", "backgroundColor"))
+        assert (ink < paper) == (scheme == "light") and abs(ink - paper) > 128
     waiting.arrive()
     expect(waiting.locator("canvas.frame").first).to_be_visible()
     expect(sketch).to_be_hidden()
@@ -53,22 +54,6 @@ def test_the_sketch_is_drawn_before_the_scripts_arrive_and_makes_way_for_the_pag
     overlap = min(picture["y"] + picture["height"], real["y"] + real["height"]) - max(picture["y"], real["y"])
     assert overlap > 0.7 * real["height"], "the sketch has the picture in the picture's place"
     assert waiting.evaluate("document.documentElement.scrollWidth") <= waiting.viewport_size["width"]
-
-
-def test_gradios_own_loading_is_never_shown(browser, shipped_page):
-    page = browser.new_page()
-    page.add_init_script("""
-      window.seen = [];
-      new MutationObserver(() => {
-        const loading = document.querySelector("gradio-app .loading");
-        if (loading && !document.querySelector("#bar")) window.seen.push(loading.checkVisibility());
-      }).observe(document, { childList: true, subtree: true });
-    """)
-    page.goto(shipped_page)
-    expect(page.locator("canvas.frame").first).to_be_visible()
-    seen = page.evaluate("window.seen")
-    assert seen and not any(seen)
-    page.close()
 
 
 def test_the_page_is_sent_compressed_and_begins_with_what_is_drawn_first(shipped_page):
@@ -85,18 +70,24 @@ def test_the_page_is_sent_compressed_and_begins_with_what_is_drawn_first(shipped
     assert plain.index(b'id="first-paint"') < 8_000 < plain.index(b"window.gradio_api_info")
 
 
-def test_no_key_of_gradio_is_shown_or_spoken(browser, shipped_page):
+def test_gradios_own_loading_is_never_shown_and_none_of_its_keys_is_shown_or_spoken(browser, server):
     page = browser.new_page()
     page.add_init_script("""
+      window.seen = [];
       window.spoken = new Set();
-      const collect = () => document.querySelectorAll("[role=status], [aria-live]").forEach(
-        (one) => window.spoken.add(one.textContent.trim()));
-      new MutationObserver(collect).observe(document, { childList: true, subtree: true, characterData: true });
+      new MutationObserver(() => {
+        const loading = document.querySelector("gradio-app .loading");
+        if (loading && !document.querySelector("#bar")) window.seen.push(loading.checkVisibility());
+        document.querySelectorAll("[role=status], [aria-live]").forEach(
+          (one) => window.spoken.add(one.textContent.trim()));
+      }).observe(document, { childList: true, subtree: true, characterData: true });
     """)
-    page.goto(shipped_page)
+    page.goto(server[0])
     expect(page.locator("canvas.frame").first).to_be_visible()
+    seen = page.evaluate("window.seen")
+    assert seen and not any(seen)
     page.get_by_role("button", name="circle", exact=True).click()
-    expect(page.locator("#label")).to_contain_text("circle")
+    page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'circle'")
     page.get_by_role("tab", name=text.TABS["what-if"], exact=True).click()
     expect(page.locator("#ranking table")).to_be_visible()
     page.wait_for_function("word => window.spoken.has(word)", arg=text.GRADIO["common.complete"])

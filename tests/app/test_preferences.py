@@ -43,9 +43,16 @@ def far(one, two) -> bool:
     return int(np.abs(np.subtract(one, two, dtype=int)).max()) > 60
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_high_contrast_shows_every_state(browser, server, scheme):
-    page = opened(browser, server[0], forced_colors="active", color_scheme=scheme, reduced_motion="reduce")
+def test_high_contrast_shows_every_state_on_light_and_on_dark(browser, server):
+    page = opened(browser, server[0], forced_colors="active", reduced_motion="reduce")
+    faults = []
+
+    def schemes():
+        """Shows the page in each scheme in turn."""
+        for scheme in ("light", "dark"):
+            page.emulate_media(forced_colors="active", color_scheme=scheme)
+            page.wait_for_function("(dark) => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
+            yield scheme
 
     def differ(chosen: str, other: str) -> None:
         assert far(ground(page, chosen), ground(page, other)), (chosen, other)
@@ -54,57 +61,58 @@ def test_high_contrast_shows_every_state(browser, server, scheme):
         words = pixels_of(page, selector).reshape(-1, 3)
         assert far(words.max(0), words.min(0)), selector
 
-    faults = []
-
     def examine(name: str) -> None:
         page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
         contrast = Axe().run(page, options={"runOnly": ["color-contrast"]})  # the other rules: test_page.py
         found = [v for v in contrast.response["violations"] if v["impact"] in ("serious", "critical")]
         faults.extend((name, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found)
 
-    differ("[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]")
-    for part in (".segmented", ".ladder"):
-        differ(f"{part} [aria-checked=true]", f"{part} [aria-checked=false]")
-    differ(".film [aria-current=true]", ".film [aria-current=false]")
-    differ(".film [aria-current=false] .mean i", ".film [aria-current=false]")
-    differ(".answer .track span", "body")
-    page.locator(".viewer .menu summary").click()
-    cells = page.locator(".viewer [data-state=cells]")
-    before = pixels_of(page, ".viewer [data-state=cells]")
-    cells.check()
-    assert far(before, pixels_of(page, ".viewer [data-state=cells]"))
-    page.keyboard.press("Escape")
-    for button in ("[data-try=gates-off]", ".segmented [aria-checked=true]", "#clip [data-do=choose]"):
-        legible(button)
-    examine("look")
+    for scheme in schemes():
+        differ("[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]")
+        for part in (".segmented", ".ladder"):
+            differ(f"{part} [aria-checked=true]", f"{part} [aria-checked=false]")
+        differ(".film [aria-current=true]", ".film [aria-current=false]")
+        differ(".film [aria-current=false] .mean i", ".film [aria-current=false]")
+        differ(".answer .track span", "body")
+        page.locator(".viewer .menu summary").click()
+        cells = page.locator(".viewer [data-state=cells]")
+        before = pixels_of(page, ".viewer [data-state=cells]")
+        cells.check()
+        assert far(before, pixels_of(page, ".viewer [data-state=cells]"))
+        cells.uncheck()
+        page.keyboard.press("Escape")
+        for button in ("[data-try=gates-off]", ".segmented [aria-checked=true]", "#clip [data-do=choose]"):
+            legible(button)
+        examine(f"look, {scheme}")
 
     page.get_by_role("tab", name=text.TABS["what-if"], exact=True).click()
     expect(page.locator("#ranking")).to_contain_text("changes most")
-    for kind in ("#units input", "#mode input"):
-        on = pixels_of(page, f"{kind}:checked")
-        if kind == "#units input":
-            page.locator(f"{kind}:checked").first.uncheck()
-        off = pixels_of(page, f"{kind}:not(:checked)")
-        assert far(on[5:11, 5:11], off[5:11, 5:11]), kind
-    for direction in ("up", "down"):
-        if page.locator(f"#ranking .gain .{direction}").count():
-            wide = f"#ranking tr:has(.{direction}):first-of-type .gain, #ranking tr:has(.{direction}) .gain"
-            bar = pixels_of(page, wide)
-            assert far(bar.max((0, 1)), bar.min((0, 1))), direction
-    page.locator("#mode").scroll_into_view_if_needed()
-    edge = pixels_of(page, "#switch")
-    assert far(edge[len(edge) // 2, 0], edge[len(edge) // 2, 4]), "a button has a border"
-    examine("what if")
+    page.locator("#units input:checked").first.uncheck()
+    for scheme in schemes():
+        for kind in ("#units input", "#mode input"):
+            on, off = pixels_of(page, f"{kind}:checked"), pixels_of(page, f"{kind}:not(:checked)")
+            assert far(on[5:11, 5:11], off[5:11, 5:11]), kind
+        for direction in ("up", "down"):
+            if page.locator(f"#ranking .gain .{direction}").count():
+                wide = f"#ranking tr:has(.{direction}):first-of-type .gain, #ranking tr:has(.{direction}) .gain"
+                bar = pixels_of(page, wide)
+                assert far(bar.max((0, 1)), bar.min((0, 1))), direction
+        page.locator("#mode").scroll_into_view_if_needed()
+        edge = pixels_of(page, "#switch")
+        assert far(edge[len(edge) // 2, 0], edge[len(edge) // 2, 4]), "a button has a border"
+        examine(f"what if, {scheme}")
 
     page.get_by_role("tab", name=text.TABS["learn"], exact=True).click()
     expect(page.locator("#learn article").first).to_be_visible()
-    differ("#learn .steps [aria-selected=true] b", "#learn .steps [aria-selected=false] b")
-    differ("#learn .units input:checked + span", "#learn .units input:not(:checked) + span")
-    play = pixels_of(page, "#learn .play")
-    assert far(play[22, 22], play[22, 4]), "the mark of the play button"
-    examine("learn")
-    page.locator("#learn [role=tab]").nth(6).click()
-    differ("#learn tbody .track span", "body")
+    for scheme in schemes():
+        page.locator("#learn [role=tab]").first.click()
+        differ("#learn .steps [aria-selected=true] b", "#learn .steps [aria-selected=false] b")
+        differ("#learn .units input:checked + span", "#learn .units input:not(:checked) + span")
+        play = pixels_of(page, "#learn .play")
+        assert far(play[22, 22], play[22, 4]), "the mark of the play button"
+        examine(f"learn, {scheme}")
+        page.locator("#learn [role=tab]").nth(6).click()
+        differ("#learn tbody .track span", "body")
     assert faults == []
     page.close()
 
@@ -121,10 +129,8 @@ def test_high_contrast_shows_which_camera_is_on(browser, server):
         assert far(front, ground(page, "#clip [data-do=turn]"))
 
 
-@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
-def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server, motion):
-    phone = {"viewport": {"width": 390, "height": 844}}
-    page = opened(browser, server[0], reduced_motion=motion, **phone)
+def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server):
+    page = opened(browser, server[0], reduced_motion="reduce", viewport={"width": 390, "height": 844})
     page.evaluate(
         """() => {
             window.places = [scrollY];
@@ -132,19 +138,21 @@ def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server,
             look();
         }"""
     )
-    page.evaluate("scrollTo({ top: 900, behavior: 'instant' })")
-    page.wait_for_function("places.at(-1) > 500")
-    page.evaluate("window.places = [scrollY]")
-    page.locator("#clip input[type=file]").set_input_files("assets/examples/star.mp4")
-    page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
-    page.wait_for_timeout(2500)
-    places = page.evaluate("window.places")
-    assert places[-1] < 300, "the result is in view"
-    if motion == "reduce":
-        assert len(places) <= 6  # the start, the result, and what grows above it meanwhile
-        assert max(before - after for before, after in itertools.pairwise(places)) > 400, "there at once"
-    else:
-        assert len(places) > 6
+    for motion, clip in (("reduce", "star"), ("no-preference", "circle")):
+        page.emulate_media(reduced_motion=motion)
+        page.evaluate("scrollTo({ top: 900, behavior: 'instant' })")
+        page.wait_for_function("places.at(-1) > 500")
+        page.evaluate("window.places = [scrollY]")
+        page.locator("#clip input[type=file]").set_input_files(f"assets/examples/{clip}.mp4")
+        page.wait_for_function(f"document.querySelector('.viewer').viewer.answers[0].link.example === '{clip}'")
+        page.wait_for_timeout(2500)
+        places = page.evaluate("window.places")
+        assert places[-1] < 300, "the result is in view"
+        if motion == "reduce":
+            assert len(places) <= 6  # the start, the result, and what grows above it meanwhile
+            assert max(before - after for before, after in itertools.pairwise(places)) > 400, "there at once"
+        else:
+            assert len(places) > 6
     page.close()
 
 
