@@ -20,7 +20,7 @@ from app import text
 from app.service import requests
 
 WORDS = text.LIVE
-GESTURES = {  # all ten are named in whole clips elsewhere; every second of this film costs a second of a busy page
+GESTURES = {  # some: tests/hub/test_shipped.py has them all named, and each second of this film keeps a page busy
     **{"swipe-left": "swipe left", "swipe-right": "swipe right", "swipe-down": "swipe down"},
     **{"circle": "circle (counter-clockwise)", "check-mark": "check mark"},
 }
@@ -165,7 +165,7 @@ def test_the_stream_says_what_is_drawn_and_a_moment_of_it_is_looked_at(with_gest
 
     for _ in range(300):  # a busy machine misses some in the first round
         page.wait_for_timeout(1000)
-        if heard() >= len(GESTURES) - 1 and all(best.values()):
+        if heard() >= len(GESTURES) - 1:
             break
     assert heard() >= len(GESTURES) - 1, best
     history = page.locator("#live [data-part=history] li")
