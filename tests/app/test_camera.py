@@ -81,10 +81,15 @@ def start(page, *, rear=False) -> None:
         expect(page.locator("#clip [data-do=record]")).to_be_enabled()
 
 
+def before_own_clip(page) -> None:
+    """Notes what is shown, for a page whose clip may be one of its visitor's own already."""
+    page.evaluate("window.shownBefore = document.querySelector('.viewer').viewer.answers[0]")
+
+
 def wait_for_own_clip(page) -> None:
     page.wait_for_function(
-        "(() => { const v = document.querySelector('.viewer').viewer; return v.answers[0].link.example === '' "
-        "&& v.answers[0].channelBytes?.length; })()"
+        "(() => { const [one] = document.querySelector('.viewer').viewer.answers;"
+        " return one !== window.shownBefore && one.link.example === '' && one.channelBytes?.length; })()"
     )
 
 
@@ -104,10 +109,17 @@ def recorded_frames(page) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-@pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
-def test_the_network_gets_what_the_preview_shows(with_camera, server, rear):
-    page = opened(with_camera, server[0], size=(390, 844) if rear else (1440, 900))
+def test_the_network_gets_what_the_preview_shows_of_either_camera(with_camera, server):
+    page = opened(with_camera, server[0])
+    gets_what_the_preview_shows(page, rear=False)
+    page.set_viewport_size({"width": 390, "height": 844})
+    gets_what_the_preview_shows(page, rear=True)
+    page.context.close()
+
+
+def gets_what_the_preview_shows(page, *, rear: bool) -> None:
     start(page, rear=rear)
+    before_own_clip(page)
     preview = halves_of(page, "document.querySelector('#clip canvas')")
     left, right = preview
     assert (left[0] > left[2] and right[2] > right[0]) is rear, (
@@ -135,7 +147,6 @@ def test_the_network_gets_what_the_preview_shows(with_camera, server, rear):
 
     until(lambda: replay_is_as_the_preview_was() or page.wait_for_timeout(100), PATIENCE / 1000)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-    page.context.close()
 
 
 @pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
@@ -171,18 +182,28 @@ def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(with_sw
     assert label == ("swipe left" if rear else "swipe right")
 
 
-def test_no_microphone_and_no_large_picture_is_asked_for_and_the_camera_is_off_but_for_a_recording(with_camera, server):
+def test_by_keys_alone_no_microphone_or_large_picture_is_asked_for_and_the_camera_is_off_but_for_a_recording(
+    with_camera, server
+):
     page = opened(with_camera, server[0])
     assert page.evaluate("window.asked") == [], "the camera is off until somebody asks for it"
-    start(page)
+    page.locator("#clip [data-do=camera]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#clip [data-do=record]")).to_be_focused()
     (asked,) = page.evaluate("window.asked")
     assert asked["audio"] is False
     assert (asked["video"]["width"]["ideal"], asked["video"]["height"]["ideal"]) == (320, 240)
-    page.locator("#clip [data-do=off]").click()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#clip [data-do=choose]")).to_be_focused()
     assert page.evaluate(ALL_OFF)
-    start(page)
-    page.locator("#clip [data-do=record]").click()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#clip [data-do=record]")).to_be_focused()
+    page.keyboard.press("Space")
     wait_for_own_clip(page)
+    assert page.evaluate("Boolean(document.activeElement.closest('#clip'))")
     assert page.evaluate(ALL_OFF), "it goes off with the end of the recording"
     recorded = page.evaluate("document.querySelector('#clip video').src")
     start(page)
@@ -207,6 +228,7 @@ def test_a_recording_is_stopped_early_left_or_replaced_by_a_file(with_camera, se
     record.click()
     expect(page.locator("#clip")).to_contain_text(WORDS["recording"])
     page.locator("#clip [data-do=off]").click()
+    assert page.evaluate(ALL_OFF)
     page.wait_for_timeout(1000)
     assert page.locator("#clip video").count() == 0, "what was left is not used"
     start(page)
@@ -219,25 +241,6 @@ def test_a_recording_is_stopped_early_left_or_replaced_by_a_file(with_camera, se
     page.locator("#clip input[type=file]").set_input_files(str(requests.EXAMPLES_FOLDER / "star.mp4"))
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert page.evaluate(ALL_OFF)
-    page.context.close()
-
-
-def test_the_camera_is_used_by_keys_alone(with_camera, server):
-    page = opened(with_camera, server[0])
-    page.locator("#clip [data-do=camera]").focus()
-    page.keyboard.press("Enter")
-    expect(page.locator("#clip [data-do=record]")).to_be_focused()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("#clip [data-do=choose]")).to_be_focused()
-    assert page.evaluate(ALL_OFF)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("#clip [data-do=record]")).to_be_focused()
-    page.keyboard.press("Space")
-    wait_for_own_clip(page)
-    assert page.evaluate("Boolean(document.activeElement.closest('#clip'))")
     page.context.close()
 
 

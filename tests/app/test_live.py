@@ -20,10 +20,9 @@ from app import text
 from app.service import requests
 
 WORDS = text.LIVE
-GESTURES = {
-    **{"swipe-left": "swipe left", "swipe-right": "swipe right", "swipe-up": "swipe up", "swipe-down": "swipe down"},
-    **{"circle": "circle (counter-clockwise)", "check-mark": "check mark", "caret": "caret", "cross": "cross (X)"},
-    **{"star": "star", "square": "square"},
+GESTURES = {  # some: tests/hub/test_shipped.py has them all named, and each second of this film keeps a page busy
+    **{"swipe-left": "swipe left", "swipe-right": "swipe right", "swipe-down": "swipe down"},
+    **{"circle": "circle (counter-clockwise)", "check-mark": "check mark"},
 }
 STILL = (20, 12)  # frames before and after a gesture
 FPS = 20
@@ -69,7 +68,7 @@ def with_halves(browser, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_gestures(browser, tmp_path_factory):
-    """A camera before which every gesture is drawn in turn. A corner of the picture tells which one it is."""
+    """A camera before which some gestures are drawn in turn. A corner of the picture tells which one it is."""
     film = []
     for number, name in enumerate(GESTURES):
         frames = list(read_frames(requests.EXAMPLES_FOLDER / f"{name}.mp4").frames)
@@ -106,6 +105,15 @@ def opened(browser, address, *, allowed=True, size="desktop"):
     page.wait_for_function("document.querySelector('.live')?.live")
     page.evaluate("window.watchAnswers()")
     return page
+
+
+@pytest.fixture(scope="module")
+def shared(with_halves, small_page):
+    """One page for several tests; each comes to its tab Live, with the camera off, and leaves it off."""
+    page = opened(with_halves, small_page[0])
+    assert page.evaluate("window.asked") == [], "the camera is off until somebody asks for it"
+    yield page
+    page.context.close()
 
 
 def start(page) -> None:
@@ -157,11 +165,12 @@ def test_the_stream_says_what_is_drawn_and_a_moment_of_it_is_looked_at(with_gest
 
     for _ in range(300):  # a busy machine misses some in the first round
         page.wait_for_timeout(1000)
-        if heard() >= 9 and sum(map(bool, best.values())) == 10:
+        if heard() >= len(GESTURES) - 1:
             break
-    assert heard() >= 9, best
+    assert heard() >= len(GESTURES) - 1, best
     history = page.locator("#live [data-part=history] li")
-    assert history.count() > 3 and history.first.locator("time").inner_text()
+    expect(history.nth(3)).to_be_attached()
+    assert history.first.locator("time").inner_text()
 
     page.wait_for_function(
         "(labels) => labels.includes(document.querySelector('.live').live.answer?.label)", arg=list(GESTURES.values())
@@ -182,69 +191,6 @@ def test_the_stream_says_what_is_drawn_and_a_moment_of_it_is_looked_at(with_gest
     expect(page.locator("#clip video")).to_be_visible()
     page.get_by_role("tab", name=text.TABS["what-if"], exact=True).click()
     expect(page.locator("#ranking")).to_contain_text("changes most")
-    page.context.close()
-
-
-def test_the_network_sees_what_the_preview_shows_with_either_camera(with_halves, small_page):
-    address, _, folder = small_page
-    page = opened(with_halves, address)
-    assert page.evaluate("window.asked") == [], "the camera is off until somebody asks for it"
-    start(page)
-    assert page.evaluate("window.asked.at(-1).audio") is False
-    seen = preview(page)
-    assert seen[120, 40, 2] > 200 and seen[120, 280, 0] > 200 and seen[20, 300, 1] > 150, "a mirror"
-    frames = moment_of(page, folder)
-    assert (
-        np.abs(frames.astype(int) - seen).mean() < 4
-        and np.abs(frames[:, ::8, 4::8].astype(int) - seen[::8, 4::8]).max() < 60
-    )
-
-    page.get_by_role("tab", name=text.TABS["live"], exact=True).click()
-    start(page)
-    page.locator("#live [data-do=turn]").click()
-    expect(page.locator("#live [data-do=turn]")).to_have_attribute("aria-pressed", "true")
-    wait_for_windows(page)
-    assert page.evaluate(
-        "window.streams.slice(0, -1).every((s) => s.getTracks().every((t) => t.readyState === 'ended'))"
-    )
-    seen = preview(page)
-    assert seen[120, 40, 0] > 200 and seen[120, 280, 2] > 200 and seen[20, 20, 1] > 150, "no mirror"
-    frames = moment_of(page, folder)
-    assert np.abs(frames.astype(int) - seen).mean() < 4
-    page.context.close()
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_live_stands_in_the_first_screen_and_has_no_serious_fault_of_accessibility(with_halves, small_page, size):
-    page = opened(with_halves, small_page[0], size=size)
-    width, height = SIZES[size]
-    floor = page.locator("#tabs .tab-container >> visible=true").bounding_box()["y"] if size == "phone" else height
-
-    def stand(*parts: str) -> None:
-        for part in parts:
-            box = page.locator(f"#live {part}").bounding_box()
-            assert box and box["x"] >= 0 and box["x"] + box["width"] <= width + 1, part
-            assert box["y"] >= 0 and box["y"] + box["height"] <= floor + 1, (part, box)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-    stand(".screen", "[data-do=start]", "[data-state=model]")
-    start(page)
-    stand(".screen", ".saying", "[data-do=look]", "[data-do=stop]", "[data-do=turn]", ".film")
-    picture, drawn = (page.locator(f"#live [data-part={name}]").bounding_box() for name in ("preview", "map"))
-    assert picture == drawn, "the map lies on the picture"
-    names = page.locator("#live [data-state=block] option")
-    assert names.count() > 3
-    page.locator("#live [data-state=block]").select_option(index=1)
-    wait_for_windows(page)
-    assert page.evaluate("document.querySelector('.live').live.lead.blocks[0].name") == names.nth(1).get_attribute(
-        "value"
-    )
-    for _ in range(5):  # a button that has just become usable is between two colors for a moment
-        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
-        if not found:
-            break
-        page.wait_for_timeout(500)
-    assert [(v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
     page.context.close()
 
 
@@ -304,9 +250,74 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     page.context.close()
 
 
-def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(with_halves, small_page):
-    address, _, _ = small_page
-    page = opened(with_halves, address)
+def test_the_network_sees_what_the_preview_shows_with_either_camera(shared, small_page):
+    page, (_, _, folder) = shared, small_page
+    start(page)
+    assert page.evaluate("window.asked.at(-1).audio") is False
+    seen = preview(page)
+    assert seen[120, 40, 2] > 200 and seen[120, 280, 0] > 200 and seen[20, 300, 1] > 150, "a mirror"
+    frames = moment_of(page, folder)
+    assert (
+        np.abs(frames.astype(int) - seen).mean() < 4
+        and np.abs(frames[:, ::8, 4::8].astype(int) - seen[::8, 4::8]).max() < 60
+    )
+
+    page.get_by_role("tab", name=text.TABS["live"], exact=True).click()
+    start(page)
+    page.locator("#live [data-do=turn]").click()
+    expect(page.locator("#live [data-do=turn]")).to_have_attribute("aria-pressed", "true")
+    wait_for_windows(page)
+    assert page.evaluate(
+        "window.streams.slice(0, -1).every((s) => s.getTracks().every((t) => t.readyState === 'ended'))"
+    )
+    seen = preview(page)
+    assert seen[120, 40, 0] > 200 and seen[120, 280, 2] > 200 and seen[20, 20, 1] > 150, "no mirror"
+    frames = moment_of(page, folder)
+    assert np.abs(frames.astype(int) - seen).mean() < 4
+    page.get_by_role("tab", name=text.TABS["live"], exact=True).click()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live_stands_in_the_first_screen_and_has_no_serious_fault_of_accessibility(
+    request, with_halves, small_page, size
+):
+    page = opened(with_halves, small_page[0], size=size) if size == "phone" else request.getfixturevalue("shared")
+    width, height = SIZES[size]
+    floor = page.locator("#tabs .tab-container >> visible=true").bounding_box()["y"] if size == "phone" else height
+
+    def stand(*parts: str) -> None:
+        for part in parts:
+            box = page.locator(f"#live {part}").bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= width + 1, part
+            assert box["y"] >= 0 and box["y"] + box["height"] <= floor + 1, (part, box)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    stand(".screen", "[data-do=start]", "[data-state=model]")
+    start(page)
+    stand(".screen", ".saying", "[data-do=look]", "[data-do=stop]", "[data-do=turn]", ".film")
+    picture, drawn = (page.locator(f"#live [data-part={name}]").bounding_box() for name in ("preview", "map"))
+    assert picture == drawn, "the map lies on the picture"
+    names = page.locator("#live [data-state=block] option")
+    assert names.count() > 3
+    page.locator("#live [data-state=block]").select_option(index=1)
+    wait_for_windows(page)
+    assert page.evaluate("document.querySelector('.live').live.lead.blocks[0].name") == names.nth(1).get_attribute(
+        "value"
+    )
+    for _ in range(5):  # a button that has just become usable is between two colors for a moment
+        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        if not found:
+            break
+        page.wait_for_timeout(500)
+    assert [(v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
+    page.locator("#live [data-do=stop]").click()
+    assert page.evaluate(ALL_OFF)
+    if size == "phone":
+        page.context.close()
+
+
+def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(shared, small_page):
+    page, (address, _, _) = shared, small_page
     live, key = page.locator("#live"), "document.querySelector('.live').live.channel.key"
     status, problem, look = (live.locator(name) for name in ("[role=status]", "[role=alert]", "[data-do=look]"))
 
@@ -361,7 +372,6 @@ def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(with_halv
     start(page)
     look.click()
     expect(page.locator("#tab-look-button")).to_be_focused()
-    page.context.close()
 
 
 def test_a_camera_that_cannot_be_had_is_one_sentence(browser, with_halves, small_page):
