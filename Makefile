@@ -12,8 +12,8 @@ OUT := runs/$(basename $(notdir $(RECIPE)))
 INIT := torchvision
 # One of the family: temporal and attention of its network, such as tsn-none, tsm-stinc or "tsm-c->st".
 MEMBER := tsm-cinst
-# Two processes fill two cores: what runs the tests, the pages and the browser takes turns. WORKERS=0: one process.
-WORKERS := 2
+# Tests wait for pages, so three processes fill two cores; each needs up to 4 GB. WORKERS=0: one process.
+WORKERS := 3
 # Python keeps the compiled tests: compiling them takes 3 s a process, also where the environment says to keep nothing.
 # A process that crashes ends the run, which names its test: with another in its place xdist waits forever.
 PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) \
@@ -23,19 +23,22 @@ DOCS := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help app test check lint docs format bench examples answers model models need-data clean
+.PHONY: help app test test-long check lint docs format bench examples answers model models need-data clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 app: .venv/.app ## the page; options: make app ARGS="--port 8000 --model user/repo"
 	$(PY) app.py $(ARGS)
 
-test: lint ## ruff and all tests; options of pytest: make test ARGS="tests/video/test_reader.py -x"
-	$(PYTEST) $(ARGS)
+test: lint ## ruff and the tests; options of pytest: make test ARGS="tests/video/test_reader.py -x"
+	$(PYTEST) -m "not long" $(ARGS)
+
+test-long: .venv/.dev ## the tests that take long, which CI runs after the others
+	$(PYTEST) -m long $(ARGS)
 
 check: lint ## ruff and the tests that need no browser, no running page and no training: a minute
-	$(PYTEST) -m "not browser and not server and not slow" $(ARGS)
+	$(PYTEST) -m "not browser and not server and not slow and not long" $(ARGS)
 
 lint: .venv/.dev ## style, format, types, imports, scripts and the documentation's links; no source is changed
 	$(PY) -m ruff check .

@@ -35,17 +35,17 @@ ODD_LABELS = ("<img src=x onerror=alert(1)>", "${7*7} {{7*7}} $\\frac{1}{2}$", '
 
 
 def pytest_collection_modifyitems(items):
-    """Marks what needs a browser or a running page, which `make check` does without, and lets the longest files begin."""
-    long = set()
+    """Marks what needs a browser or a running page, which `make check` does without, and lets the costliest files begin."""
+    costly = set()
     for item in items:
         module, used = vars(item.module), set(item.fixturenames)
         if "browser" in used:
             item.add_marker("browser")
         if "serving" in module or (used - set(module)) & {"server", "shipped_page"}:
             item.add_marker("server")
-        if any(item.get_closest_marker(name) for name in ("browser", "server", "slow")):
-            long.add(item.path)
-    items.sort(key=lambda item: item.path not in long)
+        if any(item.get_closest_marker(name) for name in ("browser", "server", "slow", "long")):
+            costly.add(item.path)
+    items.sort(key=lambda item: item.path not in costly)
 
 
 @pytest.fixture(scope="session", autouse=True)

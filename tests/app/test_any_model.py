@@ -80,6 +80,7 @@ def type_model(page, name: Path) -> None:
 # ---- without the option
 
 
+@pytest.mark.long
 def test_behind_a_bare_proxy_with_its_address_as_root_the_page_works_and_nobody_names_a_model_or_learns_of_folders(
     folders, browser, tmp_path
 ):
@@ -117,6 +118,7 @@ def test_a_space_refuses_the_option_with_a_sentence():
 # ---- with the option
 
 
+@pytest.mark.long
 def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page, folders, browser):
     own, missing = folders
     first, second = visit(browser, free_page), visit(browser, free_page)

@@ -109,6 +109,7 @@ def recorded_frames(page) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
+@pytest.mark.long
 def test_the_network_gets_what_the_preview_shows_of_either_camera(with_camera, server):
     page = opened(with_camera, server[0])
     gets_what_the_preview_shows(page, rear=False)
@@ -149,6 +150,7 @@ def gets_what_the_preview_shows(page, *, rear: bool) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rear", [False, True], ids=["front", "rear"])
 def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(with_swipe, shipped_page, rear):
     for _ in range(4):  # on a busy machine a recording may lack the frames of the swipe
@@ -217,6 +219,7 @@ def test_by_keys_alone_no_microphone_or_large_picture_is_asked_for_and_the_camer
     page.context.close()
 
 
+@pytest.mark.long
 def test_a_recording_is_stopped_early_left_or_replaced_by_a_file(with_camera, server):
     page = opened(with_camera, server[0])
     record = page.locator("#clip [data-do=record]")

@@ -74,6 +74,7 @@ def test_page_box_and_docs_name_the_same_formats(page):
     assert not set(NAMES) ^ (WRITTEN.keys() | {"AVIF"}), "the next test makes a file of each"
 
 
+@pytest.mark.long
 def test_a_file_of_every_format_is_taken_and_answered_without_an_error(page, tmp_path):
     for place, name in enumerate(NAMES):
         count = 20 + place

@@ -51,6 +51,7 @@ def opened(browser, address: str):
     return page
 
 
+@pytest.mark.long
 def test_a_model_of_the_hub_is_in_the_menu_and_answers_when_it_is_chosen(hub, page_address, browser):
     page = opened(browser, page_address)
     page.locator("#model input").click()
@@ -78,6 +79,7 @@ def menu_after_opening(address: str, headers: dict[str, str]) -> str:
     return httpx.get(f"{address}/gradio_api/queue/data", params={"session_hash": session}, timeout=120).text
 
 
+@pytest.mark.long
 def test_a_hub_that_never_answers_holds_nothing_up(browser, tmp_path):
     with HubServer() as silent:
         silent.faults[LIST] = Fault(hang=True)

@@ -97,6 +97,7 @@ def test_every_sentence_says_what_to_do():
     assert "an hour" in text.CLIP_GONE and "an hour" in text.RESULT_GONE
 
 
+@pytest.mark.long
 def test_after_the_clips_time_every_button_says_that_it_is_gone(browser, tmp_path, clip):
     with serving(tmp_path, AIA_DELETE_AFTER_SECONDS="15") as address:
         Visitor(browser, address).page.close()  # the model is loaded, and what follows takes less than those seconds
@@ -173,6 +174,7 @@ def restarted(tmp_path):
     server.kill()
 
 
+@pytest.mark.long
 def test_after_restarts_and_while_it_is_down_every_button_says_what_is_gone_and_the_page_goes_on(
     browser, restarted, clip
 ):

@@ -147,6 +147,7 @@ def moment_of(page, folder) -> np.ndarray:
     return read_clip(path, 8).frames
 
 
+@pytest.mark.long
 def test_the_stream_says_what_is_drawn_and_a_moment_of_it_is_looked_at(with_gestures, shipped_page):
     page = opened(with_gestures, shipped_page, size="phone")
     page.locator("#live [data-state=model]").select_option("tsm-mobilenetv2-cinst")
@@ -194,6 +195,7 @@ def test_the_stream_says_what_is_drawn_and_a_moment_of_it_is_looked_at(with_gest
     page.context.close()
 
 
+@pytest.mark.long
 def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     address, _, folder = small_page
     page = opened(with_halves, address)

@@ -102,6 +102,7 @@ def test_groups_that_are_not_looked_into_take_turns_also_after_the_visitor_has_t
     assert min(asked["g"][0], asked["a"][0]) >= 34, "both are asked again and again"
 
 
+@pytest.mark.long
 def test_what_has_an_answer_can_be_kept_however_unevenly_frames_come(model):
     session, chance = live.Session(), np.random.default_rng(0)
     now, frames = 0.0, [live.decode(jpeg(frame)) for frame in moving_frames(8)]

@@ -53,6 +53,7 @@ def is_told_and_closed(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_after_lost_requests_of_every_kind_every_button_works_again_and_the_page_stays(page):
     experiment = page.locator("[data-try=backwards]")
     for requests, lose in LOSSES.values():  # a button that one of them had broken would be silent at the next

@@ -301,6 +301,7 @@ def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, 
     expect(page.locator("#summary .note")).to_have_count(0)
 
 
+@pytest.mark.long
 @desktop
 def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path):
     wait_for_answer(page)

@@ -43,6 +43,7 @@ def far(one, two) -> bool:
     return int(np.abs(np.subtract(one, two, dtype=int)).max()) > 60
 
 
+@pytest.mark.long
 def test_high_contrast_shows_every_state_on_light_and_on_dark(browser, server):
     page = opened(browser, server[0], forced_colors="active", reduced_motion="reduce")
     faults = []

@@ -469,6 +469,7 @@ def decoders_are(number: signal.Signals, server) -> None:
         os.kill(pid, number)
 
 
+@pytest.mark.long
 def test_a_full_queue_says_so_and_who_leaves_frees_the_place(space_server, browser, tmp_path):
     server, _, home = space_server
     address, stops = (

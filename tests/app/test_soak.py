@@ -33,6 +33,7 @@ def good(server) -> dict:
     return soak.Client(server).ask(soak.Job("classify", "classify", EXAMPLE, (MODEL,)))
 
 
+@pytest.mark.long
 def test_many_clients_at_once_get_what_each_would_get_alone_and_nothing_stays():
     report = soak.soak(minutes=60, clients=4, requests=7, seed=20, models=SHORT_SOAK, keep=20)  # every kind
     assert report.sound, report.to_markdown()
@@ -116,6 +117,7 @@ def test_only_folders_of_pages_that_are_gone_are_deleted(tmp_path, monkeypatch):
     assert not first.exists() and (kept / "clip.mp4").is_file()
 
 
+@pytest.mark.long
 @linux
 def test_a_page_in_the_background_outlives_its_decoder_and_leaves_nothing_however_it_ends(tmp_path, slow):
     with ctrl_c_ignored():

@@ -114,7 +114,7 @@ def test_folders_in_a_tar_are_classes(home, tmp_path):
     assert class_order(tmp_path, read_manifest(tmp_path)) == ["close", "open"], "alphabetical without labels.txt"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_is_the_same_from_folders_shards_and_addresses(home, tmp_path, capsys):
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(RECIPE))

@@ -170,7 +170,7 @@ def test_fewer_clips_are_still_of_all_scenes_of_a_table_that_lists_them_in_turn(
     assert pick(7, 100) == list(range(7)) and pick(40, 20) == pick(40, 20)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_order_is_measured_against_random(known):
     net, clips = known
     result = measure_faithfulness(net, clips)
@@ -249,7 +249,7 @@ def test_shuffled_weights_are_the_same_values_in_another_order(known):
     assert not any(module.training for module in net.modules())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_maps_change_when_the_block_is_shuffled_and_only_then(known):
     net, clips = known
     before = copy.deepcopy(net.state_dict())
@@ -300,7 +300,7 @@ def data(tmp_path):
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_prints_both_tables_for_any_model_and_data(data, capsys):
     net, clips, recipe = (str(data / name) for name in ("net", "clips", "recipe.json"))
     assert main(["evaluate", net, "--faithfulness", "--data", clips, "--recipe", recipe, "--split", "test"]) == 0

@@ -107,6 +107,7 @@ print(json.dumps({"logits": answer["logits"].tolist(), "outputs": list(answer), 
 """
 
 
+@pytest.mark.long
 def test_a_process_without_the_library_loads_the_torch_file(monkeypatch, tmp_path):
     net = small_net("cinst", "tsm", add_backbone(monkeypatch, "inverted"), size=32)
     aia.export_network(net, tmp_path / "net.pt2", format="torch", gates=True)

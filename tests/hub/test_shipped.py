@@ -118,7 +118,7 @@ def directions(split):
     return (logits[rows, targets] > logits[rows, rival]).mean()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.server
 def test_the_benchmark_prints_its_tables(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.batch.FILES", 2)  # sixteen are for measuring

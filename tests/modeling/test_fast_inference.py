@@ -136,7 +136,7 @@ def test_the_smallest_pictures_work(arch):
             assert error(half(clip), quick(clip)) < 1e-5, "too small for half precision"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shipped_models_say_the_same(video):
     for name in aia.available_models():
         clip = aia.read_clip(video, 8)

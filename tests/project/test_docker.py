@@ -110,7 +110,7 @@ def container(steps):
                     path.chmod(path.stat().st_mode | 0o200)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("setpriv"), reason="Linux and util-linux give up rights"
 )

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", ["exports", "transformers"])
 def test_a_pages_program_prints_what_it_says(page):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")

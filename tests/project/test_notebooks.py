@@ -23,7 +23,7 @@ def shown(notebook: nbformat.NotebookNode) -> list[set[str]]:
     return [{kind for output in cell.get("outputs", []) for kind in output.get("data", ())} for cell in notebook.cells]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_says_what_it_shows(path):
     kept, new = nbformat.read(path, as_version=4), executed(path)

@@ -35,6 +35,7 @@ def run(command: list[str], server) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_printed_python_programs_run(server):
     client, mcp = (program.replace("http://127.0.0.1:7860", server[0]) for program in printed("python"))
     said = run([sys.executable, "-c", client], server).strip()

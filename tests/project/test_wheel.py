@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else
     assert set(best_models().values()) <= held <= set(aia.available_models())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_classifies_a_clip_with_a_shipped_model_and_says_once_that_no_compiler_is_there(installed):
     done = installed("aia", "classify", str(EXAMPLE))
     assert done.returncode == 0, done.stderr
@@ -85,7 +85,7 @@ def test_a_program_loads_a_shipped_model_by_its_name(installed):
     assert "CinST" in done.stdout and str(ROOT) not in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tables_of_the_shipped_models_are_printed(installed):
     done = installed("aia", "evaluate")
     assert done.returncode == 0, done.stderr

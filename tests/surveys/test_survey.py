@@ -146,7 +146,7 @@ def test_a_missing_file_of_a_table_is_a_row_and_a_split_can_be_chosen(home, tmp_
     assert [item.label for item in list_clips(table)] == ["left", "left", None]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be killed like this there")
 def test_a_killed_run_resumes_without_a_lost_or_doubled_row(home, tmp_path):
     data, out = data_set(tmp_path / "data", 40), tmp_path / "out"

@@ -93,6 +93,7 @@ def workers(*titles: str) -> list[int]:
     return list(found.values())
 
 
+@pytest.mark.long
 def test_the_rows_are_those_of_this_process_though_workers_are_killed(running):
     killed = until(lambda: workers("ray::MapWorker"))
     for pid in [*killed, *workers("ray::MapBatches(_read)")]:
@@ -100,6 +101,7 @@ def test_the_rows_are_those_of_this_process_though_workers_are_killed(running):
     running()
 
 
+@pytest.mark.long
 def test_a_lost_node_costs_no_row(running, cluster):
     cluster[1]()
     running()

@@ -47,7 +47,7 @@ print("equal")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_passes_in_triton_equal_the_readable_network():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -137,7 +137,7 @@ def test_a_killed_run_resumes_and_gives_the_same_network(data, tmp_path):
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-5), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tsn_learns_order_by_aia_and_cannot_without_it(order_data, tmp_path):
     network = {**RECIPE["network"], "temporal": "tsn", "num_segments": 4}
     fast = {"epochs": 5, "batch_size": 4, "lr": 2e-3, "head_lr": 2e-3, "warmup_epochs": 0, "dropout": 0, "ema": 0.5}
@@ -202,7 +202,7 @@ def test_several_processes_share_each_batch(data):
     assert all(sorted(a + b) == sorted(c) and len(a) == len(b) for a, b, c in zip(first, second, whole, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path):
     pytest.importorskip("accelerate")
     changes = ["--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=head_lr=0.0001", "--set=epochs=1"]
