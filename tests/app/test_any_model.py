@@ -152,6 +152,7 @@ def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page
     second.close()
 
 
+@pytest.mark.long
 def test_two_models_that_a_visitor_brings_in_are_both_kept(free_page, folders, tmp_path):
     small_net("cinst").save_pretrained(tmp_path / "second")
     config = httpx.get(f"{free_page}/config").json()

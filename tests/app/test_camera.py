@@ -184,6 +184,7 @@ def test_a_swipe_before_the_camera_has_its_name_in_the_visitors_own_view(with_sw
     assert label == ("swipe left" if rear else "swipe right")
 
 
+@pytest.mark.long
 def test_by_keys_alone_no_microphone_or_large_picture_is_asked_for_and_the_camera_is_off_but_for_a_recording(
     with_camera, server
 ):

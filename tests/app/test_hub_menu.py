@@ -63,6 +63,7 @@ def test_a_model_of_the_hub_is_in_the_menu_and_answers_when_it_is_chosen(hub, pa
     page.close()
 
 
+@pytest.mark.long
 def test_who_comes_through_a_proxy_gets_the_menu_without_the_hub(page_address):
     """The permission is that of a typed name."""
     for headers, choices in (({}, True), ({"X-Forwarded-For": "1.2.3.4"}, False)):

@@ -252,6 +252,7 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     page.context.close()
 
 
+@pytest.mark.long
 def test_the_network_sees_what_the_preview_shows_with_either_camera(shared, small_page):
     page, (_, _, folder) = shared, small_page
     start(page)

@@ -1,7 +1,6 @@
 """What a visitor's system asks for: high contrast, little motion, a language, keys instead of a pointer, no clipboard."""
 
 import io
-import itertools
 import json
 
 import numpy as np
@@ -134,26 +133,19 @@ def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server)
     page = opened(browser, server[0], reduced_motion="reduce", viewport={"width": 390, "height": 844})
     page.evaluate(
         """() => {
-            window.places = [scrollY];
-            const look = () => { if (scrollY !== places.at(-1)) places.push(scrollY); requestAnimationFrame(look); };
-            look();
+            window.ways = [];
+            const scroll = Element.prototype.scrollIntoView;
+            Element.prototype.scrollIntoView = function (how) { ways.push(how.behavior); scroll.call(this, how); };
         }"""
     )
-    for motion, clip in (("reduce", "star"), ("no-preference", "circle")):
+    for motion, way, clip in (("reduce", "instant", "star"), ("no-preference", "smooth", "circle")):
         page.emulate_media(reduced_motion=motion)
-        page.evaluate("scrollTo({ top: 900, behavior: 'instant' })")
-        page.wait_for_function("places.at(-1) > 500")
-        page.evaluate("window.places = [scrollY]")
+        page.evaluate("window.ways.length = 0; scrollTo({ top: 900, behavior: 'instant' })")
+        page.wait_for_function("scrollY > 500")
         page.locator("#clip input[type=file]").set_input_files(f"assets/examples/{clip}.mp4")
         page.wait_for_function(f"document.querySelector('.viewer').viewer.answers[0].link.example === '{clip}'")
-        page.wait_for_timeout(2500)
-        places = page.evaluate("window.places")
-        assert places[-1] < 300, "the result is in view"
-        if motion == "reduce":
-            assert len(places) <= 6  # the start, the result, and what grows above it meanwhile
-            assert max(before - after for before, after in itertools.pairwise(places)) > 400, "there at once"
-        else:
-            assert len(places) > 6
+        page.wait_for_function("scrollY < 300")
+        assert set(page.evaluate("window.ways")) == {way}  # how it looks is the browser's, and slower on a busy machine
     page.close()
 
 

@@ -30,7 +30,8 @@ WAYS = {  # what the proxy does; a path is told to the page as GRADIO_ROOT_PATH,
     "path, https, unsaid": {"path": "/studio", "host": "127.0.0.1", "tls": True},
 }
 # The others differ from these in one header or in the path, and programs or the page's first answer go through them below.
-IN_A_BROWSER = [way for way in WAYS if way not in ("forwarded", "https, unsaid", "path", "host without the port")]
+LONG = ("forwarded without the port", "https is said", "path that is kept")
+IN_A_BROWSER = ["bare", "path, https, unsaid", *(pytest.param(way, marks=pytest.mark.long) for way in LONG)]
 
 
 @pytest.fixture(scope="module")
