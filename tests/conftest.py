@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items):
         module, used = vars(item.module), set(item.fixturenames)
         if "browser" in used:
             item.add_marker("browser")
-        if "serving" in module or (used - set(module)) & {"server", "shipped_page"}:
+        if {"serving", "serve"} & module.keys() or (used - set(module)) & {"server", "shipped_page"}:
             item.add_marker("server")
         if any(item.get_closest_marker(name) for name in ("browser", "server", "slow", "long")):
             costly.add(item.path)

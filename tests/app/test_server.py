@@ -472,10 +472,8 @@ def decoders_are(number: signal.Signals, server) -> None:
 @pytest.mark.long
 def test_a_full_queue_says_so_and_who_leaves_frees_the_place(space_server, browser, tmp_path):
     server, _, home = space_server
-    address, stops = (
-        server.address,
-        sys.platform == "linux",
-    )  # elsewhere nobody finds the decoders, and the clip is long
+    address = server.address
+    stops = sys.platform == "linux"  # elsewhere nobody finds the decoders, and the clip is long
     quick = uploaded(address, EXAMPLE)
     slow = quick if stops else uploaded(address, slow_clip(tmp_path / "slow.mp4"))
     visitor = browser.new_page()
