@@ -37,7 +37,7 @@ test: lint ## ruff and the tests; options of pytest: make test ARGS="tests/video
 test-long: .venv/.dev ## the tests that take long, which CI runs after the others
 	$(PYTEST) -m long $(ARGS)
 
-check: lint ## ruff and the tests that need no browser, no running page and no training: a minute
+check: lint ## ruff and the tests that need no browser, no running page and no training
 	$(PYTEST) -m "not browser and not server and not slow and not long" $(ARGS)
 
 lint: .venv/.dev ## style, format, types, imports, scripts and the documentation's links; no source is changed

@@ -53,26 +53,28 @@ def is_told_and_closed(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-@pytest.mark.long
-def test_after_lost_requests_of_every_kind_every_button_works_again_and_the_page_stays(page):
+@pytest.mark.parametrize(
+    "loss", ["request", *(pytest.param(one, marks=pytest.mark.long) for one in LOSSES if one != "request")]
+)
+def test_after_a_lost_request_every_button_works_again_and_the_page_stays(page, loss):
+    requests, lose = LOSSES[loss]
     experiment = page.locator("[data-try=backwards]")
-    for requests, lose in LOSSES.values():  # a button that one of them had broken would be silent at the next
-        page.route(requests, lose)
-        experiment.click()
-        is_told_and_closed(page)
-        tab(page, "what-if")
-        is_told_and_closed(page)
-        page.locator("#switch").click()
-        is_told_and_closed(page)
-        tab(page, "compare")
-        page.locator("#run-compare").click()
-        is_told_and_closed(page)
-        tab(page, "learn")
-        is_told_and_closed(page)
-        tab(page, "take")
-        page.locator("#make").click()
-        is_told_and_closed(page)
-        page.unroute(requests)
+    page.route(requests, lose)
+    experiment.click()
+    is_told_and_closed(page)
+    tab(page, "what-if")
+    is_told_and_closed(page)
+    page.locator("#switch").click()
+    is_told_and_closed(page)
+    tab(page, "compare")
+    page.locator("#run-compare").click()
+    is_told_and_closed(page)
+    tab(page, "learn")
+    is_told_and_closed(page)
+    tab(page, "take")
+    page.locator("#make").click()
+    is_told_and_closed(page)
+    page.unroute(requests)
     page.locator("#make").click()
     expect(page.locator("#file a[download]")).to_be_visible()
     experiment.click()
@@ -84,7 +86,7 @@ def test_after_lost_requests_of_every_kind_every_button_works_again_and_the_page
     expect(page.locator("#ranking table")).to_be_visible()
 
 
-def test_without_a_network_an_experiment_comes_back_and_another_clip_is_chosen_after_a_lost_request(page):
+def test_without_a_network_an_experiment_comes_back_and_works_once_there_is_one_again(page):
     page.context.set_offline(True)
     page.locator("[data-try=backwards]").click()
     is_told_and_closed(page)
@@ -92,6 +94,8 @@ def test_without_a_network_an_experiment_comes_back_and_another_clip_is_chosen_a
     page.locator("[data-try=backwards]").click()
     shows(page, sides=2)
 
+
+def test_another_clip_is_chosen_after_a_lost_request(page):
     page.route(JOIN, lambda route: route.abort("connectionreset"))
     page.get_by_role("button", name="circle", exact=True).click()
     is_told_and_closed(page)

@@ -572,7 +572,7 @@ def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, b
     clip = uploaded(address, EXAMPLE)
     visitor = browser.new_page()
     visitor.goto(address)
-    visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers.length === 1")
+    visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
     visitor.locator("#model input").click()
     visitor.get_by_role("option", name="user/new").click()
     expect(visitor.locator("#summary")).to_contain_text(text.STEP_MODEL)

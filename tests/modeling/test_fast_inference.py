@@ -78,6 +78,11 @@ def test_a_module_gives_what_attention_py_gives(attention, compiled):
             assert (gates.gates[site] - gate).abs().max() < 1e-5, shape
 
 
+def whole(cases):
+    """Cases with whole trunks, which take long together."""
+    return [pytest.param(*case, marks=pytest.mark.long) for case in cases]
+
+
 @pytest.fixture
 def small_trunks(monkeypatch):
     """Trunks of one block, by its kind."""
@@ -91,10 +96,9 @@ def small_trunks(monkeypatch):
     [
         *(("basic", "tsn", attention) for attention in ATTENTIONS),
         *((kind, "tsm", attention) for kind in ("bottleneck", "inverted") for attention in ATTENTIONS[::3]),
-        ("resnet18", "tsn", "stinc"),
-        ("mobilenet_v2", "tsm", "cinst"),
-        ("mobilenet_v2", "tsm", "none"),
-        ("resnet50", "tsm", "stinc+cinst"),
+        *whole(("resnet18", "tsn", attention) for attention in ATTENTIONS),
+        *whole(("mobilenet_v2", "tsm", attention) for attention in ATTENTIONS),
+        *whole(("resnet50", "tsm", attention) for attention in ("none", "cinst", "stinc", "stinc+cinst")),
     ],
 )
 def test_a_network_gives_what_the_reference_gives(arch, temporal, attention, small_trunks):
@@ -129,7 +133,7 @@ def expect_the_same(reference: aia.AIANet, double: aia.AIANet, quick: aia.AIANet
 def test_the_smallest_pictures_work(arch):
     net = small_net("cinst", "tsm", arch)
     quick, half = copy.deepcopy(net).optimize(), copy.deepcopy(net).optimize("bfloat16")
-    for size in ((32, 32), (64, 32), (40, 100)):
+    for size in ((32, 32), (32, 64), (64, 32), (40, 100)):
         clip = torch.randn(1, 2, 3, *size)
         with torch.inference_mode():
             assert error(net(clip), quick(clip)) < 1e-5, size
@@ -152,8 +156,9 @@ def test_shipped_models_say_the_same(video):
     [
         *(("basic", attention) for attention in ("none", "cinst", "stinc", "c->st", "stinc-2022-06")),
         *((kind, attention) for kind in ("bottleneck", "inverted") for attention in ("none", "cinst", "stinc")),
-        ("resnet50", "cinst"),
         ("mobilenet_v2", "stinc"),
+        *whole(("resnet18", attention) for attention in ("none", "cinst", "stinc", "c->st", "stinc-2022-06")),
+        *whole((arch, attention) for arch in ("resnet50", "mobilenet_v2") for attention in ("none", "cinst", "stinc")),
     ],
 )
 def test_half_precision_agrees(arch, attention, small_trunks):
