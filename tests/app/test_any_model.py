@@ -203,6 +203,7 @@ def test_what_comes_directly_is_not_from_elsewhere(host):
     assert not is_from_elsewhere({"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"})
 
 
+@pytest.mark.long
 def test_a_site_that_calls_this_machine_by_its_own_name_brings_nothing_in(free_page, folders, browser):
     rebound = browser.browser_type.launch(
         executable_path=find_chromium()[0], args=[*FLAGS, "--host-resolver-rules=MAP rebound.example 127.0.0.1"]
@@ -213,6 +214,7 @@ def test_a_site_that_calls_this_machine_by_its_own_name_brings_nothing_in(free_p
     rebound.close()
 
 
+@pytest.mark.long
 def test_another_site_that_the_visitor_has_open_brings_nothing_in(free_page, folders, shipped_page, browser):
     """With the same request the page itself brings it in."""
     config = httpx.get(f"{free_page}/config").json()

@@ -180,6 +180,7 @@ def test_a_model_that_a_visitor_chose_is_asked_alone_until_all_are_asked_again(p
     expect(page.locator("#model input")).to_have_value(text.ASK_ALL)
 
 
+@pytest.mark.long
 @desktop
 def test_the_menu_asks_all_too(page, own_clip):
     choose(page, "Actions · TSN + CinST")
@@ -190,6 +191,7 @@ def test_the_menu_asks_all_too(page, own_clip):
     looked_into(page, "camera")
 
 
+@pytest.mark.long
 @desktop
 def test_the_menu_names_the_group_of_each_model_and_the_page_says_what_the_groups_know(page):
     page.locator("#model input").click()
@@ -214,6 +216,7 @@ def test_an_example_is_looked_into_by_its_own_group(page, own_clip):
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
 
 
+@pytest.mark.long
 @desktop
 def test_a_link_opens_the_group_that_it_shows_or_the_model_that_its_sender_chose(page, three_groups):
     page.goto(f"{three_groups}/?example=star&model={BEST['camera']}")
@@ -242,6 +245,7 @@ def test_cards_and_result_stand_in_the_first_screen(page, own_clip):
         assert min(box["height"] for box in boxes[:3]) >= 44
 
 
+@pytest.mark.long
 def test_the_cards_have_no_serious_fault_of_accessibility(page, own_clip):
     def faults() -> list:
         found = []

@@ -248,6 +248,7 @@ def test_a_recording_is_stopped_early_left_or_replaced_by_a_file(with_camera, se
     page.context.close()
 
 
+@pytest.mark.long
 def test_a_camera_that_cannot_be_had_is_one_sentence(browser, with_camera, server):
     with launched(browser, ALLOWED) as without_camera:
         cases = [

@@ -52,6 +52,7 @@ def test_every_format_can_be_read_in_the_closed_menu_of_a_phone(open_page):
         assert needed <= room, name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_two_sides_bars_have_room_beside_long_labels_and_the_progress_sign_covers_no_sentence(open_page, size):
     page = open_page(size)

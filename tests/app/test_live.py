@@ -281,6 +281,7 @@ def test_the_network_sees_what_the_preview_shows_with_either_camera(shared, smal
     page.get_by_role("tab", name=text.TABS["live"], exact=True).click()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_live_stands_in_the_first_screen_and_has_no_serious_fault_of_accessibility(
     request, with_halves, small_page, size

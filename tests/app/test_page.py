@@ -387,6 +387,7 @@ def test_the_mechanism_is_taught_on_the_visitors_own_clip(page, server):
     expect(lesson).to_contain_text("TSM with STinC")
 
 
+@pytest.mark.long
 def test_no_tab_has_a_serious_fault_of_accessibility_in_either_theme(browser, server):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.emulate_media(reduced_motion="reduce")  # a tab fades in, and a half-faded color is no color to judge

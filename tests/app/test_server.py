@@ -435,6 +435,7 @@ def test_a_bug_anywhere_in_gradio_or_behind_it_is_told_the_same_way(caplog):
 # ---- many visitors
 
 
+@pytest.mark.long
 def test_visitors_with_other_clips_models_and_switches_get_what_they_would_get_alone(server):
     address, names = server
     clips = [uploaded(address, EXAMPLES / f"{name}.mp4") for name in ("star", "square", "circle")]
@@ -565,6 +566,7 @@ def test_without_memory_on_the_gpu_the_cpu_answers_and_others_keep_their_model(m
 # ---- models of the Hub
 
 
+@pytest.mark.long
 def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, browser):
     address, hub, home = space
     delivers = threading.Event()

@@ -79,6 +79,7 @@ def odd(clip):
     return aia.inspect(net, clip)
 
 
+@pytest.mark.long
 def test_the_page_shows_odd_labels_as_they_are(browser, server):
     page = browser.new_page()
     alarms, asked = [], []

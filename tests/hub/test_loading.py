@@ -212,6 +212,7 @@ def _why(answer: dict) -> str:
 # ---- what arrives
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_repository_and_a_folder_give_the_same_bits_as_the_network_in_memory(server, load, files, folder, reference):
     server.commit("user/repo", files)
