@@ -40,8 +40,9 @@ MODEL_USES = {
     "camera-tsn-mobilenetv2-none": "blind to the order of frames",
     "camera-tsm-mobilenetv2-cinst": "sees the order of frames, and the gates decide",
     "camera-tsm-mobilenetv2-none": "sees the order of frames",
-    "actions-tsm-mobilenetv2-cinst": "with gates",
-    "actions-tsm-mobilenetv2-none": "the same network without gates",
+    "actions-tsn-mobilenetv2-cinst": "with gates",
+    "actions-tsm-mobilenetv2-cinst": "with gates, smaller pictures",
+    "actions-tsm-mobilenetv2-none": "without gates, smaller pictures",
     "actions-tsn-mobilenetv2-none": "blind to the order of frames",
 }
 

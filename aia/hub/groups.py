@@ -12,7 +12,7 @@ from aia.hub.files import available_models, find_model
 BEST = {
     "gestures": DEFAULT_MODEL,
     "camera": "camera-tsm-mobilenetv2-cinst",
-    "actions": "actions-tsm-mobilenetv2-cinst",
+    "actions": "actions-tsn-mobilenetv2-cinst",
 }
 
 
