@@ -145,7 +145,7 @@ def test_all_tabs_can_be_reached_and_none_overlaps(page):
     width, height = page.viewport_size["width"], page.viewport_size["height"]
     for chosen in [*text.TABS.values(), text.TABS["look"]]:
         page.get_by_role("tab", name=chosen, exact=True).click()
-        found = [tab.bounding_box() for tab in tabs.all()]
+        found = tabs.evaluate_all("(all) => all.map((tab) => tab.getBoundingClientRect().toJSON())")
         for left, right in itertools.pairwise(found):
             assert left["x"] + left["width"] <= right["x"] + 1
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= width + 1 for box in found)

@@ -566,7 +566,6 @@ def test_without_memory_on_the_gpu_the_cpu_answers_and_others_keep_their_model(m
 # ---- models of the Hub
 
 
-@pytest.mark.long
 def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, browser):
     address, hub, home = space
     delivers = threading.Event()
