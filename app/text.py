@@ -43,7 +43,7 @@ MODEL_USES = {
     "actions-tsn-mobilenetv2-cinst": "with gates",
     "actions-tsm-mobilenetv2-cinst": "with gates, smaller pictures",
     "actions-tsm-mobilenetv2-none": "without gates, smaller pictures",
-    "actions-tsn-mobilenetv2-none": "blind to the order of frames",
+    "actions-tsn-mobilenetv2-none": "without gates, right most often",
 }
 
 

