@@ -27,12 +27,13 @@ class Bank:
     counts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, clips: Sequence[NDArray[np.uint8]], device: torch.device | str) -> Bank:
-        """Copies clips `[N, H, W, 3]` of one height and width to a device."""
+    def of(cls, clips: list[NDArray[np.uint8]], device: torch.device | str) -> Bank:
+        """Moves clips `[N, H, W, 3]` of one height and width to a device. It empties the list: they fill memory only once."""
         counts = np.array([len(clip) for clip in clips], np.int64)
         frames = torch.empty((int(counts.sum()), 3, *clips[0].shape[1:3]), dtype=torch.uint8, device=device)
         starts = np.concatenate(([0], counts.cumsum()[:-1]))
-        for clip, start in zip(clips, starts, strict=True):
+        while clips:
+            clip, start = clips.pop(), starts[len(clips)]
             frames[start : start + len(clip)] = torch.from_numpy(clip).to(device).permute(0, 3, 1, 2)
         return cls(frames, starts, counts)
 

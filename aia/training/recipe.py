@@ -76,6 +76,8 @@ class Recipe:
         dropout: Before the linear layer.
         ema: Decay per step of the averaged weights that are saved and evaluated; 0 saves the last weights themselves.
         grad_clip: Largest gradient norm.
+        gate_scale: Weight that the batch norms of new gates start with. At 1, PyTorch's own, a new gate is anywhere in (0, 1);
+            the smaller, the nearer to 0.5, so that a trained network first computes what it did without gates.
         precision: "float32", or "bfloat16" or (GPU only) "float16" for the operations that autocast selects.
         cache_side: Side of the square pictures that "warp" starts from, in pixels.
         cache_frames: Frames per clip that are kept on disk, evenly spaced; 0 for data that is too large to be kept: each
@@ -112,6 +114,7 @@ class Recipe:
     dropout: float = 0.3
     ema: float = 0.99
     grad_clip: float = 5.0
+    gate_scale: float = 1.0
     precision: Precision = "float32"
     cache_side: int = 160
     cache_frames: int = 64

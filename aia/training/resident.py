@@ -89,16 +89,18 @@ class ResidentClips:
             raise AIAError(f"{data} holds no clip that the recipe {'holds out' if held_out else 'trains on'}.")
         frames = [_frames(sample) for sample in tqdm(chosen, desc="clips", unit="clip", mininterval=5)]
         kinds = list(recipe.classes)
+        stills: list[NDArray[np.uint8]] = []
+        windows: tuple[list[Window], ...] = ()
+        if camera:
+            middles = [_resized(clip[len(clip) // 2], STILL_SIZE)[None] for clip in frames]
+            stills = _stills(data, recipe, held_out) or middles
+            windows = tuple(labeled_windows(camera_steps(_gray(clip))) for clip in frames)
         return cls(
             recipe,
             Bank.of(frames, device),
-            Bank.of(
-                _stills(data, recipe, held_out) or [_resized(f[len(f) // 2], STILL_SIZE)[None] for f in frames], device
-            )
-            if camera
-            else None,
+            Bank.of(stills, device) if camera else None,
             () if camera else tuple(kinds.index(sample.kind) for sample in chosen),
-            tuple(labeled_windows(camera_steps(_gray(clip))) for clip in frames) if camera else (),
+            windows,
             tuple(sample.scene or sample.video.stem for sample in chosen),
         )
 

@@ -1,4 +1,4 @@
-"""Loads start weights: torchvision's trunk, a file with the same layout, or a trained model."""
+"""The network that a run starts from: new weights, torchvision's trunk, a file with the same layout, or a trained model."""
 
 from __future__ import annotations
 
@@ -6,17 +6,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
 from aia.errors import AIAError
 from aia.hub.checkpoint import StoredTensor, read_state_dicts
 from aia.hub.fit import COUNTER, best_fits, read_tensors
 from aia.hub.loading import load
-from aia.modeling.network import AIANet
+from aia.hub.pretrained import AIANet
+from aia.modeling.attention import Unit
+from aia.training.recipe import Recipe
 
 CLASSIFIERS = ("fc.", "classifier.")
 Value = TypeVar("Value")
+
+
+def start_network(recipe: Recipe, init: str) -> AIANet:
+    """A recipe's network with its start weights.
+
+    Args:
+        recipe: Its classes are resolved.
+        init: See `load_start`.
+
+    Raises:
+        AIAError: As `load_start`.
+    """
+    model = AIANet(recipe.config, dropout=recipe.dropout)
+    for unit in model.modules():
+        if isinstance(unit, Unit):
+            nn.init.constant_(unit.bn.weight, recipe.gate_scale)
+    load_start(model, init)
+    return model
 
 
 def load_start(model: AIANet, source: str) -> None:

@@ -41,7 +41,7 @@ from aia.training.data import (
 from aia.training.distributed import Processes
 from aia.training.recipe import Recipe, with_new_names
 from aia.training.resident import ResidentClips
-from aia.training.start import load_start
+from aia.training.start import start_network
 from aia.training.tracking import Tracker, check_tracker
 
 log = logging.getLogger(__name__)
@@ -186,8 +186,7 @@ def train(
     steps = clips.steps(recipe)
     identity = {"recipe": recipe.to_json(), "init": init}
     state = _read_state(out, identity) if team.first else None
-    model = AIANet(recipe.config, dropout=recipe.dropout)
-    load_start(model, init)
+    model = start_network(recipe, init)
     held_out = _decode(clips, recipe, cache, team)  # takes a while, so it comes after all checks of the arguments
     parts = _Parts.build(model, recipe, steps, team.device)
     resident = None

@@ -101,7 +101,7 @@ def test_windows_of_a_clip_have_their_own_labels():
 def batches(seed):
     clips = [render_camera(label, "mix", 7)[::3] for label in ("static", "pan left", "zoom in")]
     measured_steps = [camera_steps(np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in clip])) for clip in clips]
-    bank, stills = Bank.of(clips, "cpu"), Bank.of([clip[:1] for clip in clips], "cpu")
+    bank, stills = Bank.of([*clips], "cpu"), Bank.of([clip[:1] for clip in clips], "cpu")
     return CameraBatches(
         bank, list(map(labeled_windows, measured_steps)), ["a", "b", "c"], stills, size=48, frames=4, seed=seed
     )

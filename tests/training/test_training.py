@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 import aia
 from aia import AIAError
 from aia.cli import main
+from aia.modeling.recording import recording
 from aia.training.data import (
     ClipDataset,
     Sample,
@@ -28,7 +29,7 @@ from aia.training.data import (
 )
 from aia.training.distributed import Processes
 from aia.training.recipe import Recipe
-from aia.training.start import load_start
+from aia.training.start import load_start, start_network
 from aia.training.train import _batches, _loader, decode_all, predict, train
 from aia.visualization.render import write_mp4
 
@@ -304,6 +305,22 @@ def test_start_weights_come_from_a_file_in_torchvisions_order_or_a_model(tmp_pat
     load_start(net, str(tmp_path / "plain"))
     assert torch.equal(net.head.weight, plain.head.weight)
     assert torch.equal(net.backbone.layer4[0].conv1.weight, plain.backbone.layer4[0].conv1.weight)
+
+
+def test_new_gates_start_as_near_to_one_half_as_the_recipe_says_and_trained_ones_stay(tmp_path):
+    recipe = Recipe(**{**RECIPE, "gate_scale": 0.1})
+    clips = torch.rand(2, 4, 3, 32, 32)
+    net = start_network(recipe, "none").train()
+    with recording() as recorded:
+        net(clips)
+    assert recorded.gates
+    for gate in recorded.gates.values():
+        assert 0.01 < gate.std() < 0.03 and abs(gate.mean() - 0.5) < 0.02
+
+    trained = start_network(Recipe(**RECIPE), "none")
+    trained.save_pretrained(tmp_path / "trained")
+    again = start_network(recipe, str(tmp_path / "trained"))
+    assert all(torch.equal(t, trained.state_dict()[name]) for name, t in again.state_dict().items())
 
 
 @pytest.mark.slow
