@@ -280,6 +280,7 @@ def test_an_error_leaves_the_cards_as_they_are(page, own_clip, not_a_video):
     expect(page.locator("#problem .problem")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_page_with_one_group_asks_nobody_else(browser, tmp_path, own_clip):
     root = copy_project(tmp_path / "project", networks(["tsn-mobilenetv2-stinc", "tsn-mobilenetv2-none"]))
     with serving(tmp_path, root=root) as address:

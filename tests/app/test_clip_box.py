@@ -125,6 +125,7 @@ def test_a_file_is_dropped_cleared_and_given_again(page, tmp_path):
     expect(page.locator("#problem .problem")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_the_box_of_the_other_clip_is_the_same(browser, server, tmp_path):
     with launched(browser, *camera()) as with_camera:
         context = with_camera.new_context(viewport={"width": 390, "height": 844}, permissions=["camera"])

@@ -35,6 +35,7 @@ def tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=text.TABS[name], exact=True).click()
 
 
+@pytest.mark.long
 def test_every_format_can_be_read_in_the_closed_menu_of_a_phone(open_page):
     page = open_page("phone", has_touch=True, is_mobile=True, reduced_motion="reduce")
     tab(page, "take")

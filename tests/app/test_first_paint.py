@@ -70,6 +70,7 @@ def test_the_page_is_sent_compressed_and_begins_with_what_is_drawn_first(shipped
     assert plain.index(b'id="first-paint"') < 8_000 < plain.index(b"window.gradio_api_info")
 
 
+@pytest.mark.long
 def test_gradios_own_loading_is_never_shown_and_none_of_its_keys_is_shown_or_spoken(browser, server):
     page = browser.new_page()
     page.add_init_script("""

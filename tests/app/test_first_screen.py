@@ -182,6 +182,7 @@ def test_an_experiment_is_one_press_and_both_sides_stand_in_sight(page):
     expect(page.locator("[data-part=verdict]")).to_be_hidden()
 
 
+@pytest.mark.long
 @desktop
 def test_only_experiments_that_the_model_allows_are_offered(page):
     before = page.locator("#model input").input_value()
@@ -198,6 +199,7 @@ def test_only_experiments_that_the_model_allows_are_offered(page):
 # ---- the film
 
 
+@pytest.mark.long
 def test_the_film_plays_by_itself_until_a_visitor_touches_it(moving, shipped_page):
     moving.goto(shipped_page)
     arrived(moving)
@@ -227,6 +229,7 @@ TOUCHES = {
 }
 
 
+@pytest.mark.long
 def test_whatever_needs_a_still_frame_stops_the_film_and_another_block_or_gate_does_not(moving, shipped_page):
     moving.goto(shipped_page)
     arrived(moving)
@@ -270,6 +273,7 @@ def test_explanations_and_controls_open_by_key_and_by_touch_and_close_again(page
     expect(page.locator(".viewer [data-state=opacity]")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_whatever_is_pressed_is_large_enough_for_a_finger(browser, shipped_page):
     page = new_page(browser, "phone", has_touch=True, is_mobile=True, reduced_motion="reduce")
     page.goto(shipped_page)

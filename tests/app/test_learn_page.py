@@ -184,6 +184,7 @@ def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units)
     assert [text.strip() for text in shown] == wanted
 
 
+@pytest.mark.long
 @desktop
 def test_another_block_or_unit_is_followed_and_the_step_and_the_mark_stay(page):
     give(page, "stinc")
@@ -205,6 +206,7 @@ def test_another_block_or_unit_is_followed_and_the_step_and_the_mark_stay(page):
     assert marked(page)[:2] == (5, int(last))
 
 
+@pytest.mark.long
 @desktop
 def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
     give(page, "cinst")

@@ -285,6 +285,7 @@ def test_an_answer_that_was_fetched_already_or_never_asked_for_is_told(server):
         assert json.loads(fetched(f"{place}/{one}")) == {"detail": text.ANSWER_GONE}
 
 
+@pytest.mark.long
 def test_the_first_paint_never_comes_after_the_result(browser, shipped_page):
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)

@@ -324,6 +324,7 @@ def test_live_stands_in_the_first_screen_and_has_no_serious_fault_of_accessibili
         page.context.close()
 
 
+@pytest.mark.long
 def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(shared, small_page):
     page, (address, _, _) = shared, small_page
     live, key = page.locator("#live"), "document.querySelector('.live').live.channel.key"

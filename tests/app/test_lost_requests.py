@@ -95,6 +95,7 @@ def test_without_a_network_an_experiment_comes_back_and_works_once_there_is_one_
     shows(page, sides=2)
 
 
+@pytest.mark.long
 def test_another_clip_is_chosen_after_a_lost_request(page):
     page.route(JOIN, lambda route: route.abort("connectionreset"))
     page.get_by_role("button", name="circle", exact=True).click()

@@ -279,6 +279,7 @@ def test_forwards_and_backwards_and_two_models_are_compared(page, server):
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[1]?.link.example === 'star'")
 
 
+@pytest.mark.long
 @desktop
 def test_a_model_with_another_gate_one_without_and_one_that_does_not_know(page, server):
     wait_for_answer(page)
@@ -338,6 +339,7 @@ def test_every_format_is_made_reopens_and_the_python_runs(page, server, tmp_path
     assert (fresh / "aia-frame.png").read_bytes() == (tmp_path / "aia-frame.png").read_bytes()
 
 
+@pytest.mark.long
 @desktop
 def test_sides_of_other_lengths_and_blocks_share_timeline_scale_and_exports(page, server, tmp_path):
     wait_for_answer(page)
@@ -366,6 +368,7 @@ def test_sides_of_other_lengths_and_blocks_share_timeline_scale_and_exports(page
     assert ends == pytest.approx([low, high], abs=5e-3)
 
 
+@pytest.mark.long
 @phone
 def test_the_mechanism_is_taught_on_the_visitors_own_clip(page, server):
     wait_for_answer(page)

@@ -567,6 +567,7 @@ def test_without_memory_on_the_gpu_the_cpu_answers_and_others_keep_their_model(m
 # ---- models of the Hub
 
 
+@pytest.mark.long
 def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, browser):
     address, hub, home = space
     delivers = threading.Event()
@@ -635,7 +636,9 @@ def test_a_space_offers_its_list_and_nothing_else(space, browser):
 
 
 def test_the_token_stays_between_the_server_and_its_hub(space):
-    _, hub, home = space
+    address, hub, home = space
+    clip = uploaded(address, EXAMPLE)
+    until(lambda: call(address, "classify", clip, "user/new")[0] == "complete")  # the first call begins the download
     assert {request.token for request in hub.everything} == {"hf_SECRET"}
     assert "hf_SECRET" not in (home / "log").read_text()
 

@@ -119,6 +119,7 @@ def test_a_process_without_the_library_loads_the_torch_file(monkeypatch, tmp_pat
     assert told["metadata"]["labels"] == list(LABELS) and told["metadata"]["gates"] == told["outputs"][1:]
 
 
+@pytest.mark.long
 def test_half_precision_is_near_and_its_inputs_and_outputs_stay_float32(monkeypatch, tmp_path):
     net = small_net("cinst", "tsm", add_backbone(monkeypatch, "bottleneck"), size=32)
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
