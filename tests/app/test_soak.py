@@ -35,13 +35,13 @@ def good(server) -> dict:
 
 @pytest.mark.long
 def test_many_clients_at_once_get_what_each_would_get_alone_and_nothing_stays():
-    report = soak.soak(minutes=60, clients=4, requests=14, models=SHORT_SOAK, keep=20)
+    report = soak.soak(minutes=60, clients=4, requests=14, models=SHORT_SOAK, keep=30)
     assert report.sound, report.to_markdown()
     assert set(report.counts) == {*soak.MIX, "live"}
     assert sum(map(Counter.total, report.counts.values())) == (4 + soak.LIVE_CLIENTS) * 14
     assert report.counts["hostile clip"]["refused as alone"] + report.counts["hostile request"]["refused as alone"] > 3
     files = [count for _, count, _ in report.state.values()]
-    assert files[0] == files[-1] < files[-2], "there was something to delete"
+    assert files[0] == files[-1] < max(files), "there was something to delete"
 
 
 def test_a_soak_tells_wrong_from_right():
