@@ -111,8 +111,9 @@ RECIPES = {  # shipped model -> how its run differs from `ON_GPU`
     "actions-tsm-mobilenetv2-none": ON_GPU + THEN_ON_CPU.replace("{more}", "500"),
     "actions-tsn-mobilenetv2-none": ON_CPU,
     "actions-tsn-mobilenetv2-cinst": (
-        "First the network without gates, by its own recipe; then the gates were put in, and trunk, head and gates were "
-        "trained together: " + ON_CPU
+        "First the network without gates, by its own recipe; then the gates were put in, nearer to one half than usual "
+        "(`gate_scale`), and trunk, head and gates were trained together: "
+        + ON_CPU.replace("first half", "first three fifths")
     ),
 }
 
