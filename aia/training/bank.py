@@ -32,8 +32,8 @@ class Bank:
         counts = np.array([len(clip) for clip in clips], np.int64)
         frames = torch.empty((int(counts.sum()), 3, *clips[0].shape[1:3]), dtype=torch.uint8, device=device)
         starts = np.concatenate(([0], counts.cumsum()[:-1]))
-        while clips:
-            clip, start = clips.pop(), starts[len(clips)]
+        for start in reversed(starts):
+            clip = clips.pop()
             frames[start : start + len(clip)] = torch.from_numpy(clip).to(device).permute(0, 3, 1, 2)
         return cls(frames, starts, counts)
 

@@ -77,7 +77,7 @@ class Recipe:
         ema: Decay per step of the averaged weights that are saved and evaluated; 0 saves the last weights themselves.
         grad_clip: Largest gradient norm.
         gate_scale: Weight that the batch norms of new gates start with. At 1, PyTorch's own, a new gate is anywhere in (0, 1);
-            the smaller, the nearer to 0.5, so that a trained network first computes what it did without gates.
+            the smaller, the nearer to 0.5; at 0.1 new gates are nearly the same everywhere.
         precision: "float32", or "bfloat16" or (GPU only) "float16" for the operations that autocast selects.
         cache_side: Side of the square pictures that "warp" starts from, in pixels.
         cache_frames: Frames per clip that are kept on disk, evenly spaced; 0 for data that is too large to be kept: each

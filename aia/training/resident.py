@@ -92,8 +92,8 @@ class ResidentClips:
         stills: list[NDArray[np.uint8]] = []
         windows: tuple[list[Window], ...] = ()
         if camera:
-            middles = [_resized(clip[len(clip) // 2], STILL_SIZE)[None] for clip in frames]
-            stills = _stills(data, recipe, held_out) or middles
+            stills = _stills(data, recipe, held_out)
+            stills = stills or [_resized(clip[len(clip) // 2], STILL_SIZE)[None] for clip in frames]
             windows = tuple(labeled_windows(camera_steps(_gray(clip))) for clip in frames)
         return cls(
             recipe,
