@@ -64,6 +64,12 @@ def the_test_leaves_the_process_as_it_was():
         yield
 
 
+def others_long(values, *quick):
+    """Parameters of which only `quick` are in `make test`; the others take long together and are in `make test-long`."""
+    assert set(quick) <= set(values)
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
 def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> aia.AIANet:
     """A network with random weights and lively gates: batch norms away from their start values."""
     import torch

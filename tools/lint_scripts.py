@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app import browser
@@ -103,8 +104,9 @@ def _sentence(lines: list[tuple[str, int]], line: int, message: str) -> str:
 
 def main() -> int:
     """Prints all problems; returns the exit status."""
-    checks = (problems, type_problems)
-    found = sorted({problem for name in browser.SCRIPTS for check in checks for problem in check(name)})
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each check waits for a program of its own
+        checks = [pool.submit(check, name) for check in (type_problems, problems) for name in browser.SCRIPTS]
+    found = sorted({problem for check in checks for problem in check.result()})
     print("\n".join(found) or f"All scripts passed: {', '.join(browser.SCRIPTS)}.")
     return int(bool(found))
 

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 from browser import SIZES
-from conftest import until
+from conftest import others_long, until
 from playwright.sync_api import Page, expect
 
 from app import text
@@ -18,7 +18,7 @@ BRIGHTNESS = """(name) => {
 KEY = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\.[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=others_long(SIZES, "phone"))
 def waiting(browser, shipped_page, request):
     """A page whose scripts are on their way, until `waiting.arrive()`."""
     width, height = SIZES[request.param]

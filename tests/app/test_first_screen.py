@@ -157,6 +157,7 @@ def test_all_tabs_can_be_reached_and_none_overlaps(page):
         expect(page.get_by_role("tab", name=chosen, exact=True)).to_have_attribute("aria-selected", "true")
 
 
+@phone
 def test_an_experiment_is_one_press_and_both_sides_stand_in_sight(page):
     for name in ("gates-off", "backwards", "without-gates"):
         button = page.locator(f"[data-try={name}]")

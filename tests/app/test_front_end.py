@@ -48,12 +48,7 @@ def test_no_rule_is_written_in_two_style_sheets():
     assert {rule: paths for rule, paths in rules.items() if len(set(paths)) > 1} == {}
 
 
-@pytest.mark.parametrize("name", browser.SCRIPTS)
-def test_a_script_passes_the_linter_and_the_check_of_its_types(name):
-    assert lint_scripts.problems(name) == []
-    assert lint_scripts.type_problems(name) == []
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("check", "mistake", "sentence"),
     [

@@ -107,6 +107,7 @@ def test_requests_pass_the_overridden_methods():
     assert ".get_api_info(" in inspect.getsource(routes)
 
 
+@pytest.mark.slow
 def test_the_queue_has_the_tables_that_we_read(page):
     queue = page._queue
     assert isinstance(queue, queueing.Queue) and isinstance(queue.max_size, int) and len(queue) == 0

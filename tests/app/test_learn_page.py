@@ -141,7 +141,10 @@ def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
 
 @pytest.mark.parametrize(
     ("page", "attention", "units"),
-    [("desktop", "cinst", "CTHW"), ("phone", "stinc->cinst", ("1.C", "2.H"))],
+    [
+        pytest.param("desktop", "cinst", "CTHW", marks=pytest.mark.long),
+        ("phone", "stinc->cinst", ("1.C", "2.H")),
+    ],
     indirect=["page"],
 )
 def test_the_numbers_on_the_page_are_those_of_the_lesson(page, attention, units):

@@ -383,6 +383,7 @@ def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(shared, s
     expect(page.locator("#tab-look-button")).to_be_focused()
 
 
+@pytest.mark.long
 def test_a_camera_that_cannot_be_had_is_one_sentence(browser, with_halves, small_page):
     with launched(browser, ALLOWED) as without_camera:
         cases = [

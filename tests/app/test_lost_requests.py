@@ -53,9 +53,8 @@ def is_told_and_closed(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    "loss", ["request", *(pytest.param(one, marks=pytest.mark.long) for one in LOSSES if one != "request")]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("loss", LOSSES)
 def test_after_a_lost_request_every_button_works_again_and_the_page_stays(page, loss):
     requests, lose = LOSSES[loss]
     experiment = page.locator("[data-try=backwards]")

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from browser import PATIENCE
-from conftest import ROOT, serving
+from conftest import ROOT, others_long, serving
 from gradio_client import Client, handle_file
 from playwright.sync_api import expect
 from proxy import Proxy
@@ -30,8 +30,7 @@ WAYS = {  # what the proxy does; a path is told to the page as GRADIO_ROOT_PATH,
     "path, https, unsaid": {"path": "/studio", "host": "127.0.0.1", "tls": True},
 }
 # The others differ from these in one header or in the path, and programs or the page's first answer go through them below.
-LONG = ("forwarded without the port", "https is said", "path that is kept")
-IN_A_BROWSER = ["bare", "path, https, unsaid", *(pytest.param(way, marks=pytest.mark.long) for way in LONG)]
+IN_A_BROWSER = ["bare", "path, https, unsaid", "forwarded without the port", "https is said", "path that is kept"]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,7 @@ class Visit:
             assert [url for url in urls if not url.endswith("/manifest.json")] == []
 
 
-@pytest.mark.parametrize("proxy", IN_A_BROWSER, indirect=True)
+@pytest.mark.parametrize("proxy", others_long(IN_A_BROWSER, "path, https, unsaid"), indirect=True)
 def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, browser):
     visit = Visit(browser, f"{proxy.address}/?opacity=0.4")
     page = visit.page
@@ -95,7 +94,9 @@ def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, bro
     page.close()
 
 
-@pytest.mark.parametrize("proxy", ["path, https, unsaid", "host without the port"], indirect=True)
+@pytest.mark.parametrize(
+    "proxy", others_long(["path, https, unsaid", "host without the port"], "host without the port"), indirect=True
+)
 def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(proxy, browser):
     visit = Visit(browser, f"{proxy.address}/")
     page = visit.page
@@ -112,7 +113,7 @@ def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(p
     page.close()
 
 
-@pytest.mark.parametrize("proxy", ["path", "path that is kept", "forwarded"], indirect=True)
+@pytest.mark.parametrize("proxy", others_long(["path", "path that is kept", "forwarded"], "path"), indirect=True)
 def test_programs_and_tools_work_through_a_proxy_that_passes_the_host_on(proxy):
     client = Client(f"{proxy.address}/", verbose=False)
     assert client.predict(video=handle_file(str(EXAMPLE)), api_name="/classify")["label"] == "swipe left"

@@ -594,6 +594,7 @@ def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, b
     assert [request.method for request in hub.asked(WEIGHTS)].count("GET") == 1
 
 
+@pytest.mark.long
 def test_without_the_hub_a_sentence_says_so_and_the_shipped_models_go_on(space):
     address, hub, _ = space
     clip = uploaded(address, EXAMPLE)
@@ -608,6 +609,7 @@ def test_without_the_hub_a_sentence_says_so_and_the_shipped_models_go_on(space):
     )
 
 
+@pytest.mark.long
 def test_a_space_offers_its_list_and_nothing_else(space, browser):
     address, hub, home = space
     clip = uploaded(address, EXAMPLE)

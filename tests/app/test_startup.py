@@ -63,7 +63,7 @@ def test_help_needs_no_torch():
     assert loaded_by(program) == "[]"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_is_built_before_torch_is_loaded():
     program = "from app.ui import layout; page = layout.build(); assert len(page.blocks) > 50"
     loaded = loaded_by(program)
@@ -94,6 +94,7 @@ def test_the_colours_are_matplotlibs(name):
     np.testing.assert_array_equal(render.colormap_table(name), (wanted * 255).round().astype(np.uint8))
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_the_page_forgets_visitors_beyond_its_limit(monkeypatch, tmp_path):
     """How much memory that saves, some 8 MB a visitor, is measured by `make bench ARGS=memory`."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, others_long
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from jsonschema import Draft202012Validator
@@ -160,7 +160,7 @@ class Placed(Named):
         return self.wait(name, fetched(self.address, f"/gradio_api/call/{name}", {"data": data}))
 
 
-@pytest.fixture(scope="module", params=[Tools, Library, Named, Placed])
+@pytest.fixture(scope="module", params=others_long([Tools, Library, Named, Placed], Tools, Library))
 def ask(request, server, client):
     """A client that calls an endpoint with the example clip and more arguments; a model is named without its folder."""
     caller = request.param(server, client) if request.param is Library else request.param(server)

@@ -139,6 +139,7 @@ def test_where_the_reference_does_not_arrive_nothing_is_subtracted(blank):
     )
 
 
+@pytest.mark.slow
 def test_an_answer_grows_by_nothing_but_the_key_of_its_reference():
     seen = inspected("stinc")
     with_it, without = (
@@ -166,6 +167,7 @@ def test_the_page_serves_a_reference_for_ever_and_no_other_file(shipped_page):
         assert error.value.code == 404
 
 
+@pytest.mark.slow
 def test_a_model_without_a_reference_gets_one_from_the_examples():
     net = small_net(size=32)
     references.make_in_background(net)
@@ -173,6 +175,7 @@ def test_a_model_without_a_reference_gets_one_from_the_examples():
     assert (reference.kind, reference.num_clips) == ("example clips", 12)
 
 
+@pytest.mark.slow
 def test_a_file_of_two_sides_shows_the_differences_that_the_viewer_shows():
     known = Result("a.mp4", "net", False, (), inspected("cinst"))
     unknown = dataclasses.replace(known, inspection=known.inspection.with_reference(None))

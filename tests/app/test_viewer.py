@@ -59,6 +59,7 @@ def shown_map(page, view: View) -> np.ndarray:
 # ---- the answer
 
 
+@pytest.mark.slow
 def test_an_answer_of_a_shipped_model_is_small_enough_to_wait_for():
     seen = aia.inspect(aia.load(DEFAULT_MODEL), aia.read_clip(requests.EXAMPLES_FOLDER / "square.mp4"))
     answer, channels = web.pack(seen)

@@ -146,6 +146,7 @@ def test_training_is_the_same_from_folders_shards_and_addresses(home, tmp_path, 
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["clips"] == 4
 
 
+@pytest.mark.long
 def test_a_survey_reads_shards_and_resumes(home, tmp_path):
     net = small_net()
     net.save_pretrained(tmp_path / "model", config=net.config)
@@ -185,6 +186,7 @@ def tar_of(path, files: dict[str, bytes]):
     return path
 
 
+@pytest.mark.slow
 def test_odd_names_and_notes_cost_no_clip_and_name_no_foreign_file(tmp_path):
     (tmp_path / "labels.txt").write_text("open\nclose\n")
     path = tar_of(

@@ -154,6 +154,7 @@ def known():
     return net, choose(net, inputs(net, 4), torch.zeros(4, dtype=torch.long), ("a", "a", "b", "c"))
 
 
+@pytest.mark.slow
 def test_only_clips_count_whose_answer_is_right_when_sharp_and_wrong_when_blurred():
     net = knowing_net()
     x = inputs(net, 3)
@@ -191,6 +192,7 @@ def test_every_order_is_measured_against_random(known):
     assert json.loads(json.dumps(result.to_dict()))["rows"][0]["name"] == "gate itself"
 
 
+@pytest.mark.slow
 def test_a_difference_from_typical_is_measured_if_the_model_has_a_reference(known):
     net, clips = copy.deepcopy(known[0]), known[1]
     net.reference = aia.compute_reference(net, [clip_of(frames_of(seed)) for seed in range(10, 13)])
@@ -202,6 +204,7 @@ def test_a_difference_from_typical_is_measured_if_the_model_has_a_reference(know
     assert torch.equal(maps["size of that difference"], maps["difference from typical"].abs())
 
 
+@pytest.mark.slow
 def test_a_block_must_have_gates(known):
     with pytest.raises(AIAError, match="no block 'layer9'"):
         measure_faithfulness(*known, block="layer9")
@@ -309,6 +312,7 @@ def test_the_command_prints_both_tables_for_any_model_and_data(data, capsys):
     assert "layer2.1 with 4 x 4 cells" in text and "| head to layer2.1 |" in text and "| gate itself |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [

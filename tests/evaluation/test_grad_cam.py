@@ -3,9 +3,6 @@
 import pytest
 import torch
 from conftest import moving_frames, small_net
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.image import scale_cam_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from aia.evaluation.maps import grad_cam
@@ -23,10 +20,15 @@ class OfFrames(nn.Module):
         return self.net(frames[None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["layer2.0", "layer4"])
 @pytest.mark.parametrize("label", [0, 2])
 def test_grad_cam_of_a_label_is_that_of_the_package(layer, label):
     """The package gives each frame its own scale, twice, so the maps are compared frame by frame."""
+    from pytorch_grad_cam import GradCAM  # here: every process of the suite reads this file, and it brings SciPy
+    from pytorch_grad_cam.utils.image import scale_cam_image
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
     net = small_net(size=64)
     net.head.weight.data.abs_()  # so that something supports each label
     x = preprocess(moving_frames(4, 64, 64), net.config)

@@ -77,6 +77,7 @@ def test_a_map_with_its_maximum_at_the_fingertip_scores_one(targets):
     assert measure(dots(targets, lambda clip: False), targets)[:, 0].max() == 0
 
 
+@pytest.mark.slow
 def test_a_map_of_the_hand_has_all_its_energy_and_its_maximum_there(targets):
     maps = torch.zeros(20, 8, SIDE, SIDE)
     for clip, target in enumerate(targets):
@@ -84,6 +85,7 @@ def test_a_map_of_the_hand_has_all_its_energy_and_its_maximum_there(targets):
     assert torch.equal(measure(maps, targets)[:, 1:], torch.ones(20, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 0.3])
 def test_a_map_that_is_the_same_everywhere_scores_chance(targets, value):
     chance = [[part.float().mean() for part in (t.near, t.hand, t.hand)] for t in targets]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, others_long
 
 import aia
 from aia import AIAConfig, AIANet
@@ -118,7 +118,9 @@ TOLERANCES = dict.fromkeys(LOGITS, 1e-4) | {"C2D_STinC2CinST_BN": 1e-3}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("net", LOGITS)
+@pytest.mark.parametrize(
+    "net", others_long(LOGITS, "C2D", "C2D_CinST_BN", "C2D_STinC_BN", "C2D_CinST2STinC_BN", "TSM_CinST_BN")
+)
 def test_a_converted_checkpoint_gives_the_published_logits(net, tmp_path, labels):
     assert run(save(tmp_path, state_of(net)), net, labels, tmp_path / "out") == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.safetensors"]
@@ -144,7 +146,7 @@ def test_the_stinc_of_2022_06_has_the_same_keys_and_other_mathematics(tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["resnet18", "resnet101"])
+@pytest.mark.parametrize("arch", others_long(["resnet18", "resnet101"], "resnet18"))
 def test_the_trunk_is_known_by_its_names(tmp_path, labels, arch):
     assert run(save(tmp_path, state_of("TSM_CinST_BN", arch=arch)), "TSM_CinST_BN", labels, tmp_path / "out") == 0
     assert aia.load(tmp_path / "out", device="cpu").config.arch == arch
@@ -212,6 +214,7 @@ def test_what_is_no_plain_state_dict_is_refused(content, tmp_path, labels, capsy
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_left_as_it_is(tmp_path, labels, capsys):
     checkpoint, out = save(tmp_path, state_of("TSM_CinST_BN", arch="resnet18")), tmp_path / "out"
     out.mkdir()
@@ -222,6 +225,7 @@ def test_an_existing_folder_is_left_as_it_is(tmp_path, labels, capsys):
     assert [p.name for p in out.iterdir()] == ["mine.txt"] and (out / "mine.txt").read_text() == "precious"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["checkpoint", "labels"])
 def test_a_missing_file_is_named(missing, tmp_path, labels, capsys):
     if missing == "labels":

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import LABELS, small_net
+from conftest import LABELS, others_long, small_net
 
 import aia
 from aia.cli import main
@@ -22,7 +22,6 @@ from aia.modeling.backbones import BACKBONES
 from tools.export_table import BLOCKS, one_block
 
 CLIPS = ((1, 1), (1, 2), (2, 5))  # batch and frames
-QUICK = ("none", "cinst", "stinc-2022-06", "stinc+cinst")  # one setting of each form; the others take long together
 
 
 def add_backbone(monkeypatch, kind: str) -> str:
@@ -63,9 +62,7 @@ def check(net: aia.AIANet, file, archive, tolerance: float = 1e-4) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "attention", [pytest.param(one, marks=() if one in QUICK else pytest.mark.long) for one in ATTENTION_SETTINGS]
-)
+@pytest.mark.parametrize("attention", others_long(ATTENTION_SETTINGS, "none", "cinst"))
 def test_logits_and_every_gate_of_every_setting_equal_pytorchs(attention, monkeypatch, tmp_path):
     settings = list(ATTENTION_SETTINGS)
     kind = add_backbone(monkeypatch, list(BLOCKS)[settings.index(attention) % len(BLOCKS)])
@@ -77,6 +74,7 @@ def test_logits_and_every_gate_of_every_setting_equal_pytorchs(attention, monkey
     check(net, tmp_path / "net.onnx", tmp_path / "net.pt2")
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_file_with_the_gates_and_the_metadata(monkeypatch, tmp_path, capsys):
     net = small_net("c", "tsm", add_backbone(monkeypatch, "basic"), size=32)
     net.save_pretrained(tmp_path / "model")

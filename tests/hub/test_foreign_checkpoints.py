@@ -303,6 +303,7 @@ def test_keys_that_collide_and_pairs_that_are_named_again_take_no_time(tmp_path)
     assert read(path)["w"].shape == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "ckpt.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -574,6 +575,7 @@ def test_our_own_names_are_taken_as_an_error_about_pickled_weights_promises(tmp_
     assert all(torch.equal(t, net.state_dict()[name]) for name, t in found.state_dict().items())
 
 
+@pytest.mark.slow
 def test_safetensors_are_taken_too(weights, tmp_path):
     safetensors.torch.save_file(published(weights), tmp_path / "w.safetensors")
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
@@ -716,6 +718,7 @@ def test_a_start_that_does_not_fit_is_named(change, named, weights, tmp_path):
     assert all(part in str(caught.value) for part in ("trunk.pth", *named)), caught.value
 
 
+@pytest.mark.slow
 def test_the_shift_of_tsms_resnet_101_is_known_to_be_another(tmp_path, capsys):
     """In a ResNet-101 their code shifts every second block of all stages, ours only of the third."""
     with torch.device("meta"):

@@ -149,6 +149,7 @@ def test_a_program_quotes_whatever_it_is_given(name):
     compile(program, "view", "exec")
 
 
+@pytest.mark.slow
 def test_the_terminal_gets_nothing_but_text(tmp_path, video, capsys):
     small_net().save_pretrained(tmp_path)
     config = json.loads((tmp_path / CONFIG).read_text())
@@ -204,6 +205,7 @@ def test_weights_that_are_not_what_they_say_are_refused(content, tmp_path):
         loading.load(tmp_path, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_header_is_measured_before_it_is_read(tmp_path, monkeypatch):
     crowd = {f"t{i}": _entry(0, 0, [0]) for i in range(20_000)}  # 100 MB of these would take 2 GB of memory
     (tmp_path / CONFIG).write_text(json.dumps({"labels": ["a", "b"], "arch": "mobilenet_v2"}))
@@ -220,6 +222,7 @@ def test_every_network_fits_the_header():
     assert len(_header(header)) < limits.MAX_HEADER_BYTES / 4
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_no_number_is_refused_even_where_nothing_would_show(tmp_path):
     net = small_net()
     net.save_pretrained(tmp_path)

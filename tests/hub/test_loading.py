@@ -31,6 +31,8 @@ from aia.hub.reference import write_reference
 from aia.inspection.reference import compute_reference
 from aia.modeling.config import AIAConfig
 
+pytestmark = pytest.mark.server  # a Hub, and a program that loads from it
+
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SMALL = AIAConfig(
     labels=("a", "b", "c"), arch="mobilenet_v2", temporal="tsm", attention="cinst", input_size=32, resize=32
@@ -213,7 +215,6 @@ def _why(answer: dict) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_a_repository_and_a_folder_give_the_same_bits_as_the_network_in_memory(server, load, files, folder, reference):
     server.commit("user/repo", files)
     assert _what(load()) == reference
@@ -228,7 +229,6 @@ def test_only_config_and_safetensors_are_asked_for(server, load, files):
     assert asked == {CONFIG, WEIGHTS, REFERENCE}, "the last one need not be there"
 
 
-@pytest.mark.slow
 def test_a_revision_is_a_branch_a_tag_or_a_commit(server, load, files, reference):
     other = {**files, CONFIG: files[CONFIG].replace(b'"a"', b'"other"')}
     first = server.commit("user/repo", files, "main", "v1.0")
@@ -283,7 +283,6 @@ def test_a_reference_that_is_damaged_or_does_not_arrive_is_said(server, load, re
 # ---- the cache
 
 
-@pytest.mark.slow
 def test_a_second_load_asks_nobody_and_needs_no_network(server, load, files, reference):
     server.commit("user/repo", files)
     _what(load())
@@ -511,7 +510,6 @@ def test_no_server_and_no_cache(server, load):
     assert "check the connection" in _why(answer)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_a_server_in_trouble_is_not_waited_for(server, load, files, reference, status):
     server.commit("user/repo", files)
@@ -522,7 +520,6 @@ def test_a_server_in_trouble_is_not_waited_for(server, load, files, reference, s
     assert _what(load()) == reference
 
 
-@pytest.mark.slow
 def test_a_hanging_server_is_given_up(server, load, files):
     server.commit("user/repo", files)
     server.faults["*"] = Fault(hang=True)
@@ -530,14 +527,12 @@ def test_a_hanging_server_is_given_up(server, load, files):
     assert len(server.asked()) == 1, "the client alone would ask for six minutes"
 
 
-@pytest.mark.slow
 def test_a_download_that_stands_still_once_goes_on(server, load, files, reference):
     server.commit("user/repo", files)
     server.faults[WEIGHTS] = Fault(hang=True, methods=("GET",), times=1)
     assert _what(load()) == reference
 
 
-@pytest.mark.slow
 def test_a_connection_cut_in_the_middle_of_the_weights(server, load, files, reference, tmp_path):
     server.commit("user/repo", files)
     server.faults[WEIGHTS] = Fault(cut=len(files[WEIGHTS]) // 2, methods=("GET",))
@@ -631,7 +626,6 @@ BAD_BYTES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("spoil", BAD_BYTES.values(), ids=BAD_BYTES)
 def test_damaged_weights(files, tmp_path, spoil):
     (tmp_path / CONFIG).write_bytes(files[CONFIG])
@@ -670,7 +664,6 @@ BAD_TENSORS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("spoil, said", BAD_TENSORS.values(), ids=BAD_TENSORS)
 def test_a_wrong_tensor_is_named(folder, files, tmp_path, spoil, said):
     (tmp_path / CONFIG).write_bytes(files[CONFIG])
@@ -680,7 +673,6 @@ def test_a_wrong_tensor_is_named(folder, files, tmp_path, spoil, said):
     assert said in one_sentence(str(caught.value))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(folder, files, network, tmp_path, kind):
     (tmp_path / CONFIG).write_bytes(files[CONFIG])

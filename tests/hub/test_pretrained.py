@@ -24,6 +24,7 @@ def server(monkeypatch):
         yield running
 
 
+@pytest.mark.slow
 def test_a_model_is_pushed_and_loaded_with_a_token_into_a_cache_of_ones_own(server, tmp_path):
     server.repos["user/own"] = Repo(token=OWN)
     net, cache = small_net("c", arch="mobilenet_v2"), tmp_path / "cache"
@@ -37,6 +38,7 @@ def test_a_model_is_pushed_and_loaded_with_a_token_into_a_cache_of_ones_own(serv
     assert (cache / "models--user--own").is_dir()
 
 
+@pytest.mark.slow
 def test_only_the_cache_is_read_or_files_are_fetched_again_on_request(server, tmp_path):
     options = {"cache_dir": tmp_path / "cache", "device": "cpu"}
     net = small_net("c", arch="mobilenet_v2")

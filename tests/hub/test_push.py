@@ -53,6 +53,7 @@ def said(capsys, caplog) -> str:
     return out.err if out.err else out.out
 
 
+@pytest.mark.slow
 def test_a_folder_arrives_with_its_own_card_and_pictures_and_nothing_else(server, folder, capsys, caplog):
     caplog.set_level(logging.DEBUG)
     assert main(["push", str(folder), "user/mine"]) == 0
@@ -70,6 +71,7 @@ def test_a_repository_that_the_token_may_not_write_to_is_said(server, folder, ca
     assert not server.repos["user/other"].commits
 
 
+@pytest.mark.slow
 def test_what_cannot_be_pushed_is_said_in_a_sentence_before_anything_travels(
     server, folder, capsys, caplog, monkeypatch
 ):

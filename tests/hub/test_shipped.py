@@ -71,6 +71,7 @@ def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
     assert len(wrong) <= 1, wrong
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no results file yet")
 def test_the_readme_and_the_cards_say_what_the_stored_logits_say():
     runs = read_results()
@@ -87,6 +88,7 @@ def test_a_shipped_model_answers_as_it_was_calibrated(name):
     assert (config.temperature, config.threshold) == (found.temperature, found.threshold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_docs_cards_and_configs_of_a_task_say_what_the_stored_logits_say(task):
     assert task_tables(task) in task_cards.DOCUMENT.read_text(encoding="utf-8"), "python -m tools.task_cards"

@@ -66,6 +66,7 @@ def test_a_warning_about_a_file_comes_with_its_answer(net, files, tmp_path):
     assert "end of the file" in answer.warnings[0]
 
 
+@pytest.mark.slow
 def test_a_clip_that_the_network_cannot_answer_does_not_stop_the_others(net, files):
     broken = small_net()
     broken.head.bias.data[:] = float("nan")
@@ -75,6 +76,7 @@ def test_a_clip_that_the_network_cannot_answer_does_not_stop_the_others(net, fil
     assert [answer.is_confident for answer in classify(careful, files[:2])] == [False, False]
 
 
+@pytest.mark.slow
 def test_files_are_read_only_a_little_ahead(net, files):
     asked = []
 
@@ -118,7 +120,7 @@ def test_a_batch_of_nothing_is_refused_in_a_sentence(folder, files, capsys):
     assert out == "" and err.strip() == "A batch has one clip or more, not 0."
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
 def test_ctrl_c_ends_it_at_once(folder, files):
     command = [sys.executable, "-m", "aia", "classify", *[str(files[1])] * 2000, "--model", folder, "--batch"]

@@ -216,6 +216,7 @@ def test_saved_files_reopen_and_agree(net, video, tmp_path):
     assert np.abs(again.frames.astype(int) - drawn).mean() < 6
 
 
+@pytest.mark.slow
 def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(folder, video, tmp_path, capsys):
     bad = tmp_path / "no.mp4"
     bad.write_bytes(b"nothing like a video")
@@ -232,6 +233,7 @@ def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(fold
     assert second["file"] == str(bad) and "no.mp4" in second["error"] and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_classify_speaks_plainly(folder, video, capsys):
     assert main(["classify", str(video), "--model", str(folder)]) == 0
     assert capsys.readouterr().out.startswith(f"{video}: ")
@@ -248,6 +250,7 @@ def test_classify_says_when_the_model_does_not_know(folder, careful, video, caps
     assert [answer["sure"] for answer in answers] == [True, False] and answers[0]["label"] == answers[1]["label"]
 
 
+@pytest.mark.slow
 def test_inspect_writes_all_its_files(folder, video, tmp_path):
     assert main(["inspect", str(video), "--out", str(tmp_path / "new" / "dir"), "--model", str(folder)]) == 0
     names = {p.name for p in (tmp_path / "new" / "dir").iterdir()}

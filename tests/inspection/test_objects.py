@@ -50,6 +50,7 @@ def objects(net, clip, video) -> list[object]:
     ]
 
 
+@pytest.mark.slow
 def test_the_repr_of_every_public_object_is_one_short_line_that_names_its_class(net, clip, video):
     classes = set()
     for thing in objects(net, clip, video):
@@ -60,6 +61,7 @@ def test_the_repr_of_every_public_object_is_one_short_line_that_names_its_class(
     assert classes >= {*public, "BlockEffect", "BlockGates", "BlockTrace", "Classified", "Ranking", "UnitTrace"}
 
 
+@pytest.mark.slow
 def test_the_repr_of_drawn_clips_and_of_results_leaves_the_arrays_out(shipped):
     runs = [*read_results().values()]
     for thing in (*runs, *runs[0].splits.values(), render_gesture("swipe left", 0), *unknown_clips(shipped.config, 4)):
@@ -78,12 +80,12 @@ def test_print_shows_the_modules_of_a_network(net):
 
 
 @pytest.mark.slow
-def test_a_path_is_inspected_as_the_clip_that_it_holds(shipped, inspection):
-    clip = aia.read_clip(EXAMPLE, shipped.config.num_segments)
+def test_a_path_is_inspected_as_the_clip_that_it_holds(net):
+    clip = aia.read_clip(EXAMPLE, net.config.num_segments)
     for path in (EXAMPLE, str(EXAMPLE)):
-        assert np.array_equal(aia.inspect(shipped, path).logits, aia.inspect(shipped, clip).logits)
-    assert np.array_equal(aia.rank_blocks(shipped, str(EXAMPLE)).logits, aia.rank_blocks(shipped, clip).logits)
-    assert trace_block(shipped, EXAMPLE, "features.1").frames.shape[0] == len(clip.frames)
+        assert np.array_equal(aia.inspect(net, path).logits, aia.inspect(net, clip).logits)
+    assert np.array_equal(aia.rank_blocks(net, str(EXAMPLE)).logits, aia.rank_blocks(net, clip).logits)
+    assert trace_block(net, EXAMPLE, net.block_names[0]).frames.shape[0] == len(clip.frames)
 
 
 @pytest.mark.parametrize("count", [1, 5, 12])
@@ -99,6 +101,7 @@ def test_a_path_that_is_no_video_is_one_sentence(net, not_a_video, tmp_path):
             aia.inspect(net, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", aia.available_models())
 def test_a_notebook_shows_the_label_the_film_strip_and_the_first_blocks_map(name):
     inspection = aia.inspect(aia.load(name, device="cpu"), EXAMPLE)
@@ -120,13 +123,14 @@ def test_a_notebook_shows_odd_labels_and_names_as_text(net, clip, label):
     assert all(re.fullmatch(r'<img src="[^"]*" alt="[^"]*" style="[^"]*">', tag) for tag in tags if tag[:4] == "<img")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 13, 64])
 def test_a_notebook_shows_clips_of_any_length_and_shape(net, count):
     for size in ((48, 64), (320, 16)):
         assert len(aia.inspect(net, clip_of(moving_frames(count, *size)))._repr_html_()) < 300_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_plot_is_a_figure_of_the_view_and_leaves_pyplot_alone():
     program = f"""
 import sys, aia
@@ -146,6 +150,7 @@ print(len(figure.axes))
     assert done.stdout.splitlines()[-1] == str(8 + 2), "the frames, the line and the color bar"
 
 
+@pytest.mark.slow
 def test_a_plot_shows_what_the_exported_figure_shows(inspection, tmp_path):
     view = aia.View("features.12", "H", scale="clip")
     inspection.plot(view).savefig(tmp_path / "plot.png", dpi=200)
@@ -167,6 +172,7 @@ def test_a_plot_of_what_is_not_there_is_one_sentence(inspection):
         inspection.plot(opacity=3)
 
 
+@pytest.mark.slow
 def test_old_names_warn_and_give_the_same(net, clip):
     inspection, effect = aia.inspect(net, clip), aia.rank_blocks(net, clip).effects[0]
     for thing, old, new in (
@@ -211,6 +217,7 @@ def write_profile(inspection: aia.Inspection, view: aia.View, path: Path) -> Non
 PROFILE = export.ExportFormat("profile.txt", "The mean gate of each frame, one a line", write_profile)
 
 
+@pytest.mark.slow
 def test_a_format_that_is_added_to_the_registry_is_in_the_library_and_the_command_line(
     shipped, inspection, tmp_path, monkeypatch, capsys
 ):

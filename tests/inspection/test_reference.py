@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import LABELS, clip_of, moving_frames, small_net
+from conftest import LABELS, clip_of, moving_frames, others_long, small_net
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch_file
 
@@ -27,6 +27,9 @@ CLIPS = [clip_of(moving_frames(8, seed=seed)) for seed in range(4)]
 SETTINGS = [name for name, setting in ATTENTION_SETTINGS.items() if setting.modules]
 
 
+WITH_GATES = [name for name in aia.available_models() if "none" not in name]
+
+
 def referenced(attention="cinst", clips=CLIPS[:3]) -> aia.AIANet:
     net = small_net(attention, size=32)
     net.reference = aia.compute_reference(net, clips, kind="test clips")
@@ -40,6 +43,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", SETTINGS)
 def test_typical_is_the_mean_over_the_reference_clips_for_every_gate_and_channel(attention):
     net = referenced(attention)
@@ -72,6 +76,7 @@ def test_typical_is_the_mean_over_the_reference_clips_for_every_gate_and_channel
     )
 
 
+@pytest.mark.slow
 def test_a_limit_belongs_to_block_and_model_and_not_to_the_clip():
     net = referenced()
     seen = [aia.inspect(net, clip) for clip in CLIPS]
@@ -81,6 +86,7 @@ def test_a_limit_belongs_to_block_and_model_and_not_to_the_clip():
         assert low == -high < 0 and {limits(inspection, view) for inspection in seen} == {(low, high)}
 
 
+@pytest.mark.slow
 def test_a_reference_goes_with_its_model(folder):
     loaded, original = aia.load(folder, device="cpu"), referenced()
     assert repr(loaded.reference) == "Reference(3 test clips, 8 blocks)"
@@ -106,6 +112,7 @@ def test_another_number_of_frames_is_never_compared():
     assert View().checked(inspection).scale == "absolute"
 
 
+@pytest.mark.slow
 def test_another_size_of_input_is_never_compared(folder):
     config = dataclasses.replace(small_net(size=32).config, input_size=64, resize=(64, 64))
     with pytest.raises(AIAError, match="8 frames of 32 px, but the network takes 8 of 64 px"):
@@ -151,6 +158,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_reference_is_read_as_strictly_as_weights(fault, folder, tmp_path):
     arrays = load_file(folder / REFERENCE)
@@ -168,6 +176,7 @@ def test_a_file_that_is_no_reference_is_refused(content, tmp_path):
         read_reference(tmp_path / REFERENCE, small_net(size=32).config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "about", [{}, {"num_clips": "x"}, {"num_clips": "1"}, {"num_clips": "9" * 4000}, {"kind": "a\nb"}, {"kind": ""}]
 )
@@ -178,6 +187,7 @@ def test_a_reference_says_what_it_was_made_from(about, folder, tmp_path):
         read_reference(tmp_path / REFERENCE, small_net(size=32).config)
 
 
+@pytest.mark.slow
 def test_the_command_measures_a_folder_of_videos_and_keeps_the_result(folder, video, tmp_path, capsys):
     net, videos = tmp_path / "net", tmp_path / "videos"
     small_net(size=32).save_pretrained(net)
@@ -212,6 +222,7 @@ def test_a_difference_is_white_at_zero_and_symmetric():
         np.testing.assert_allclose(table, matplotlib.colormaps[name](steep)[:, :3] * 255, atol=1)
 
 
+@pytest.mark.slow
 def test_files_say_how_far_from_usual_a_clip_is(tmp_path):
     inspection = aia.inspect(referenced(), CLIPS[3], held=True)
     block = inspection.block(inspection.first_block)
@@ -230,6 +241,7 @@ def test_files_say_how_far_from_usual_a_clip_is(tmp_path):
     np.testing.assert_allclose([row.value for row in rows], block.spatiotemporal_map.ravel(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gates_held_at_their_mean_are_a_prediction_of_the_same_pass(net, clip):
     inspection = aia.inspect(net, clip, held=True)
     alone = aia.inspect(net, clip, switches=[aia.Switch("mean")])
@@ -240,7 +252,10 @@ def test_gates_held_at_their_mean_are_a_prediction_of_the_same_pass(net, clip):
     assert aia.inspect(small_net("none", size=32), clip, held=True).held is None
 
 
-@pytest.mark.parametrize("name", [name for name in aia.available_models() if "none" not in name])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", others_long(WITH_GATES, *(name for name in WITH_GATES if "tsn" in name and "cinst" in name))
+)
 def test_every_shipped_model_with_gates_has_a_reference_and_a_clear_first_block(name):
     model = aia.load(name, device="cpu")
     assert model.reference.num_clips >= 100 and model.reference.kind in ("training clips", "clips")
@@ -249,6 +264,7 @@ def test_every_shipped_model_with_gates_has_a_reference_and_a_clear_first_block(
     assert first.is_clear, first
 
 
+@pytest.mark.slow
 def test_contrast_tells_a_clip_from_what_all_clips_share():
     net = referenced()
     rows = measure_contrast(net, CLIPS)
@@ -260,6 +276,7 @@ def test_contrast_tells_a_clip_from_what_all_clips_share():
         measure_contrast(net, CLIPS)
 
 
+@pytest.mark.slow
 def test_a_reference_belongs_to_the_weights_that_it_was_made_from(folder, tmp_path):
     model = aia.load(folder, device="cpu")
     with torch.no_grad():
@@ -275,6 +292,7 @@ def test_a_reference_belongs_to_the_weights_that_it_was_made_from(folder, tmp_pa
         aia.load(tmp_path / "mine", device="cpu")
 
 
+@pytest.mark.slow
 def test_a_damaged_reference_can_be_made_again(folder, video, tmp_path):
     shutil.copytree(folder, tmp_path / "net")
     (tmp_path / "net" / REFERENCE).write_bytes(b"damaged")

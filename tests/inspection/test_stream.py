@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import moving_frames, small_net
+from conftest import moving_frames, others_long, small_net
 
 import aia
 from aia.inspection.stream import MAX_FRAMES, MAX_SIDE
@@ -26,7 +26,8 @@ def assert_same(one: aia.Inspection, other: aia.Inspection) -> None:
         assert all(np.array_equal(block.gates[unit], same.gates[unit]) for unit in block.gates)
 
 
-@pytest.mark.parametrize("seconds", [2.5, 1.6, 0.4])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", others_long([2.5, 1.6, 0.4], 2.5))
 def test_a_steady_stream_is_sampled_as_a_video_is_and_inspected_as_a_clip_is(net, seconds):
     frames, stream = moving_frames(40), aia.Stream(net, seconds)
     inspections = push_all(stream, frames)
@@ -42,6 +43,7 @@ def test_a_steady_stream_is_sampled_as_a_video_is_and_inspected_as_a_clip_is(net
         assert_same(inspection, aia.inspect(net, inspection.clip))
 
 
+@pytest.mark.slow
 def test_a_frozen_window_can_go_through_what_an_uploaded_clip_can(net):
     stream = aia.Stream(net, 1.6)
     inspection = push_all(stream, moving_frames(20))[-1]
@@ -67,6 +69,7 @@ def test_an_uneven_stream_is_sampled_by_time(net):
     assert stream.push(frames[0], 9.0) is None and len(stream) == 1  # nothing of the time before a gap is left
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_however_many_and_large_the_frames_are(net):
     stream = aia.Stream(net, 2.0, interval=0.5)
     frame = np.zeros((480, 720, 3), np.uint8)
@@ -78,6 +81,7 @@ def test_memory_stays_flat_however_many_and_large_the_frames_are(net):
     assert stream.push(np.zeros((720, 480, 3), np.uint8), 5.0) is None and len(stream) == 1  # a camera that was turned
 
 
+@pytest.mark.slow
 def test_threads_share_a_stream(net):
     stream, frames = aia.Stream(net, 1.6), moving_frames(16)
     push_all(stream, frames)

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from conftest import LABELS, small_net
+from conftest import LABELS, others_long, small_net
 from torch import nn
 
 import aia
@@ -129,7 +129,7 @@ def expect_the_same(reference: aia.AIANet, double: aia.AIANet, quick: aia.AIANet
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "mobilenet_v2"])
+@pytest.mark.parametrize("arch", others_long(["resnet18", "resnet50", "mobilenet_v2"], "resnet18", "mobilenet_v2"))
 def test_the_smallest_pictures_work(arch):
     net = small_net("cinst", "tsm", arch)
     quick, half = copy.deepcopy(net).optimize(), copy.deepcopy(net).optimize("bfloat16")
@@ -290,6 +290,7 @@ def test_an_unknown_precision_is_refused(tmp_path):
         aia.load(tmp_path, precision="int4")
 
 
+@pytest.mark.slow
 def test_the_result_and_its_program_say_the_precision(video, tmp_path):
     net = small_net(size=64)
     net.save_pretrained(tmp_path, config=net.config)
@@ -301,6 +302,7 @@ def test_the_result_and_its_program_say_the_precision(video, tmp_path):
     assert "precision" not in as_python("m", "v.mp4", aia.View())
 
 
+@pytest.mark.slow
 def test_half_precision_can_be_recorded_switched_and_followed_stage_by_stage(clip):
     net = small_net("cinst", "tsm", "resnet18", size=64).optimize("bfloat16")
     seen = aia.inspect(net, clip, switches=[aia.Switch("mean", "layer2.0")], features=True)

@@ -48,6 +48,7 @@ def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shap
         assert error(fast_training.forward(compiled, x), reference(x)) < 1e-5
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("mode", ["identity", "mean", "scale"])
 def test_switches_work_alike(mode):
@@ -63,6 +64,7 @@ def test_switches_work_alike(mode):
     assert error(answers[1], answers[0]) < 1e-4
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_reference_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)

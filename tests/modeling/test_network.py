@@ -98,6 +98,7 @@ def test_the_published_places_of_resnet50_and_101():
     assert shifts == [f"{name}.shift" for name in deep.block_names], "odd blocks of layer3 have neither AIA nor shift"
 
 
+@pytest.mark.slow
 def test_aia_adds_as_few_weights_as_published():
     count = {a: sum(p.numel() for p in small_net(a, arch="resnet50").parameters()) for a in ("none", "cinst", "c")}
     # 16 blocks of four units; a unit has 2 x 27 weights and a batch norm of 2

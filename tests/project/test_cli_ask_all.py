@@ -30,12 +30,14 @@ def classify(project, *arguments):
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
 
 
+@pytest.mark.slow
 def test_each_group_has_its_line_for_each_file(project):
     done = classify(project, "a.mp4", "b.mp4", "--model", "all", "--batch", "2")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"{file}: {said}" for file in ("a.mp4", "b.mp4") for said in SAYS]
 
 
+@pytest.mark.long
 def test_as_json_a_file_has_one_object_with_the_answers_of_single_models(project):
     done = classify(project, "a.mp4", "--model", "all", "--json")
     (line,) = done.stdout.splitlines()
@@ -46,6 +48,7 @@ def test_as_json_a_file_has_one_object_with_the_answers_of_single_models(project
     assert alone.pop("file") == "a.mp4" and alone == camera
 
 
+@pytest.mark.long
 def test_a_file_that_cannot_be_read_is_told_once_and_the_others_are_answered(project):
     done = classify(project, "bad.mp4", "a.mp4", "--model", "all", "--json")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "bad.mp4" in done.stderr
@@ -53,6 +56,7 @@ def test_a_file_that_cannot_be_read_is_told_once_and_the_others_are_answered(pro
     assert bad.keys() == {"file", "error"} and len(good["answers"]) == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_one_sentence(project, tmp_path):
     copied = tmp_path / "project"
     shutil.copytree(project, copied)

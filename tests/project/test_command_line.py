@@ -93,7 +93,7 @@ def test_an_output_that_is_full_is_told(unbuffered, tmp_path):
     assert done.returncode == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @posix
 def test_a_closed_output_takes_everything_and_is_no_file_of_the_command(folder, tmp_path):
     done = shell("AIA inspect a.mp4 --out new --model small >&- 2>&- <&-", folder)
@@ -105,7 +105,7 @@ def test_a_closed_output_takes_everything_and_is_no_file_of_the_command(folder, 
         assert (done.returncode, done.stdout, done.stderr) == (1, out, err)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tables_of_the_readme_print_in_the_encoding_of_windows():
     command = [sys.executable, "-m", "aia", "evaluate"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True)
@@ -212,6 +212,7 @@ def answers(capsys, *arguments: str) -> dict[str, str]:
     return {line["file"]: line.get("error", "") for line in map(json.loads, capsys.readouterr().out.splitlines())}
 
 
+@pytest.mark.slow
 def test_errors_name_a_file_as_it_was_given_and_the_batch_goes_on(inside, capsys):
     (inside / "clips" / "broken.mp4").write_bytes(b"no video" * 99)
     names = ["./clips/../clips/broken.mp4", "clips//gone.mp4", str(inside / "none.mp4"), "a.mp4"]
@@ -332,6 +333,7 @@ def test_an_address_is_told_as_gradio_takes_it(taken, monkeypatch):
     assert address.checked("::1", port) == address.checked("[::1]", port) == ("[::1]", port)
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_the_page_starts_where_the_output_has_few_letters(tmp_path):
     from conftest import serving  # at the top it would mark every test of this file as one of the page

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, others_long
 
 from aia import cli
 
@@ -29,7 +29,7 @@ def test_every_link_to_a_file_leads_to_one(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", others_long(PROGRAMS, PROGRAMS[0]), ids=lambda page: page.stem)
 def test_the_python_programs_run(page, tmp_path):
     (tmp_path / "assets").symlink_to(ROOT / "assets", target_is_directory=True)
     programs = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)

@@ -23,6 +23,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(heap._glibc is None, reason="not glibc's heap")
 def test_freed_memory_is_used_again():
     def faults(*arguments: str) -> int:

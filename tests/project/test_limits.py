@@ -78,7 +78,7 @@ def test_nonsense_ends_every_program_with_its_sentence(program):
     expect_refusal(done.stderr.removesuffix("\n"), "two")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_limit_of_the_environment_is_kept():
     done = run("-m", "aia", "classify", "assets/examples/circle.mp4", AIA_MAX_SECONDS="1", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1 and "is longer than 1 s: cut it" in done.stderr

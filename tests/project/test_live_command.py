@@ -41,6 +41,7 @@ def lines(capsys, *arguments: str) -> list[dict]:
     return [json.loads(line) for line in said.out.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_frames_of_a_file_come_in_order_with_their_times(folder):
     frames, whole = list(iterate_frames(folder / "walk.mp4", max_side=MAX_SIDE)), read_frames(folder / "walk.mp4")
     assert [time for time, _ in frames] == pytest.approx(whole.times.tolist())
@@ -49,6 +50,7 @@ def test_the_frames_of_a_file_come_in_order_with_their_times(folder):
     assert np.array_equal(np.stack(full), whole.frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_file_as_fast_as_possible_gives_the_answers_of_a_stream(mirror, inside, capsys):
     said = lines(capsys, "walk.mp4", "--fast", "--seconds", "2", "--interval", "0.3", *["--mirror"] * mirror)
@@ -64,12 +66,14 @@ def test_a_file_as_fast_as_possible_gives_the_answers_of_a_stream(mirror, inside
     assert all(line["sure"] is True and line["model"] == "small" and line["fps"] >= 0 for line in said)
 
 
+@pytest.mark.slow
 def test_a_file_in_real_time_is_answered_for_at_its_end(inside, capsys):
     said = lines(capsys, "walk.mp4", "--seconds", "1")
     times = [line["time"] for line in said]
     assert times == sorted(times) and 0.9 <= times[0] <= times[-1] <= 2.9
 
 
+@pytest.mark.slow
 def test_several_models_look_at_the_same_window(net, inside, capsys):
     models = [net, small_net("stinc", seed=1)]
     models[1].name = "other"
@@ -93,6 +97,7 @@ def test_a_window_shows_frame_map_and_answer_and_ends_the_command(net, inside):
     assert np.array_equal(picture[: len(gates)], gates) and len(picture) > len(gates) and np.ptp(picture[len(gates) :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

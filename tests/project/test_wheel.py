@@ -74,7 +74,7 @@ def test_the_command_classifies_a_clip_with_a_shipped_model_and_says_once_that_n
     assert done.stderr.count("without compiled passes") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_program_loads_a_shipped_model_by_its_name(installed):
     program = (
         "import aia, sys; assert 'matplotlib' not in sys.modules;"

@@ -31,6 +31,7 @@ def odd(tmp_path_factory):
     return folder / "_report"
 
 
+@pytest.mark.slow
 def test_the_report_has_every_file_and_its_figures_show_something(odd):
     assert {path.name for path in odd.iterdir()} == {"report.md", "report.html", "summary.json", *FIGURES, *TABLES}
     for name in FIGURES:
@@ -38,10 +39,12 @@ def test_the_report_has_every_file_and_its_figures_show_something(odd):
         assert pixels.shape[1] > 500 and pixels.std() > 10, name
 
 
+@pytest.mark.slow
 def test_pandas_reads_a_survey_that_has_its_report(odd):
     assert len(pandas.read_parquet(odd.parent, columns=["path"])) == 60
 
 
+@pytest.mark.slow
 def test_clips_are_found_wherever_the_data_were(tmp_path, monkeypatch):
     names = sorted(path.name for path in (ASSETS / "examples").glob("s*.mp4"))
     rows = made_survey.made_rows(len(names), names=names)
@@ -95,6 +98,7 @@ def test_odd_labels_are_text_in_markdown_and_html(odd):
     assert len(re.findall(r"(?<!\\)\|", rows[0])) == 8, "no label adds a column"
 
 
+@pytest.mark.slow
 def test_the_pages_file_knows_our_examples_and_names_no_folder(tmp_path, capsys):
     clips = sorted((ASSETS / "examples").glob("s*.mp4"))
     rows = made_survey.made_rows(len(clips), names=[str(clip) for clip in clips])
@@ -126,6 +130,7 @@ def test_the_pages_file_names_no_host_user_or_password_and_no_folder_of_a_model(
     assert {name.split("/")[0][-4:] for name in content["clips"]} <= {"left", "long", *map(str, range(10))}
 
 
+@pytest.mark.slow
 def test_a_report_leaves_nothing_of_an_earlier_one(tmp_path):
     survey, target = tmp_path / "survey", tmp_path / "report"
     made_survey.write(survey, made_survey.made_rows(30))
@@ -138,6 +143,7 @@ def test_a_report_leaves_nothing_of_an_earlier_one(tmp_path):
     assert not (target / "blocks.png").exists()
 
 
+@pytest.mark.slow
 def test_what_is_no_survey_is_one_sentence(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path)]) == 1
     assert "holds no survey" in capsys.readouterr().err

@@ -100,6 +100,7 @@ def test_the_json_is_strict_bounded_and_the_same_again(summary, rows):
     )
 
 
+@pytest.mark.slow
 def test_many_long_classes_are_left_out_until_the_file_is_small(tmp_path):
     labels = [f"class {i:03} {'long ' * 25}" for i in range(120)]
     many = made_survey.made_rows(600, labels, groups=0)

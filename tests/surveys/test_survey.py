@@ -26,6 +26,8 @@ from aia.surveys import parts
 from aia.surveys.rows import measure, prepare
 from aia.surveys.schema import SCHEMA, read_survey
 
+pytestmark = pytest.mark.slow  # the surveys that they read take seconds to make
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -100,6 +102,7 @@ def test_the_numbers_of_each_gate_are_those_of_its_block(home, attention):
         assert next(gates, None) is None
 
 
+@pytest.mark.long
 def test_the_rows_are_the_same_for_each_batch_order_and_form_of_the_data(home, tmp_path):
     expected = read_survey(home / "survey", ["path", "label", "answer", "logits", "gates", "error"])[0].to_pylist()
     names = sorted(path.relative_to(home / "data").as_posix() for path in home.glob("data/*/[0b]*.mp4"))
@@ -243,6 +246,7 @@ def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
         read_survey(tmp_path / "empty")
 
 
+@pytest.mark.long
 def test_without_its_packages_a_survey_says_what_to_install(home, tmp_path):
     (tmp_path / "pyarrow.py").write_text("raise ImportError('not here')")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}

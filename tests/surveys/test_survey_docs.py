@@ -32,6 +32,7 @@ def home(tmp_path_factory):
     return home
 
 
+@pytest.mark.long
 def test_every_query_gives_rows_about_this_survey(home, monkeypatch):
     monkeypatch.chdir(home)
     results = [duckdb.sql(query).df() for query in blocks("sql")]
@@ -42,6 +43,7 @@ def test_every_query_gives_rows_about_this_survey(home, monkeypatch):
     assert len(ablated) == 8 * 3 and len(channels) == 10
 
 
+@pytest.mark.long
 def test_every_python_program_runs(home):
     (home / "clips").symlink_to(home / "data")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -9,6 +9,8 @@ from aia import AIAConfig
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.out_of_distribution import KINDS, unknown_clips
 
+pytestmark = pytest.mark.slow  # drawing every kind takes seconds
+
 CONFIG = AIAConfig(("a", "b"), num_segments=4, input_size=32, resize=(32, 32))
 
 
@@ -25,7 +27,6 @@ def moves(frames) -> bool:
     return bool((frames != frames[0]).any())
 
 
-@pytest.mark.slow
 def test_every_clip_is_what_a_network_takes_and_has_its_own_name(clips):
     for clip in clips:
         assert clip.frames.shape[::3] == (4, 3) and clip.frames.dtype == np.uint8
@@ -63,7 +64,6 @@ def test_still_pictures_stand_still_and_the_rest_moves(clips):
         assert all(moves(frames) for frames in of(clips, kind)), kind
 
 
-@pytest.mark.slow
 def test_a_plain_colour_is_one_colour_and_a_gradient_is_not(clips):
     assert all(len(np.unique(f.reshape(-1, 3), axis=0)) == 1 for f in of(clips, "still picture", "plain color"))
     assert all(len(np.unique(f.reshape(-1, 3), axis=0)) > 10 for f in of(clips, "still picture", "gradient"))

@@ -39,11 +39,13 @@ def clip_of(label, frames=12):
     return camera.warp(pictures, content, 160, torch.tensor([[0.0, 0.0, 0.8, 0.8]]), FLAT)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", MOVING)
 def test_a_rendered_movement_is_measured_as_its_label(label):
     assert camera.LABELS[measured(clip_of(label))] == label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [label for label in MOVEMENTS if label != "static"])
 def test_a_drawn_scene_moves_as_its_label_says(label):
     frames = render_camera(label, "shelves", 5)[::3]
@@ -51,6 +53,7 @@ def test_a_drawn_scene_moves_as_its_label_says(label):
     assert camera.LABELS[camera.label_of(camera_steps(gray))] == label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", [(True, False, 0), (False, True, 0), (False, False, 1), (True, True, 3)])
 @pytest.mark.parametrize("label", ["pan left", "tilt down", "zoom in", "roll clockwise"])
 def test_a_changed_copy_is_measured_as_its_changed_label(label, copy):
@@ -107,13 +110,14 @@ def batches(seed):
     )
 
 
+@pytest.mark.slow
 def test_a_batch_depends_on_its_seed_alone():
     (x, y), (again, labels), (other, _) = (batches(seed)(12) for seed in (1, 1, 2))
     assert x.shape == (12, 4, 3, 48, 48) and x.min() >= 0 and x.max() <= 1
     assert torch.equal(x, again) and torch.equal(y, labels) and not torch.equal(x, other)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_camera_model_is_trained_and_evaluated(tmp_path):
     data = tmp_path / "data"
     data.mkdir()

@@ -116,7 +116,7 @@ class Stop(logging.Handler):
         raise KeyboardInterrupt
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_resumes_and_gives_the_same_network(data, tmp_path):
     recipe = dataclasses.replace(Recipe(**{**RECIPE, "holdout": ("kitchen",)}), dropout=0.5)
     whole = train(recipe, data, tmp_path / "whole")
@@ -159,7 +159,7 @@ def test_tsn_learns_order_by_aia_and_cannot_without_it(order_data, tmp_path):
         assert torch.allclose(predict(plain, clips), predict(plain, clips.flip(1)), atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_published_recipe_trains_on_a_folder_of_videos_by_class(order_data, tmp_path, capsys):
     (order_data / "labels.txt").write_text("still\ndarker\nbrighter\n")
     changes = {
@@ -307,6 +307,7 @@ def test_start_weights_come_from_a_file_in_torchvisions_order_or_a_model(tmp_pat
     assert torch.equal(net.backbone.layer4[0].conv1.weight, plain.backbone.layer4[0].conv1.weight)
 
 
+@pytest.mark.slow
 def test_new_gates_start_as_near_to_one_half_as_the_recipe_says_and_trained_ones_stay(tmp_path):
     recipe = Recipe(**{**RECIPE, "gate_scale": 0.1})
     clips = torch.rand(2, 4, 3, 32, 32)

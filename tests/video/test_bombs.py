@@ -96,6 +96,7 @@ def test_a_bomb_is_refused_in_a_sentence_and_in_little_memory(refusals, name):
     assert most < MOST_MB, "of a process that began with the first of them"
 
 
+@pytest.mark.slow
 def test_a_picture_that_grows_beyond_every_limit_leaves_the_ones_before(tmp_path):
     clip = worker.read_clip(made("growing_h264", tmp_path))
     assert clip.frames.shape == (8, 64, 96, 3) and clip.num_frames == 12

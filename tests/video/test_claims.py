@@ -237,6 +237,7 @@ def test_an_alpha_plane_is_told_of_where_it_can_be_seen(tmp_path, name):
     assert read(write_video(tmp_path / name, 8, store=half_clear, **PLANES[name])).warnings == (pictures.TRANSPARENT,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [322, 324, 326, 328])
 def test_opacity_is_read_right_at_every_width(tmp_path, width):
     size, planes = (width, 242), PLANES["yuv.mkv"]

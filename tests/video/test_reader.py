@@ -95,6 +95,7 @@ def test_a_clip_equals_a_plain_decode_by_frame_number(make, name):
         assert clip.warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["constant.mp4", "open_gop.ts", "wrong_times.avi", "animation.gif", "no_times.h264"])
 def test_read_frames_gives_every_frame_in_order(make, name):
     path = make(name, **WHOLE[name])
@@ -336,6 +337,7 @@ def test_what_is_not_a_video_is_refused_in_a_sentence(tmp_path, make):
     assert "could not be opened" in refusal(cut(make("no_index.mp4", count=30), 0.6))
 
 
+@pytest.mark.slow
 def test_noise_never_hangs_or_leaks_an_error(tmp_path, make):
     whole = make("clip.mp4", count=30, gop=12, container=FASTSTART).read_bytes()
     rng = np.random.default_rng(0)

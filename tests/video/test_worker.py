@@ -99,6 +99,7 @@ def test_a_relative_path_is_one_of_this_process(clip, monkeypatch):
         assert str(clip.parent) not in str(caught.value) and clip.parent.name not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_several_at_a_time_wait_for_each_other(fresh, tmp_path):
     paths = [write_video(tmp_path / f"{i}.mp4", 12, start=i * 20) for i in range(12)]
     with ThreadPoolExecutor(6) as pool:
@@ -135,6 +136,7 @@ def test_a_child_that_dies_in_the_middle_costs_one_sentence(fresh, clip, how, tm
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @posix
 def test_a_child_that_died_meanwhile_costs_nothing(fresh, clip):
     pid = warm_child(clip)

@@ -151,6 +151,7 @@ def test_the_figures_words_are_text_and_name_all_that_is_seen(inspection, tmp_pa
     assert len(list(root.iter(SVG + "image"))) == 8 + 1, "every frame, and the colour bar"
 
 
+@pytest.mark.slow
 def test_the_figure_says_that_gates_were_switched_and_that_the_network_is_not_sure(net, clip, tmp_path):
     inspection = aia.inspect(net, clip, switches=[aia.Switch("identity", "layer1.0")])
     inspection = dataclasses.replace(inspection, config=dataclasses.replace(inspection.config, threshold=0.999))
@@ -244,6 +245,7 @@ def test_every_export_has_the_name_that_is_promised_and_a_description(exported):
     assert all(name == format.name and format.description for name, format in FORMATS.items())
 
 
+@pytest.mark.slow
 def test_exported_pictures_are_those_of_the_view(inspection, exported):
     assert np.array_equal(np.asarray(Image.open(exported["frame.png"])), frame_picture(inspection, VIEW))
     assert np.array_equal(np.asarray(Image.open(exported["strip.png"])), strip_picture(inspection, VIEW))
@@ -252,6 +254,7 @@ def test_exported_pictures_are_those_of_the_view(inspection, exported):
     assert exported["figure.pdf"].read_bytes().startswith(b"%PDF-")
 
 
+@pytest.mark.slow
 def test_the_exported_film_has_every_frame_as_the_picture_shows_it(inspection, exported):
     again = aia.read_clip(exported["film.mp4"])
     assert again.num_frames == 8 and again.duration == pytest.approx(inspection.clip.duration, rel=0.1)
@@ -307,6 +310,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(inspection, tmp_path):
         export_view(inspection, View(), "frame.png", tmp_path / "file" / "folder")
 
 
+@pytest.mark.slow
 def test_the_same_frames_give_the_same_film_whatever_the_memory_held_before(tmp_path):
     program = "; ".join(
         (

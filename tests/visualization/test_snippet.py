@@ -21,7 +21,7 @@ VIEW = View("layer2.0", "H", frame=6, channel=3, scale="clip", colours="magma", 
 SWITCHES = [Switch("scale", "layer1", "C", factor=0.25), Switch("identity", "layer2.1", "T")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_program_runs_and_its_picture_is_the_one_that_was_seen(video, tmp_path):
     odd = tmp_path / """it's a "film" {x} \\n é.mp4"""
     shutil.copy(video, odd)
