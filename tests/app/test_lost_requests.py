@@ -85,6 +85,7 @@ def test_after_a_lost_request_every_button_works_again_and_the_page_stays(page, 
     expect(page.locator("#ranking table")).to_be_visible()
 
 
+@pytest.mark.long
 def test_without_a_network_an_experiment_comes_back_and_works_once_there_is_one_again(page):
     page.context.set_offline(True)
     page.locator("[data-try=backwards]").click()

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE
 from cameras import INSECURE, camera, launched
-from conftest import until
+from conftest import others_long, until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -161,12 +161,10 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server):
 
 @pytest.mark.parametrize(
     "focused",
-    [
-        ".film button[data-frame='2']",
-        ".ladder [aria-checked=true]",
+    others_long(
+        [".film button[data-frame='2']", ".ladder [aria-checked=true]", "canvas.bars", ".viewer [data-do=play]"],
         "canvas.bars",
-        ".viewer [data-do=play]",
-    ],
+    ),
 )
 def test_the_focus_stays_when_the_answer_and_its_channels_arrive(browser, shipped_page, focused):
     page = browser.new_page()

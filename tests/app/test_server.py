@@ -637,6 +637,7 @@ def test_a_space_offers_its_list_and_nothing_else(space, browser):
     assert not [request for request in hub.everything if "unlisted" in request.path]
 
 
+@pytest.mark.long
 def test_the_token_stays_between_the_server_and_its_hub(space):
     address, hub, home = space
     clip = uploaded(address, EXAMPLE)

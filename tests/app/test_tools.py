@@ -160,7 +160,7 @@ class Placed(Named):
         return self.wait(name, fetched(self.address, f"/gradio_api/call/{name}", {"data": data}))
 
 
-@pytest.fixture(scope="module", params=others_long([Tools, Library, Named, Placed], Tools, Library))
+@pytest.fixture(scope="module", params=others_long([Tools, Library, Named, Placed], Tools))
 def ask(request, server, client):
     """A client that calls an endpoint with the example clip and more arguments; a model is named without its folder."""
     caller = request.param(server, client) if request.param is Library else request.param(server)

@@ -1,5 +1,8 @@
 """Grad-CAM as the package grad-cam computes it; the package is no dependency, since it brings a second build of OpenCV."""
 
+import os
+from unittest.mock import patch
+
 import pytest
 import torch
 from conftest import moving_frames, small_net
@@ -25,9 +28,10 @@ class OfFrames(nn.Module):
 @pytest.mark.parametrize("label", [0, 2])
 def test_grad_cam_of_a_label_is_that_of_the_package(layer, label):
     """The package gives each frame its own scale, twice, so the maps are compared frame by frame."""
-    from pytorch_grad_cam import GradCAM  # here: every process of the suite reads this file, and it brings SciPy
-    from pytorch_grad_cam.utils.image import scale_cam_image
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    with patch.dict(os.environ):  # it sets some; imported here, since each process of the suite reads this file
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.image import scale_cam_image
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     net = small_net(size=64)
     net.head.weight.data.abs_()  # so that something supports each label

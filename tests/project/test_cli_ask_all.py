@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_read_is_told_once_and_the_others_are_answered(pro
     assert bad.keys() == {"file", "error"} and len(good["answers"]) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_damaged_model_is_one_sentence(project, tmp_path):
     copied = tmp_path / "project"
     shutil.copytree(project, copied)

@@ -64,7 +64,7 @@ def sentence(text: str) -> str:
 # ---------------------------------------------------------------- where the output goes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @posix
 def test_a_reader_that_has_enough_ends_the_command_without_a_word(folder):
     many = " ".join(["a.mp4"] * 300)
