@@ -13,10 +13,11 @@ from huggingface_hub import ModelCard
 import aia
 from aia import AIAConfig, AIAError, AIANet
 from aia.cli import main
-from aia.evaluation import metrics, report
-from aia.evaluation.calibration import CHOSEN_ON, calibrate, cross_fit
+from aia.evaluation import metrics, report, task_report
+from aia.evaluation.calibration import CHOSEN_ON, Calibration, calibrate, cross_fit
 from aia.evaluation.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
 from aia.evaluation.shipped import check
+from aia.evaluation.task_report import results_file
 from aia.modeling.config import NO_GESTURE
 from aia.synthetic.trajectories import LABELS
 from aia.training.recipe import Recipe
@@ -177,6 +178,27 @@ def test_cross_fitting_never_uses_the_clips_that_it_answers(runs):
     own = len(part.clips)
     assert np.array_equal(before.scaled[:own], after.scaled[:own])
     assert not np.array_equal(before.scaled[own:], after.scaled[own:]), "the other runs are fitted on them"
+
+
+def test_a_source_video_is_never_calibrated_on_and_answered_at_once(runs, tmp_path, monkeypatch):
+    """Clips of one video are alike, and all seeds hold out the same ones, so the folds are made of videos."""
+    names = [f"v_Surfing_g{video:02}_c{clip:02}.mp4" for video in range(8) for clip in range(5)]
+    held = Logits(tuple(names), np.arange(40) % 2, logits_of(np.arange(40) % 2, len(LABELS)))
+    used = []
+
+    def calibrate(parts):
+        assert len(parts) == 2, "both seeds"
+        used.append({clip.rpartition("_")[0] for part in parts for clip in part.splits["held-out"].clips})
+        return Calibration(1.0, 0.5)
+
+    seeds = (dataclasses.replace(run, splits={"held-out": held}) for run in runs.values())
+    write_results([run for run in seeds if run.setting == ("tsm", "cinst")][:2], results_file("actions", tmp_path))
+    monkeypatch.setattr(task_report, "calibrate_task", calibrate)
+    said = task_report.task_tables("actions", tmp_path)
+    videos = {name.rpartition("_")[0] for name in names}
+    assert len(used) == task_report.FOLDS and all(videos - seen for seen in used)
+    assert sorted(video for seen in used for video in videos - seen) == sorted(videos), "each is answered once"
+    assert "| 0 of 80 |" in said, "all clips of both seeds"
 
 
 def test_calibration_keeps_gestures_and_catches_what_is_none(runs):
