@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -199,6 +200,27 @@ def test_a_source_video_is_never_calibrated_on_and_answered_at_once(runs, tmp_pa
     assert len(used) == task_report.FOLDS and all(videos - seen for seen in used)
     assert sorted(video for seen in used for video in videos - seen) == sorted(videos), "each is answered once"
     assert "| 0 of 80 |" in said, "all clips of both seeds"
+
+
+def test_the_gain_of_aia_is_over_all_seeds_and_its_interval_over_source_videos(runs, tmp_path):
+    names = tuple(f"v_Surfing_g{video:02}_c{clip:02}.mp4" for video in range(8) for clip in range(5))
+    right = np.arange(40) % 2
+    wrong = np.where(np.arange(40) < 5, 1 - right, right)  # the first video
+
+    def with_test(setting, seed, answers):
+        test = Logits(names, right, logits_of(answers, len(LABELS)))
+        run = runs[run_name(*setting, seed)]
+        return dataclasses.replace(run, splits={"held-out": run.splits["held-out"], "test": test})
+
+    made = [with_test(("tsm", "none"), seed, right) for seed in range(3)]
+    made += [with_test(("tsm", "cinst"), 0, wrong), with_test(("tsm", "cinst"), 1, right)]
+    write_results(made, results_file("actions", tmp_path))
+    found = re.search(
+        r"\| TSM with CinST \| 2 and 3 \| (.*) \| (.*) to (.*) \|", task_report.task_tables("actions", tmp_path)
+    )
+    mean, low, high = map(float, found.groups())
+    assert mean == -0.062 and high == 0, "half of an eighth; a draw may leave the video out"
+    assert low == pytest.approx(-0.19, abs=0.07), "or hold it several times"
 
 
 def test_calibration_keeps_gestures_and_catches_what_is_none(runs):
