@@ -37,7 +37,7 @@ test: lint ## ruff and the tests; options of pytest: make test ARGS="tests/video
 test-long: .venv/.dev ## the tests that take long, which CI runs after the others
 	$(PYTEST) -m long $(ARGS)
 
-check: WORKERS := 2 # nothing in it waits
+check: WORKERS := 2
 check: lint ## ruff and the tests that need no browser, no running page and no training
 	$(PYTEST) -m "not browser and not server and not slow and not long" $(ARGS)
 

@@ -251,7 +251,8 @@ def _refusal(runs: Mapping[str, Run]) -> str:
     header = ["network", "others refused", "known clips lost", "ECE", "ECE of a perfectly calibrated model"]
     return (
         "Refusal at the threshold, and calibration error, on the held-out clips of all seeds, in "
-        f"{FOLDS} folds by source video: each is answered with the temperature and threshold that the other folds give. "
+        f"{FOLDS} folds: each is answered with the temperature and threshold that the other folds give, and the clips of one "
+        "source video are in one fold. Rendered and drawn clips are parted one by one. "
         "Others: clips of the label “none of these” and, if measured, unknown clips.\n\n"
         f"{table(header, rows)}"
     )

@@ -5,6 +5,8 @@ from playwright.sync_api import Page, expect
 
 from app import text
 
+pytestmark = pytest.mark.long
+
 JOIN, STREAM = "**/gradio_api/queue/join*", "**/gradio_api/queue/data*"
 LOSSES = {  # what is lost of a request -> the requests, and what becomes of each
     "request": (JOIN, lambda route: route.abort("connectionreset")),
@@ -53,7 +55,6 @@ def is_told_and_closed(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("loss", LOSSES)
 def test_after_a_lost_request_every_button_works_again_and_the_page_stays(page, loss):
     requests, lose = LOSSES[loss]
@@ -85,7 +86,6 @@ def test_after_a_lost_request_every_button_works_again_and_the_page_stays(page, 
     expect(page.locator("#ranking table")).to_be_visible()
 
 
-@pytest.mark.long
 def test_without_a_network_an_experiment_comes_back_and_works_once_there_is_one_again(page):
     page.context.set_offline(True)
     page.locator("[data-try=backwards]").click()
@@ -95,7 +95,6 @@ def test_without_a_network_an_experiment_comes_back_and_works_once_there_is_one_
     shows(page, sides=2)
 
 
-@pytest.mark.long
 def test_another_clip_is_chosen_after_a_lost_request(page):
     page.route(JOIN, lambda route: route.abort("connectionreset"))
     page.get_by_role("button", name="circle", exact=True).click()
