@@ -205,6 +205,7 @@ def test_the_menu_names_the_group_of_each_model_and_the_page_says_what_the_group
         expect(page.locator("#about-clips")).to_contain_text(text.knows_of(task))
 
 
+@pytest.mark.long
 @desktop
 def test_an_example_is_looked_into_by_its_own_group(page, own_clip):
     looked_into(page, "gestures")
@@ -268,6 +269,7 @@ def test_the_cards_have_no_serious_fault_of_accessibility(page, own_clip):
     assert faults() == []
 
 
+@pytest.mark.long
 @desktop
 def test_an_error_leaves_the_cards_as_they_are(page, own_clip, not_a_video):
     upload(page, own_clip)
@@ -372,6 +374,7 @@ def answers(*knows):
     return found
 
 
+@pytest.mark.long
 def test_the_most_certain_of_those_that_know_the_clip_is_looked_into_and_the_camera_after_them():
     star = GESTURES._replace(logits={"star": 3.0, "swipe left": 0.0, "no gesture": 0.0})
     surfing = ACTIONS._replace(logits={"surfing": 5.0, "fencing": 0.0, "none of these": 0.0})
@@ -382,12 +385,14 @@ def test_the_most_certain_of_those_that_know_the_clip_is_looked_into_and_the_cam
     assert requests.first_to_show(answers(GESTURES, ACTIONS)) == "", "nobody knows it"
 
 
+@pytest.mark.long
 def test_a_clip_that_nobody_knows_is_looked_into_by_the_group_that_the_visitor_looks_at(folders, own_clip):
     best = {task: folders[task] for task in ("gestures", "actions")}
     assert requests.ask_all(str(own_clip), best, current="actions").model == folders["actions"]
     assert requests.ask_all(str(own_clip), best).model == folders["gestures"]
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_loaded_is_no_reason_not_to_ask_the_others(folders, own_clip, tmp_path):
     broken = tmp_path / "broken"
     save(broken, small_net(), ACTIONS)
@@ -410,6 +415,7 @@ def test_what_is_looked_into_is_what_the_model_says_alone(folders, own_clip):
     assert together.asked["camera"].probabilities == pytest.approx(alone.inspection.probabilities, abs=1e-4)
 
 
+@pytest.mark.long
 def test_models_that_take_other_frames_or_pictures_get_their_own(folders, own_clip, tmp_path):
     network = small_net()
     network.config = replace(network.config, num_segments=5, input_size=64, resize=(64, 64))
@@ -418,6 +424,7 @@ def test_models_that_take_other_frames_or_pictures_get_their_own(folders, own_cl
     assert len(result.asked["actions"].indices) == 5 and len(result.asked["camera"].indices) == 8
 
 
+@pytest.mark.long
 def test_groups_are_those_of_the_models_that_are_offered(folders, tmp_path):
     save(tmp_path / "mine", small_net(), CAMERA._replace(task="birds"))
     mine = str(tmp_path / "mine")

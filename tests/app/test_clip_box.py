@@ -90,6 +90,7 @@ def test_a_file_of_every_format_is_taken_and_answered_without_an_error(page, tmp
         assert played or name not in ("MP4", "WebM"), name
 
 
+@pytest.mark.long
 def test_the_file_is_read_as_it_is_for_programs_too(server, tmp_path):
     client = Client(server[0], verbose=False)
     for name in ("GIF", "TS", "AVIF"):
@@ -109,6 +110,7 @@ def test_what_is_no_video_gets_the_readers_sentence(page, tmp_path):
         assert page.locator("[data-testid=toast-body]").count() == 0
 
 
+@pytest.mark.long
 def test_a_file_is_dropped_cleared_and_given_again(page, tmp_path):
     file = written(tmp_path, "GIF", 24)
     handle = page.evaluate_handle(

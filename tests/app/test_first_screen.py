@@ -157,6 +157,27 @@ def test_all_tabs_can_be_reached_and_none_overlaps(page):
         expect(page.get_by_role("tab", name=chosen, exact=True)).to_have_attribute("aria-selected", "true")
 
 
+@desktop
+def test_no_tab_covers_the_title_and_its_mark_on_any_wide_screen(page):
+    title, first = page.locator(".aia-head .info"), page.locator("#tab-look-button")
+    width, height = SIZES["desktop"]
+    for wide in range(1000, 2000, 45):
+        page.set_viewport_size({"width": wide, "height": height})
+        mark, tab = title.bounding_box(), first.bounding_box()
+        assert mark["x"] + mark["width"] <= tab["x"], wide
+    page.set_viewport_size({"width": width, "height": height})
+
+
+@desktop
+def test_both_sides_stand_in_line_where_only_one_has_gates(page):
+    page.locator("[data-try=without-gates]").click()
+    frames = page.locator("canvas.frame")
+    expect(frames).to_have_count(2)
+    one, other = (frames.nth(side).bounding_box() for side in (0, 1))
+    assert one["y"] == other["y"] and abs(one["height"] - other["height"]) < 1
+    expect(page.locator(".pane").nth(1)).to_contain_text(text.VIEWER["no_gates_b"])
+
+
 @phone
 def test_an_experiment_is_one_press_and_both_sides_stand_in_sight(page):
     for name in ("gates-off", "backwards", "without-gates"):
@@ -244,6 +265,7 @@ def test_whatever_needs_a_still_frame_stops_the_film_and_another_block_or_gate_d
         moving.get_by_role("button", name="Play", exact=True).click()
 
 
+@pytest.mark.long
 def test_the_film_stands_still_for_those_who_want_less_motion_and_on_the_frame_of_a_link(pages, moving, shipped_page):
     assert not pages("desktop").played_at_first
     moving.goto(f"{shipped_page}/?example=star&frame=5")
@@ -310,6 +332,7 @@ def test_the_five_labels_are_one_click_away(page):
     expect(page.locator("#summary .scores li")).to_have_count(5)
 
 
+@pytest.mark.long
 def test_another_switch_is_drawn_at_once(browser, server):
     """On a page with a small model: a shipped one takes long to rank its blocks for another switch."""
     page = new_page(browser, "desktop")
@@ -324,6 +347,7 @@ def test_another_switch_is_drawn_at_once(browser, server):
     page.close()
 
 
+@pytest.mark.long
 @desktop
 def test_side_b_is_offered_for_export_only_where_there_is_one(page):
     page.get_by_role("tab", name=text.TABS["take"], exact=True).click()
@@ -336,6 +360,7 @@ def test_side_b_is_offered_for_export_only_where_there_is_one(page):
     expect(page.locator("#side")).to_have_count(0)
 
 
+@pytest.mark.long
 @desktop
 def test_the_lesson_follows_the_viewers_block_gate_and_frame(page):
     page.locator(".ladder button").nth(5).click()

@@ -56,10 +56,11 @@ def test_no_rule_is_written_in_two_style_sheets():
         (lint_scripts.problems, "function nobodyCallsThis() {}", "'nobodyCallsThis' is declared but never used"),
         (lint_scripts.problems, "function used() {\n  return 1;\n  used();\n}\nused();", "Unreachable code"),
         (lint_scripts.type_problems, 'render("no viewer");', "is not assignable to parameter of type 'Viewer'"),
-        (
+        pytest.param(
             lint_scripts.type_problems,
             "document.body.inert.push(1);",
             "Property 'push' does not exist on type 'boolean'",
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -91,7 +91,7 @@ def choose_unit(page, unit: str) -> None:
 
 @phone
 def test_without_a_clip_it_says_what_to_do_and_without_gates_why(page):
-    expect(page.locator("#learn")).to_contain_text("Give the page a clip first")
+    expect(page.locator("#learn")).to_contain_text("without a clip, give the page one first")
     expect(page.get_by_role("tab")).to_have_count(0)
     give(page, "none")
     expect(page.locator("#learn")).to_contain_text("This model has no AIA.")
@@ -121,6 +121,7 @@ def test_a_visitor_walks_through_seven_steps_and_opens_every_answer(page):
     expect(page.get_by_role("tab", selected=True)).to_contain_text("Nesting")
 
 
+@pytest.mark.long
 @desktop
 def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
     give(page, "cinst")
@@ -139,6 +140,7 @@ def test_the_keyboard_walks_the_steps_and_moves_the_mark(page):
     expect(page.locator("#learn [data-said]")).to_have_text(picture.get_attribute("aria-label"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("page", "attention", "units"),
     [
@@ -228,6 +230,7 @@ def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
         assert (len(seen) > 1) == moves
 
 
+@pytest.mark.long
 @phone
 def test_whatever_is_pressed_is_large_enough_for_a_finger(page):
     give(page, "cinst")

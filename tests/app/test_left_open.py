@@ -253,6 +253,7 @@ def called(address: str, endpoint: str, data: list) -> str:
     return fetched(f"{address}/gradio_api/call/{endpoint}/{event}")
 
 
+@pytest.mark.long
 def test_programs_are_told_the_same_of_a_clip_that_is_gone_or_was_never_there(server):
     address = server[0]
     there = Path(upload(address))

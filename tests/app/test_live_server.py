@@ -88,6 +88,7 @@ def test_a_saved_moment_is_seen_as_the_window_was(streamed, net, tmp_path):
         session.save(tmp_path)
 
 
+@pytest.mark.long
 def test_groups_that_are_not_looked_into_take_turns_also_after_the_visitor_has_turned_to_another(model):
     session = live.Session()
     nets = dict.fromkeys("gca", model)

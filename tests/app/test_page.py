@@ -148,6 +148,7 @@ def test_a_visitor_uploads_looks_around_by_keyboard_and_gives_a_bad_file(page, s
     expect(page.locator("#problem .problem")).to_have_count(0)
 
 
+@pytest.mark.long
 @desktop
 def test_a_channel_is_previewed_pinned_and_let_go(page, server):
     wait_for_answer(page)
@@ -204,6 +205,7 @@ def test_the_value_under_the_pointer_and_the_table_are_the_gates(page, server):
     assert np.array(cells, float) == pytest.approx(values.ravel(), abs=0.003)
 
 
+@pytest.mark.long
 @desktop
 def test_a_copied_link_opens_the_same_view(page, server, browser):
     wait_for_answer(page)
@@ -433,6 +435,7 @@ def test_a_link_to_the_shipped_page_opens_its_view_and_the_first_paint_needs_no_
     page.close()
 
 
+@pytest.mark.long
 @desktop
 def test_the_strongest_channels_are_those_of_the_clip_that_is_shown(page, server):
     wait_for_answer(page)
@@ -449,6 +452,7 @@ def test_the_strongest_channels_are_those_of_the_clip_that_is_shown(page, server
         expect(page.locator("[data-part=ends] .chip").first).to_have_text(f"{best} ({means[best]:.2f})")
 
 
+@pytest.mark.long
 @phone
 def test_only_a_clip_can_be_run_again_and_a_model_is_changed_though_the_box_is_empty(page, server):
     wait_for_answer(page)
@@ -465,6 +469,7 @@ def test_only_a_clip_can_be_run_again_and_a_model_is_changed_though_the_box_is_e
     page.wait_for_function("document.querySelector('.viewer').viewer.lead.attention === 'stinc'")
 
 
+@pytest.mark.long
 @phone
 def test_who_chooses_quickly_gets_the_last_choice(page, server):
     wait_for_answer(page)
@@ -475,6 +480,7 @@ def test_who_chooses_quickly_gets_the_last_choice(page, server):
     assert page.evaluate("document.querySelector('.viewer').viewer.answers[0].link.example") == "star"
 
 
+@pytest.mark.long
 @desktop
 def test_the_channels_gates_are_fetched_once_and_the_means_are_drawn_without_them(page):
     wait_for_answer(page)
@@ -503,6 +509,7 @@ def test_the_channels_gates_are_fetched_once_and_the_means_are_drawn_without_the
     assert len(fetched) == 2, "one file for each result"
 
 
+@pytest.mark.long
 def test_a_pinned_channel_waits_for_its_gates(browser, server):
     page = browser.new_page()
     held = []

@@ -8,11 +8,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE
 from cameras import INSECURE, camera, launched
-from conftest import others_long, until
+from conftest import until
 from PIL import Image
 from playwright.sync_api import expect
 
 from app import text
+
+pytestmark = pytest.mark.long  # each opens a page in a way of its own
 
 ARRIVED = "document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length"
 
@@ -42,7 +44,6 @@ def far(one, two) -> bool:
     return int(np.abs(np.subtract(one, two, dtype=int)).max()) > 60
 
 
-@pytest.mark.long
 def test_high_contrast_shows_every_state_on_light_and_on_dark(browser, server):
     page = opened(browser, server[0], forced_colors="active", reduced_motion="reduce")
     faults = []
@@ -161,10 +162,7 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server):
 
 @pytest.mark.parametrize(
     "focused",
-    others_long(
-        [".film button[data-frame='2']", ".ladder [aria-checked=true]", "canvas.bars", ".viewer [data-do=play]"],
-        "canvas.bars",
-    ),
+    [".film button[data-frame='2']", ".ladder [aria-checked=true]", "canvas.bars", ".viewer [data-do=play]"],
 )
 def test_the_focus_stays_when_the_answer_and_its_channels_arrive(browser, shipped_page, focused):
     page = browser.new_page()

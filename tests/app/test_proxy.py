@@ -9,12 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 from browser import PATIENCE
-from conftest import ROOT, others_long, serving
+from conftest import ROOT, serving
 from gradio_client import Client, handle_file
 from playwright.sync_api import expect
 from proxy import Proxy
 
 from app import text
+
+pytestmark = pytest.mark.long  # what it promises is for those who stand behind a proxy
 
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 ALL = "127.0.0.1:{port}"  # the Host as a browser sends it
@@ -73,7 +75,7 @@ class Visit:
             assert [url for url in urls if not url.endswith("/manifest.json")] == []
 
 
-@pytest.mark.parametrize("proxy", others_long(IN_A_BROWSER, "path, https, unsaid"), indirect=True)
+@pytest.mark.parametrize("proxy", IN_A_BROWSER, indirect=True)
 def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, browser):
     visit = Visit(browser, f"{proxy.address}/?opacity=0.4")
     page = visit.page
@@ -94,9 +96,7 @@ def test_behind_a_proxy_the_page_works_and_asks_nothing_but_the_proxy(proxy, bro
     page.close()
 
 
-@pytest.mark.parametrize(
-    "proxy", others_long(["path, https, unsaid", "host without the port"], "host without the port"), indirect=True
-)
+@pytest.mark.parametrize("proxy", ["path, https, unsaid", "host without the port"], indirect=True)
 def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(proxy, browser):
     visit = Visit(browser, f"{proxy.address}/")
     page = visit.page
@@ -113,7 +113,7 @@ def test_the_programs_that_the_page_shows_have_the_address_in_the_browsers_bar(p
     page.close()
 
 
-@pytest.mark.parametrize("proxy", others_long(["path", "path that is kept", "forwarded"], "path"), indirect=True)
+@pytest.mark.parametrize("proxy", ["path", "path that is kept", "forwarded"], indirect=True)
 def test_programs_and_tools_work_through_a_proxy_that_passes_the_host_on(proxy):
     client = Client(f"{proxy.address}/", verbose=False)
     assert client.predict(video=handle_file(str(EXAMPLE)), api_name="/classify")["label"] == "swipe left"

@@ -10,7 +10,7 @@ from app.service import models, requests
 CLIP = str(requests.EXAMPLES_FOLDER / "swipe-left.mp4")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "request_result",
     [

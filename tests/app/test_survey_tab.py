@@ -18,6 +18,8 @@ from app import text
 from app.service import surveys
 from app.ui import handlers
 
+pytestmark = pytest.mark.long  # surveys are made first, and a page of its own opens
+
 WORDS = text.SURVEY
 
 
@@ -198,7 +200,6 @@ def test_a_hostile_file_is_refused_in_one_sentence_or_shown_as_text(page, summar
     expect(page.locator(".survey [data-part=blocks-help]")).to_have_text(WORDS["no_blocks"])
 
 
-@pytest.mark.long
 def test_a_phone_shows_all_within_its_width_large_enough_for_a_finger_and_without_faults(browser, address):
     width, height = SIZES["phone"]
     size = {"width": width, "height": height}

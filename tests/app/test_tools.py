@@ -317,6 +317,7 @@ def plain(said: str) -> str:
     return said
 
 
+@pytest.mark.long
 def test_what_does_not_fit_gets_one_sentence(ask):
     for name, arguments, of_tool, of_program in REFUSED:
         with pytest.raises(AppError) as error:
@@ -333,6 +334,7 @@ def test_a_missing_clip_and_an_unknown_argument_get_one_sentence(ask):
         plain(str(error.value))
 
 
+@pytest.mark.long
 def test_null_and_text_stand_for_a_view_and_for_defaults_where_a_program_sends_them(server):
     placed = Placed(server)
     (program,) = placed("as_python", {"video": placed.clip, "view": json.dumps(VIEW)})

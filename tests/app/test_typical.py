@@ -9,7 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from conftest import clip_of, moving_frames, small_net, until
+from conftest import clip_of, moving_frames, others_long, small_net, until
 
 import aia
 from aia.hub import DEFAULT_MODEL
@@ -72,7 +72,7 @@ def opened(page, seen: aia.Inspection, *, lost: bool = False) -> None:
     )
 
 
-@pytest.mark.parametrize("attention", GATED)
+@pytest.mark.parametrize("attention", others_long(GATED, "cinst", "stinc", "cinst->stinc"))
 def test_every_difference_and_its_limit_are_the_librarys(blank, attention):
     seen = inspected(attention)
     opened(blank, seen)

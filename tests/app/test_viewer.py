@@ -91,7 +91,7 @@ def test_gates_that_would_not_fit_are_left_out_and_the_means_stay(monkeypatch):
     assert all({"C", "T", "H", "W"} <= set(block["maps"]) for block in blocks)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_file_of_the_channels_cannot_be_guessed_and_is_deleted_in_time(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with gr.Blocks(delete_cache=(1, 1)) as page:

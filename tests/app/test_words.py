@@ -26,7 +26,9 @@ def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
         "80.0 % confident (below 60.0 % it says that it does not know)",
     )
     label, sentence = text.headline(seen_as((0.1, 0.1, 0.8), 0.6))
-    assert label == "no gesture" and "An answer, not an error" in sentence
+    assert label == "no gesture" and "An answer, not an error" in sentence and "The gates still work" in sentence
+    plain = dataclasses.replace(seen_as((0.1, 0.1, 0.8), 0.6), blocks=())
+    assert "gates" not in text.headline(plain)[1]
     label, sentence = text.headline(seen_as((0.2, 0.5, 0.3), 0.6))
     assert label == text.UNKNOWN and "none of its gestures. The closest is “star”: 50.0 %" in sentence
     label, sentence = text.headline(seen_as((0.2, 0.3, 0.5), 0.6))

@@ -256,7 +256,7 @@ def test_tables_without_test_clips_can_be_used_to_choose(runs, checkpoints):
     assert cells[2] == cells[3] == "–" and "±" in cells[4]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_update_writes_between_the_marks_and_the_cards_beside_the_models(runs, checkpoints, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:begin -->\nstale tables\n<!-- results:end -->\nafter\n")

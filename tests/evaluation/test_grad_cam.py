@@ -23,7 +23,7 @@ class OfFrames(nn.Module):
         return self.net(frames[None])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("layer", ["layer2.0", "layer4"])
 @pytest.mark.parametrize("label", [0, 2])
 def test_grad_cam_of_a_label_is_that_of_the_package(layer, label):

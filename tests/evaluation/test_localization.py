@@ -182,7 +182,7 @@ def test_a_network_is_measured_and_its_tables_can_be_read():
     assert compare(net, *seen) == result, "the same seed gives the same numbers"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_takes_networks_without_gates_too(tmp_path, capsys):
     small_net("none").save_pretrained(tmp_path / "net")
     assert main(["localize", str(tmp_path / "net"), "--clips", "20", "--json"]) == 0

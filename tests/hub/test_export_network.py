@@ -74,7 +74,7 @@ def test_logits_and_every_gate_of_every_setting_equal_pytorchs(attention, monkey
     check(net, tmp_path / "net.onnx", tmp_path / "net.pt2")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_writes_a_file_with_the_gates_and_the_metadata(monkeypatch, tmp_path, capsys):
     net = small_net("c", "tsm", add_backbone(monkeypatch, "basic"), size=32)
     net.save_pretrained(tmp_path / "model")

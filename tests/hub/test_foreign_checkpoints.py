@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from conftest import small_net
+from conftest import others_long, small_net
 from torch import nn
 from torchvision.models import resnet18
 
@@ -282,7 +282,7 @@ BOMBS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("bomb", others_long(BOMBS, *list(BOMBS)[:2]))
 def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
     for legacy in (False, True):
         path = write(tmp_path / "ckpt.pth", mapping(w=tensor()) + BOMBS[bomb] + b"0", legacy, _0=VALUES)
@@ -293,7 +293,7 @@ def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
                 assert "ckpt.pth is not a plain state dict" in str(error)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_keys_that_collide_and_pairs_that_are_named_again_take_no_time(tmp_path):
     prime = 2**61 - 1
     keys = b"}(" + b"".join(plain(i * prime) + b"N" for i in range(1, 100_000)) + b"u"
@@ -555,7 +555,7 @@ WRAPPED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrap", WRAPPED)
+@pytest.mark.parametrize("wrap", others_long(WRAPPED, "bare", "Lightning", "the published trainer's step rate"))
 def test_the_weights_are_found_whatever_wraps_them(wrap, weights, tmp_path):
     status, out = convert(tmp_path, WRAPPED[wrap](weights))
     assert status == 0

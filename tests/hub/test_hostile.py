@@ -105,7 +105,7 @@ def test_the_page_shows_odd_labels_as_they_are(browser, server):
     page.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_figures_show_odd_labels_as_they_are(odd, tmp_path):
     view = View(odd.first_block)
     for index, label in enumerate(ODD_LABELS):
@@ -116,7 +116,7 @@ def test_figures_show_odd_labels_as_they_are(odd, tmp_path):
         assert export.export_view(odd, view, format, tmp_path).stat().st_size > 1000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_label_reaches_a_table_or_a_file_name_and_json_keeps_it(odd, tmp_path):
     for format in export.FORMATS:
         export.export_view(odd, View(odd.first_block), format, tmp_path)

@@ -520,6 +520,7 @@ def test_a_server_in_trouble_is_not_waited_for(server, load, files, reference, s
     assert _what(load()) == reference
 
 
+@pytest.mark.long
 def test_a_hanging_server_is_given_up(server, load, files):
     server.commit("user/repo", files)
     server.faults["*"] = Fault(hang=True)
@@ -527,12 +528,14 @@ def test_a_hanging_server_is_given_up(server, load, files):
     assert len(server.asked()) == 1, "the client alone would ask for six minutes"
 
 
+@pytest.mark.long
 def test_a_download_that_stands_still_once_goes_on(server, load, files, reference):
     server.commit("user/repo", files)
     server.faults[WEIGHTS] = Fault(hang=True, methods=("GET",), times=1)
     assert _what(load()) == reference
 
 
+@pytest.mark.long
 def test_a_connection_cut_in_the_middle_of_the_weights(server, load, files, reference, tmp_path):
     server.commit("user/repo", files)
     server.faults[WEIGHTS] = Fault(cut=len(files[WEIGHTS]) // 2, methods=("GET",))

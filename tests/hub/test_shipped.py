@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, others_long
 from huggingface_hub import ModelCard
 
 import aia
@@ -14,6 +14,7 @@ from aia.evaluation.report import SHIPPED, tables
 from aia.evaluation.shipped import folds, of_setting, shipped
 from aia.evaluation.task_report import TASKS, calibrate_task, results_file, task_tables
 from aia.hub import DEFAULT_MODEL
+from aia.hub.groups import BEST
 from aia.hub.loading import CHECKPOINTS
 from aia.training.camera import LABELS
 from benchmarks.__main__ import main as benchmark
@@ -52,7 +53,7 @@ def test_the_family_comes_with_the_project():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", aia.available_models())
+@pytest.mark.parametrize("name", others_long(aia.available_models(), *BEST.values()))
 def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
     assert (CHECKPOINTS / name / "model.safetensors").stat().st_size < 10e6
     card = ModelCard.load(CHECKPOINTS / name / "README.md")

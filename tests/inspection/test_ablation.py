@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import LABELS, clip_of, moving_frames, small_net
+from conftest import LABELS, clip_of, moving_frames, others_long, small_net
 
 import aia
 from aia import AIAError, Switch, rank_blocks
@@ -28,7 +28,7 @@ def expect_what_inspect_says(ranking: ablation.Ranking, net: aia.AIANet, clip: a
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimised", [False, True])
-@pytest.mark.parametrize("mode", ablation.MODES)
+@pytest.mark.parametrize("mode", others_long(ablation.MODES, "mean"))
 def test_a_ranking_says_what_switching_block_by_block_says(mode, optimised, clip):
     net = small_net("cinst", "tsn")
     net = net.optimize() if optimised else net
@@ -38,7 +38,7 @@ def test_a_ranking_says_what_switching_block_by_block_says(mode, optimised, clip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", others_long(LABELS, LABELS[0]))
 def test_any_label_can_be_followed(label, net, clip):
     ranking = rank_blocks(net, clip, label=label)
     assert ranking.label == label
@@ -71,7 +71,7 @@ def test_a_clip_backwards_is_seen_as_its_frames_in_that_order(look, net, clip):
     assert not np.allclose(back, look(net, clip).logits, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_threads_that_share_a_model_rank_as_if_alone(net):
     jobs = [
         (clip_of(moving_frames(count, seed=count)), mode)

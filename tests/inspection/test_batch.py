@@ -93,7 +93,7 @@ def test_files_are_read_only_a_little_ahead(net, files):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_says_the_same_with_and_without_batches(folder, files, capsys):
     alone = lines(capsys, *files, "--model", folder)
     for arguments in (["--batch"], ["--batch", "3"]):

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", SETTINGS)
+@pytest.mark.parametrize("attention", others_long(SETTINGS, "cinst", "stinc", "cinst->stinc"))
 def test_typical_is_the_mean_over_the_reference_clips_for_every_gate_and_channel(attention):
     net = referenced(attention)
     seen = [aia.inspect(net, clip) for clip in CLIPS]
@@ -253,9 +253,7 @@ def test_gates_held_at_their_mean_are_a_prediction_of_the_same_pass(net, clip):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", others_long(WITH_GATES, *(name for name in WITH_GATES if "tsn" in name and "cinst" in name))
-)
+@pytest.mark.parametrize("name", others_long(WITH_GATES, "tsn-mobilenetv2-cinst"))
 def test_every_shipped_model_with_gates_has_a_reference_and_a_clear_first_block(name):
     model = aia.load(name, device="cpu")
     assert model.reference.num_clips >= 100 and model.reference.kind in ("training clips", "clips")

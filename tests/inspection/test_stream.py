@@ -69,7 +69,7 @@ def test_an_uneven_stream_is_sampled_by_time(net):
     assert stream.push(frames[0], 9.0) is None and len(stream) == 1  # nothing of the time before a gap is left
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_stays_flat_however_many_and_large_the_frames_are(net):
     stream = aia.Stream(net, 2.0, interval=0.5)
     frame = np.zeros((480, 720, 3), np.uint8)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import clip_of, moving_frames, small_net
+from conftest import clip_of, moving_frames, others_long, small_net
 from packed import unpacked
 
 import aia
@@ -14,6 +14,12 @@ from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.config import ATTENTIONS
 from aia.visualization.trace_view import FEATURE_VALUES, trace_view
 
+TRUNKS = [
+    ("resnet34", "layer2.3"),
+    ("resnet50", "layer4.2"),
+    ("resnet101", "layer3.22"),
+    ("mobilenet_v2", "features.9"),
+]
 WITH_GATES = [attention for attention in ATTENTIONS if attention != "none"]
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -45,7 +51,7 @@ def gates_of(trace, module, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", WITH_GATES)
+@pytest.mark.parametrize("attention", others_long(WITH_GATES, "cinst", "stinc", "cinst->stinc"))
 def test_every_stage_is_what_the_network_used(attention, clip):
     net = small_net(attention, "tsn")
     check_against_the_network(net, clip, "layer3.1")
@@ -55,7 +61,7 @@ def test_every_stage_is_what_the_network_used(attention, clip):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "block"),
-    [("resnet34", "layer2.3"), ("resnet50", "layer4.2"), ("resnet101", "layer3.22"), ("mobilenet_v2", "features.9")],
+    others_long(TRUNKS, TRUNKS[0], TRUNKS[-1]),
 )
 def test_every_trunk_has_its_lesson(arch, block, clip):
     trace = check_against_the_network(small_net("cinst", "tsm", arch), clip, block)
@@ -63,7 +69,7 @@ def test_every_trunk_has_its_lesson(arch, block, clip):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", WITH_GATES)
+@pytest.mark.parametrize("attention", others_long(WITH_GATES, "cinst", "stinc", "cinst->stinc"))
 def test_units_look_at_and_multiply_what_their_module_says(attention, clip):
     trace = trace_block(small_net(attention), clip, "layer1.0")
     kinds, combination = ATTENTION_SETTINGS[attention].kinds, ATTENTION_SETTINGS[attention].combination
@@ -175,7 +181,7 @@ def test_the_channels_of_a_view_are_the_strongest_and_the_weakest_unless_others_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", ["features.1", "features.2"])
+@pytest.mark.parametrize("block", others_long(["features.1", "features.2"], "features.1"))
 def test_a_view_of_a_large_block_stays_small(block):
     net = small_net("cinst", "tsm", "mobilenet_v2", size=128)
     trace = trace_block(net, clip_of(moving_frames(8, 128, 128)), block)
@@ -183,7 +189,7 @@ def test_a_view_of_a_large_block_stays_small(block):
         assert len(json.dumps(trace_view(trace, unit))) < 300_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_a_very_large_feature_rows_and_columns_are_left_out():
     net = small_net("cinst", "tsn", size=192)
     trace = trace_block(net, clip_of(moving_frames(16, 192, 192)), "layer1.0")

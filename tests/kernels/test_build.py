@@ -49,7 +49,7 @@ def test_the_key_changes_with_the_source_the_header_and_the_flags(tmp_path):
     assert len(keys) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_compiler
 def test_a_cache_that_cannot_be_written_costs_a_compilation_and_is_said_once(fresh, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")

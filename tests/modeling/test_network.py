@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import LABELS, small_net
+from conftest import LABELS, others_long, small_net
 
 from aia import AIAConfig, AIAError, AIANet
 from aia.modeling import recording
@@ -71,7 +71,7 @@ def test_two_units_of_a_composite_never_share_weights():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", others_long(ARCHS, "resnet50", "mobilenet_v2"))
 @pytest.mark.parametrize("temporal", ["tsn", "tsm"])
 def test_every_trunk_takes_any_length_and_any_size(arch, temporal):
     net = small_net("cinst", temporal, arch)

@@ -30,7 +30,7 @@ def classify(project, *arguments):
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_group_has_its_line_for_each_file(project):
     done = classify(project, "a.mp4", "b.mp4", "--model", "all", "--batch", "2")
     assert (done.returncode, done.stderr) == (0, "")

@@ -28,7 +28,7 @@ def test_every_link_to_a_file_leads_to_one(page):
     assert not missing
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", others_long(PROGRAMS, PROGRAMS[0]), ids=lambda page: page.stem)
 def test_the_python_programs_run(page, tmp_path):
     (tmp_path / "assets").symlink_to(ROOT / "assets", target_is_directory=True)

@@ -5,7 +5,7 @@ import importlib
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, others_long
 
 import aia
 
@@ -15,6 +15,8 @@ WITH_EXAMPLES = [
     for path in sorted((ROOT / "aia").rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
+# What these examples do takes seconds.
+SLOW = ("aia.hub.export_network", "aia.inspection.ablation", "aia.inspection.stream", "aia.surveys.survey")
 
 
 def examples(target: object, name: str) -> list[doctest.DocTest]:
@@ -24,7 +26,7 @@ def examples(target: object, name: str) -> list[doctest.DocTest]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", WITH_EXAMPLES)
+@pytest.mark.parametrize("module", others_long(WITH_EXAMPLES, *(name for name in WITH_EXAMPLES if name not in SLOW)))
 def test_every_example_prints_what_the_docstring_says(module, monkeypatch):
     monkeypatch.chdir(ROOT)
     runner = doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF)

@@ -55,7 +55,7 @@ VALUES = st.recursive(
 CONFIGS = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4).map(lambda changed: {"labels": LABELS} | changed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @examples(400)
 @given(VALUES | CONFIGS | st.dictionaries(st.sampled_from(FIELDS) | WORDS, VALUES, max_size=3))
 def test_a_configuration_of_anything_is_a_network_or_a_sentence(data):

@@ -66,7 +66,7 @@ def test_a_file_as_fast_as_possible_gives_the_answers_of_a_stream(mirror, inside
     assert all(line["sure"] is True and line["model"] == "small" and line["fps"] >= 0 for line in said)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_file_in_real_time_is_answered_for_at_its_end(inside, capsys):
     said = lines(capsys, "walk.mp4", "--seconds", "1")
     times = [line["time"] for line in said]

@@ -71,6 +71,7 @@ def test_inspect_answers_with_a_summary_the_gates_and_a_film(client, server):
     assert aia.read_clip(mp4).num_frames == 8
 
 
+@pytest.mark.long
 def test_programs_are_told_when_the_model_does_not_know(client, server):
     clip = handle_file(str(EXAMPLE))
     answer = client.predict(video=clip, model=server[1][3], api_name="/classify")
@@ -147,6 +148,7 @@ def test_visitors_at_the_same_time_each_get_their_own_result(server):
     assert len({tuple(scores.values()) for _, scores in alone}) == len(jobs), "the jobs must differ to tell them apart"
 
 
+@pytest.mark.long
 def test_what_if_ranking_and_comparison_are_the_librarys(client, server):
     clip, net = handle_file(str(EXAMPLE)), aia.load(server[1][0], device="cpu")
     own = aia.read_clip(EXAMPLE)

@@ -53,7 +53,7 @@ def installed(wheel, tmp_path_factory):
     assert list(empty.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.stat().st_size < MAX_BYTES

@@ -171,7 +171,10 @@ def refused(writer: str, at, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
 @pytest.mark.parametrize(
-    "writer", others_long(WRITERS, *(name for name in WRITERS if name not in ("export_network", "figure.pdf")))
+    "writer",
+    others_long(
+        WRITERS, *(name for name in WRITERS if name not in ("export_network", "ship") and "figure" not in name)
+    ),
 )
 def test_a_disk_that_gets_full_leaves_nothing_half_written(writer, at, tmp_path):
     whole, none = made(tmp_path / "whole"), made(tmp_path / "none")
@@ -202,7 +205,7 @@ def test_no_space_on_the_device_leaves_nothing_half_written(writer, at, small_di
 
 
 @pytest.mark.skipif(resource is None, reason="there are no limits of a process on Windows")
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_meets_a_full_disk_resumes(data, tmp_path):
     recipe, out, cache = Recipe(**RECIPE), tmp_path / "out", tmp_path / "cache"
     for sample in read_manifest(data):

@@ -44,7 +44,7 @@ def test_pandas_reads_a_survey_that_has_its_report(odd):
     assert len(pandas.read_parquet(odd.parent, columns=["path"])) == 60
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clips_are_found_wherever_the_data_were(tmp_path, monkeypatch):
     names = sorted(path.name for path in (ASSETS / "examples").glob("s*.mp4"))
     rows = made_survey.made_rows(len(names), names=names)

@@ -15,7 +15,7 @@ import made_survey
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT, small_net, until
+from conftest import ROOT, others_long, small_net, until
 from fsspec.implementations.memory import MemoryFileSystem
 from surveyed import CLASSES, assert_same_rows, data_set, model_folder
 
@@ -73,7 +73,9 @@ def test_a_row_says_what_switched_gates_say(home):
             assert told["logits"] == pytest.approx(seen.logits, abs=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["cinst", "stinc", "c", "c+st", "cinst->stinc"])
+@pytest.mark.parametrize(
+    "attention", others_long(["cinst", "stinc", "c", "c+st", "cinst->stinc"], "cinst", "stinc", "cinst->stinc")
+)
 def test_the_numbers_of_each_gate_are_those_of_its_block(home, attention):
     net = small_net(attention)
     items = list_clips(home / "data" / "right")
@@ -208,6 +210,7 @@ def refusal(capsys, *arguments) -> str:
     return capsys.readouterr().err.strip()
 
 
+@pytest.mark.long
 def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
     model, out = home / "model", tmp_path / "out"
     (tmp_path / "empty").mkdir()
