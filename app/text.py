@@ -225,6 +225,7 @@ NO_GATES = (
 VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "waiting": EMPTY,
     "no_gates": NO_GATES,
+    "no_gates_b": "This is the plain network: it has no gates.",
     "gates": {"combined": "Combined", "C": "C", "T": "T", "H": "H", "W": "W"},
     "units": {
         "C": "C says where and when, with one value for all channels. It cannot tell channels apart.",
@@ -254,14 +255,18 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "bars": "mean gate, 0 shut to 1 open.",
     "bars_only": "mean gate, 0 shut to 1 open. They control the gate above, which is the same for all channels.",
     "one_channel": "this gate has one value for all channels",
-    "differences": ("how far each mean gate is from usual. Point at a bar to see its channel's map; press to keep it."),
+    "differences": (
+        "how far each mean gate is from usual; the most unusual at the ends, since some channels always vary more than others. "
+        "Point at a bar to see its channel's map; press to keep it."
+    ),
     "differences_only": "how far each mean gate is from usual.",
     "ends": ("Strongest:", "Weakest:"),
-    "unusual": ("More open than usual:", "Less:"),
+    "unusual": ("Most unusual, more open:", "Less open:"),
     "sentences": {
         "more": "{block} is more open than usual around {where}{when}: {value}, usually {usual}.",
         "less": "{block} is less open than usual around {where}{when}: {value}, usually {usual}.",
         "usual": "{block} is nowhere far from usual on this clip.",
+        "small": "This gate hardly changes from clip to clip: the deepest colours stand for {limit}.",
         "open": "{block} is most open around {where}{when}: {value}.",
     },
     "less": "less open than usual",
@@ -402,7 +407,7 @@ CLIP_BOX = {  # sentences of the clip box's own script
     "failed": "The upload failed: check your connection and try again.",
     "no_server": "The server does not answer: wait a moment, then upload your clip again.",
     "too_large": TOO_LARGE_CLIP,
-    "unplayable": "Your browser cannot play {name}. The viewer shows its frames.",
+    "unplayable": "Your browser cannot play {name}. If the page can read it, the viewer shows its frames.",
     "preview": "Picture of the camera",
     "mirrored": "Mirrored, as you see yourself. The network gets what you see here.",
     "straight": "Not mirrored. The network gets what you see here.",
@@ -508,9 +513,9 @@ def headline(inspection: Inspection) -> tuple[str, str]:
             )
         return UNKNOWN, f"Probably none of its {known}. The closest is “{inspection.label}”: {needed}"
     if inspection.label == none:
+        gates = " The gates still work: see where and when they open." if inspection.blocks else ""
         return inspection.label, (
-            f"An answer, not an error: the clip shows none of this model's {len(inspection.labels) - 1} {known}. The gates "
-            "still work: see where and when they open."
+            f"An answer, not an error: the clip shows none of this model's {len(inspection.labels) - 1} {known}.{gates}"
         )
     if inspection.config.threshold == 0:
         return inspection.label, (

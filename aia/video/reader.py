@@ -35,6 +35,7 @@ JUMP_COST = 4  # frames; a jump that saves no more than this is not worth refill
 PROOF_FRAMES = 16  # must come exactly as listed before unneeded non-reference frames are skipped
 MAX_PASSES = 3  # in order, until the count equals the one used to choose frames: two if decoding is repeatable
 FAR_SHARES = 2  # of duration / frames; a longer stretch without a chosen frame counts as left out
+REPEATED = "This clip has {}, and the network sees {}: frames are shown more than once."
 LEFT_OUT = (
     "The frames of the video are spread unevenly over its time: those chosen leave out {:.1f} of {:.1f} s, "
     "the longest stretch from {:.1f} to {:.1f} s."
@@ -263,6 +264,7 @@ def _clip(pictures: Pictures, scan: Scan, stamps: Sequence[int | None], failed: 
         duration = count / scan.rate
     sentences = _damage(scan, failed, count)
     sentences += _left_out(times, duration, pictures.indices)
+    sentences += _repeated(count, len(pictures.indices))
     if hides_transparency(pictures.source, scan, {stamps[index] for index in pictures.indices}):
         sentences.append(HIDDEN_ALPHA)
     return Clip(
@@ -274,6 +276,12 @@ def _clip(pictures: Pictures, scan: Scan, stamps: Sequence[int | None], failed: 
         num_frames=count,
         warnings=(*sentences, *sorted(pictures.notes)),
     )
+
+
+def _repeated(count: int, needed: int) -> list[str]:
+    """Say that a clip is shorter than what is taken from it."""
+    frames = "one frame" if count == 1 else f"only {count} frames"
+    return [REPEATED.format(frames, needed)] if count < needed else []
 
 
 def _damage(scan: Scan, failed: Sequence[int], count: int) -> list[str]:

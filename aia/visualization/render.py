@@ -105,7 +105,7 @@ def with_legend(
     bar_width = min(width // 4, 160)
     bar = colormap_table(colormap)[np.linspace(0, 255, bar_width).astype(int)]
     font = ImageFont.load_default(13)
-    low, high = scale_numbers(scale)[::2]
+    low, high = (number.replace("−", "-") for number in scale_numbers(scale)[::2])  # Pillow's font has no minus sign
     for picture, caption in zip(out, captions, strict=True):
         footer = Image.new("RGB", (width, FOOTER_PX), PAPER)
         footer.paste(Image.fromarray(np.tile(bar, (12, 1, 1))), (width - bar_width - 8, 4))

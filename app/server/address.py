@@ -10,6 +10,10 @@ from aia.errors import AIAError
 
 HOST, PORT, TRIES = "127.0.0.1", 7860, 100
 MAX_PORT = 65535
+TAKEN_MEANWHILE = (
+    "The page does not start: its port was taken meanwhile or this machine is too busy; "
+    "try again, or choose another port with --port."
+)
 HOST_VARIABLE, PORT_VARIABLE, TRIES_VARIABLE = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_NUM_PORTS"
 
 
@@ -38,7 +42,8 @@ def checked(host: str | None, port: int | None) -> tuple[str, int | None]:
     os.environ[TRIES_VARIABLE] = str(last - first + 1)
     for number in [port] if port else range(first, last + 1):
         try:
-            _bind(host, number)
+            for name in (host, os.environ.get(HOST_VARIABLE) or HOST):  # Gradio tries its own default, too
+                _bind(name, number)
             break
         except OSError as error:
             if error.errno != errno.EADDRINUSE:

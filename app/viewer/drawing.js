@@ -53,6 +53,7 @@ function syncInputs(viewer) {
     if (node.type === "checkbox") node.checked = value;
     else node.value = value;
   }
+  viewer.input("colours").disabled = viewer.isDifference; // a difference has its own
   const times = answers.map((answer) => `${answer.times[viewer.frameOf(answer)].toFixed(2)} s`);
   const differ = new Set(times).size > 1;
   viewer.part("time").textContent = differ ? times.map((time, side) => `${"AB"[side]} ${time}`).join(" · ") : times[0];

@@ -51,12 +51,12 @@ function pane(viewer, answer, side) {
   const frame = make("canvas", { class: "frame", width, height, style, role: "img", "data-side": side });
   const name = make("strong", {}, sideName(viewer, side, "", ": ") + (answer.title ?? answer.network));
   const otherBlock = make("span", { class: "quiet", "data-other": side });
-  const { drop, no_gates } = viewer.words;
+  const { drop, no_gates, no_gates_b } = viewer.words;
   const close = { type: "button", title: drop, "aria-label": drop, "data-do": "drop" };
   const title = make("span", {}, name, ` ${answer.says ?? ""} `, otherBlock);
   const below = answer.blocks.length
     ? make("p", { class: "readout", "data-read": side })
-    : make("p", { class: "quiet" }, no_gates);
+    : make("p", { class: "quiet" }, side ? no_gates_b : no_gates);
   return make("figure", { class: "pane" }, make("figcaption", {}, title, side ? make("button", close, "×") : null), frame, below);
 }
 

@@ -1,6 +1,8 @@
 // @ts-check
 // What the viewer says in sentences: what the gates are, and what is special about the shown one.
 
+const SMALL = 0.05; // a gate that differs less from usual on most clips lets nearly the same through of all
+
 /**
  * What a gate is.
  *
@@ -45,18 +47,20 @@ function drawSentence(viewer) {
   const value = at(mapOf(lead, block, gate, channel), Math.floor(place / size), Math.floor((place % size) / columns), place % columns);
   const { blocks } = lead;
   const own = blockOf(lead, block);
+  const [low, high] = viewer.colorsOf(lead).limits;
   const filled = {
     block: `Block ${blocks.indexOf(own) + 1} of ${blocks.length}`,
     where: whereIs((Math.floor((place % size) / columns) + 0.5) / rows, ((place % columns) + 0.5) / columns, rows, columns),
     when: frames > 1 ? ` at ${lead.times[Math.floor(place / size)].toFixed(1)} s` : " in every frame",
     value: value.toFixed(2),
     usual: (value - data[place]).toFixed(2),
+    limit: high.toFixed(2),
   };
-  const [low, high] = viewer.colorsOf(lead).limits;
   const isFlat = viewer.isDifference ? Math.abs(data[place]) < 0.1 * (high - low) : false;
-  const { usual, more, less, open } = words.sentences;
+  const { usual, more, less, open, small } = words.sentences;
   const sentence = !viewer.isDifference ? open : isFlat ? usual : data[place] > 0 ? more : less;
-  viewer.part("sentence").textContent = sentence.replace(/\{(\w+)\}/g, (/** @type {string} */ _, /** @type {string} */ name) => /** @type {any} */ (filled)[name]);
+  const isSmall = viewer.isDifference && high < SMALL;
+  viewer.part("sentence").textContent = (isSmall ? `${sentence} ${small}` : sentence).replace(/\{(\w+)\}/g, (/** @type {string} */ _, /** @type {string} */ name) => /** @type {any} */ (filled)[name]);
 }
 
 /**

@@ -504,7 +504,7 @@ def test_a_burst_that_leaves_most_of_the_time_unseen_is_told(tmp_path):
 )
 def test_only_time_that_no_chosen_frame_stands_for_counts(tmp_path, ticks, last, segments, told):
     clip = read(timed(tmp_path / "clip.mp4", ticks, last), segments)
-    assert says(clip, "leave out") == told and len(clip.warnings) == told
+    assert says(clip, "leave out") == told and len(clip.warnings) == told + says(clip, "more than once")
 
 
 def test_all_frames_leave_nothing_out(tmp_path):

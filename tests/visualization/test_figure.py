@@ -48,6 +48,13 @@ def colors_of(inspection, view):
     return render.colormap_table(view.colours)[levels.round().astype(int)].astype(int)
 
 
+def test_the_scale_of_a_difference_has_a_minus_and_no_sign_that_the_font_lacks():
+    footer = render.with_legend(np.zeros((1, 4, 320, 3), np.uint8), [""], scale=(-0.43, 0.43))[0, 4:]
+    low = 320 - 80 - 8  # where the scale's first number begins, below the bar
+    ink = (footer[18:, low : low + 4] < 128).any(axis=(1, 2))
+    assert 1 <= ink.sum() <= 2, "a dash, and not a box as for a missing sign"
+
+
 @pytest.mark.parametrize("gate", ["combined", "C", "T", "H", "W"])
 @pytest.mark.parametrize("scale", ["absolute", "clip", "block"])
 def test_at_full_opacity_every_cell_of_the_picture_has_the_colour_of_its_value(inspection, gate, scale):
