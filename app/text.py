@@ -178,14 +178,14 @@ WHAT_IF = "Switch gates and see how the prediction changes. Side B shows the cli
 UNITS = "Which gates"
 WHERE = "In which blocks"
 ALL_BLOCKS = "all blocks"
-MODE = "Switch them to"
-MODES = (("constant (no choosing)", "mean"), ("wide open", "identity"), ("wrong moments (shuffled)", "shuffle"))
+MODE = "Switch them"
+MODES = (("held at their mean", "mean"), ("wide open", "identity"), ("shuffled over the frames", "shuffle"))
 MODES_HELP = (
-    "Constant: every gate is held at its mean over the clip. It lets through as much as before, but the same everywhere. What "
+    "Held at their mean: every gate has its mean over the clip. It lets through as much as before, but the same everywhere. What "
     "changes in the prediction is what the gate chose.",
     "Wide open: every gate is 1. A gate lies between 0 and 1, so the network learned its weights for features that its gates "
     "made smaller. Here all of them grow, and most of what changes is this scale.",
-    "Wrong moments: every frame gets the gates of another frame. The gates keep their values and lose their timing. T is the "
+    "Shuffled over the frames: every frame gets the gates of another frame. The gates keep their values and lose their timing. T is the "
     "same in all frames, so it does not change.",
     "Scores: a logit is the score of a label before it becomes a probability. The label with the highest score wins.",
 )
@@ -286,7 +286,7 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "unseen": "The network did not see this part of the picture.",
     "try": "Try",
     "tries": {
-        "gates-off": "Gates off",
+        "gates-off": "Hold gates",
         "backwards": "Backwards",
         "without-gates": "Without gates",
     },
@@ -347,13 +347,13 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
         "interval excludes 0.",
         "A mean hides single clips. Look at some before you name a pattern.",
     ],
-    "blocks_title": "Without a block's gates",
+    "blocks_title": "With a block's gates switched",
     "blocks_help": "One block at a time has its gates switched: the change of right answers, in points. Choose a block.",
     "blocks_help_flips": "One block at a time has its gates switched: the answers that change, in %. Choose a block.",
     "not_switched": "This survey switched no gates (aia survey --ablate does). Choose a block.",
     "no_blocks": "This network has no gates, so a survey of it has no blocks to show.",
-    "modes_title": "Gates switched to",
-    "modes": {"mean": "constant", "identity": "wide open", "shuffle": "at wrong moments"},
+    "modes_title": "Gates switched",
+    "modes": {"mean": "held at their mean", "identity": "wide open", "shuffle": "shuffled over the frames"},
     "block": "Block",
     "change": "Change, points",
     "flips": "Changed, %",
@@ -388,9 +388,10 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "said_clip": "{clip}",
     "said_flipped": "Choose a class or a cell, or see a clip that gets another answer without this block's gates.",
     "said_nothing": "Choose a class or a cell to see a clip of it.",
+    "said_no_clips": "Choose a class or a cell to see its numbers. The clips themselves are not on this page.",
     "look_at": "Look at {clip}",
     "look_at_example": "Look at our example {example}",
-    "nowhere": "This clip is not on the page, and there is no example of its class.",
+    "nowhere": "The clips of this survey are not on this page, and it has no example of this class.",
     "no_model": "This page does not offer the model {model}, so it cannot show a clip with it.",
 }
 RECORD_SECONDS = 3

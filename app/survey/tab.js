@@ -219,7 +219,11 @@ class SurveyTab {
   sentence(survey, block) {
     const { words, state } = this;
     if (state.clip !== null) return words.said_clip.replace("{clip}", survey.clips[state.clip]);
-    if (state.kind === null) return this.target() ? words.said_flipped : words.said_nothing;
+    if (state.kind === null) {
+      if (this.target()) return words.said_flipped;
+      const leads = survey.classes.some((_, kind) => targetOf(survey, this.key, block.typical[kind], kind, this.page, words));
+      return leads ? words.said_nothing : words.said_no_clips;
+    }
     const label = survey.classes[state.kind];
     const channel = block.channels.find((one) => one.channel === state.channel);
     const parts = [];
