@@ -63,9 +63,7 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise AIAError(
-            f"The page does not start: {error}"
-        ) from None  # Gradio's sentence: the port has been taken meanwhile
+        raise AIAError(address.TAKEN_MEANWHILE) from None  # Gradio's own sentence has no number, and other advice
     # Only now: torch takes seconds to import, and the page starts without it.
     stopped = threading.Event()
     warming = threading.Thread(target=_warm, args=(models, options.model, stopped), daemon=True)

@@ -181,12 +181,12 @@ ALL_BLOCKS = "all blocks"
 MODE = "Switch them"
 MODES = (("held at their mean", "mean"), ("wide open", "identity"), ("shuffled over the frames", "shuffle"))
 MODES_HELP = (
-    "Held at their mean: every gate has its mean over the clip. It lets through as much as before, but the same everywhere. What "
-    "changes in the prediction is what the gate chose.",
+    "Held at their mean: every gate has its mean over the clip. It lets through as much as before, but the same everywhere. "
+    "What changes in the prediction is what the gate chose.",
     "Wide open: every gate is 1. A gate lies between 0 and 1, so the network learned its weights for features that its gates "
     "made smaller. Here all of them grow, and most of what changes is this scale.",
-    "Shuffled over the frames: every frame gets the gates of another frame. The gates keep their values and lose their timing. T is the "
-    "same in all frames, so it does not change.",
+    "Shuffled over the frames: every frame gets the gates of another frame. The gates keep their values and lose their timing. "
+    "T is the same in all frames, so it does not change.",
     "Scores: a logit is the score of a label before it becomes a probability. The label with the highest score wins.",
 )
 SWITCH = "Switch the gates"

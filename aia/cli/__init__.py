@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from aia import console
 from aia.cli import clips, models, studies
@@ -26,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = _parser().parse_args(_with_batch(_with_new_name(arguments)))
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step of embedding a font into a PDF
+    options = _parsed(_with_batch(_with_new_name(arguments)))
     command: Callable[[argparse.Namespace], int] = options.run
     return command(options)
 
@@ -37,6 +40,24 @@ def _parser() -> argparse.ArgumentParser:
     for group in (clips, models, studies):
         group.add(commands)
     return parser
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Parses a command. Options may stand among the files or models; argparse would take those before the options only."""
+    parser = _parser()
+    for before, word in pairwise(["", *words]):
+        if not word or re.fullmatch(r"--[\w-]+=", word):
+            option = word or before
+            name = option.rstrip("=") if option.startswith("--") else f"An argument of {words[0]}"
+            parser.error(f"{name} is empty; give a value.")
+    options, rest = parser.parse_known_args(words)
+    several = getattr(options, "videos", getattr(options, "models", None))
+    unknown = [word for word in rest if several is None or word.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if several is not None:
+        several += rest
+    return options
 
 
 def _with_new_name(arguments: Sequence[str]) -> Sequence[str]:

@@ -40,9 +40,9 @@ def _convert(options: argparse.Namespace) -> int:
     from aia.hub.convert import convert
 
     model = convert(options.checkpoint, options.out, net=options.net, labels=options.labels, segments=options.segments)
-    print(
-        f"{options.out}: {model.config.title}, {model.config.num_classes} classes, {model.config.num_segments} segments"
-    )
+    classes, segments = model.config.num_classes, model.config.num_segments
+    counted = f"{classes} class{'es' * (classes != 1)}, {segments} segment{'s' * (segments != 1)}"
+    print(f"{options.out}: {model.config.title}, {counted}")
     return 0
 
 
@@ -62,7 +62,7 @@ def _add_train(commands: Commands) -> None:
         "--init",
         default="none",
         metavar="SOURCE",
-        help="start weights: torchvision, a trunk's state dict or a model folder",
+        help="start weights: torchvision, a trunk's state dict, a model folder or a shipped model",
     )
     command.add_argument("--cache", type=Path, metavar="DIR", help="decoded clips; OUT/cache by default")
     command.add_argument(
@@ -152,7 +152,7 @@ def _reference(options: argparse.Namespace) -> int:
     videos, kind = reference_clips(options.data, options.clips)
     if not (os.path.isdir(options.model) or options.model in available_models()):  # noqa: PTH112  any text is allowed
         raise AIAError(
-            f"{options.model} is in the Hub's cache, which must stay as it is; save the model in a folder first."
+            f"{options.model} is neither a model folder nor a shipped model; save a model of the Hub in a folder first."
         )
     config, weights = find_model(options.model)
     model = AIANet(config)

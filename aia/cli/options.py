@@ -50,6 +50,6 @@ def load_model(
     try:
         return load(name, revision=revision, device=device, precision=precision)
     except AIAError as error:
-        if os.path.isdir(name) and name not in str(error):  # noqa: PTH112  any text is allowed
+        if os.path.isdir(name) and repr(name) not in str(error):  # noqa: PTH112  any text is allowed
             raise AIAError(f"{name}: {error}") from None
         raise

@@ -91,7 +91,8 @@ def _evaluate_models(options: argparse.Namespace) -> int:
         if options.write:
             run = measure(model, options.data, recipe, (*SPLITS, *TEST_SPLITS) if options.test else SPLITS)
             write_results([run], options.write)
-            print(f"{options.write}: {run.name}, {sum(len(split.clips) for split in run.splits.values())} clips")
+            count = sum(len(split.clips) for split in run.splits.values())
+            print(f"{options.write}: {run.name}, {count} clip{'s' * (count != 1)}")
         else:
             print(json.dumps({"model": name, **evaluate(model, options.data, recipe, options.split)}), flush=True)
     return 0
@@ -217,7 +218,8 @@ def _survey(options: argparse.Namespace) -> int:
         progress=True,
     )
     rate = f", {result.new / result.seconds:.1f} clips a second" if result.new else ""
-    print(f"{result.folder}: {result.clips} clips, {result.new} of them new, {result.errors} errors{rate}")
+    clips, errors = f"clip{'s' * (result.clips != 1)}", f"error{'s' * (result.errors != 1)}"
+    print(f"{result.folder}: {result.clips} {clips}, {result.new} of them new, {result.errors} {errors}{rate}")
     return 0
 
 

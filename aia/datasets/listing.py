@@ -13,7 +13,7 @@ from typing import Any
 from aia.datasets import shards
 from aia.datasets.places import OTHER_NAMES, VIDEOS, Item, Place, as_text, by_folders, place_of, reading
 from aia.errors import AIAError
-from aia.text_files import read_labels, read_table
+from aia.text_files import check_size, read_labels, read_table
 
 TABLES = (".csv", ".tsv")
 LABELS_FILE = "labels.txt"
@@ -105,7 +105,13 @@ def _top(place: Place) -> Place:
 
 def _labels(folder: Place) -> tuple[str, bytes] | None:
     file = folder.at(f"{folder.name.rstrip('/')}/{LABELS_FILE}")
-    return (file.address(file.name), file.fs.cat_file(file.name)) if file.fs.isfile(file.name) else None
+    return (file.address(file.name), _content(file)) if file.fs.isfile(file.name) else None
+
+
+def _content(file: Place) -> bytes:
+    """The content of a text file."""
+    check_size(file.address(file.name), file.fs.size(file.name) or 0)
+    return bytes(file.fs.cat_file(file.name))
 
 
 def _names(fs: Any, folder: str) -> list[str]:
@@ -123,9 +129,10 @@ def _files(top: Place, names: list[str], groups: Sequence[str]) -> dict[str, Ite
     shown = {name: path for name, path in paths.items() if not any(p.startswith(".") for p in path.split("/"))}
     tars = [name for name, path in shown.items() if path.lower().endswith(shards.ENDING)]
     items: dict[str, Item] = {}
+    folders = by_folders(path for path in shown.values() if path.lower().endswith(VIDEOS))
     for name, path in shown.items():
-        if path.lower().endswith(VIDEOS):
-            split, label = by_folders(path)
+        if path in folders:
+            split, label = folders[path]
             path = as_text(path)
             items[path] = Item(path, top.address(name), label, split=split)
     if items and tars:  # perhaps the archive that the videos came in
@@ -150,7 +157,7 @@ def _table(
     groups = (group_column.lower(),) if group_column else groups
     needed = ("file", groups[0]) if group_column else ("file",)
     items: dict[str, Item] = {}
-    for line, row in read_table(shown, needed, ("label", "split", *groups), data=table.fs.cat_file(table.name)):
+    for line, row in read_table(shown, needed, ("label", "split", *groups), data=_content(table)):
         if not row["file"]:
             raise AIAError(f"Line {line} of {shown} names no file; name one, or remove the line.")
         path, address = _file(folder, row["file"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -126,11 +126,28 @@ def reading(address: object) -> Iterator[None]:
         ) from None
 
 
-def by_folders(path: str) -> tuple[str | None, str | None]:
-    """Split and class by the folders of a path: the first one is the class, or the split and the second one the class."""
-    *folders, _ = path.split("/")
-    split = folders.pop(0) if folders and folders[0] in SPLITS else None
-    return split, folders[0] if folders else None
+def split_folders(tops: Iterable[str]) -> dict[str, str]:
+    """Which top folders of a data set are splits: name -> split.
+
+    "train", "val", "validation" and "test" always are; other spellings, such as "Train" or "dev", if there is no other folder.
+
+    Args:
+        tops: All top folders with videos in them.
+    """
+    names = {top: OTHER_NAMES.get(top.lower(), top.lower()) for top in tops}
+    return {top: name for top, name in names.items() if top in SPLITS or set(names.values()) <= {*SPLITS}}
+
+
+def by_folders(paths: Iterable[str]) -> dict[str, tuple[str | None, str | None]]:
+    """Split and class of all videos of a data set: the first folder of a path is the class, or the split before the class."""
+    folders = {path: path.split("/")[:-1] for path in paths}
+    splits = split_folders({inside[0] for inside in folders.values() if inside})
+    found = {}
+    for path, inside in folders.items():
+        split = splits.get(inside[0]) if inside else None
+        kinds = inside[1:] if split else inside
+        found[path] = split, kinds[0] if kinds else None
+    return found
 
 
 def as_text(name: str) -> str:

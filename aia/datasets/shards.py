@@ -59,10 +59,10 @@ def clips_in(top: Place, name: str, labels: Sequence[str], groups: Sequence[str]
                 raise tarfile.ReadError
     except (tarfile.TarError, EOFError):
         raise AIAError(f"{address} is not a readable tar; shards must be complete and not compressed.") from None
-    items = {}
+    items, folders = {}, by_folders(inside for _, inside, _ in videos)
     for key, inside, span in videos:
         note = notes.get(key, {})
-        folder_split, folder = by_folders(inside)
+        folder_split, folder = folders[inside]
         label = note.get("label") or folder
         group = next((note[name] for name in groups if note.get(name)), None)
         split = note.get("split") or folder_split or _split_of(shard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,9 +25,11 @@ from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.modeling.recording import Switch, SwitchMode, recording
 from aia.synthetic.out_of_distribution import unknown_clips
-from aia.training.data import PlainDataset, Sample, class_order, read_manifest, split_samples
+from aia.training.data import PlainDataset, Sample, class_order, is_held_out, read_manifest, split_samples
 from aia.training.recipe import Recipe
 from aia.training.train import EVAL_BATCH, predict
+
+log = logging.getLogger(__name__)
 
 RESULTS = CHECKPOINTS / "results.json"
 SPLITS = ("held-out", "background", "unknown", "rendered")  # as far as a recipe has them
@@ -111,7 +114,7 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
         splits: See `Run.splits`, or any other split of the data. Empty splits are left out.
 
     Raises:
-        AIAError: The data cannot be read, or the model has other labels than the recipe.
+        AIAError: The data cannot be read, or the model has other labels than the recipe or gives no finite numbers.
     """
     samples, config = read_manifest(data), model.config
     logits_of: dict[str, Logits] = {}
@@ -153,6 +156,8 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
             answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
         if answers:
             logits, targets = (torch.cat(parts).numpy() for parts in zip(*answers, strict=True))
+            if not np.isfinite(logits).all():
+                raise AIAError("The model's logits are not finite numbers; train or convert it again.")
             logits_of[split] = Logits(names, targets, logits)
     return logits_of
 
@@ -169,10 +174,11 @@ def _unknown_inputs(preprocessing: AIAConfig) -> tuple[tuple[str, ...], torch.Te
 
 
 def split_of(samples: Sequence[Sample], recipe: Recipe, split: str) -> list[Sample]:
-    """The clips of one split, see `Run.splits`; the recipe has its classes (`Recipe.resolve`)."""
-    if split == "held-out":
-        return split_samples(samples, recipe)[1]
-    return [s for s in samples if s.split == split and s.kind in recipe.classes]
+    """The clips of one split, see `Run.splits`; the recipe has its classes (`Recipe.resolve`). Warns of clips of others."""
+    clips = [s for s in samples if (is_held_out(s, recipe) if split == "held-out" else s.split == split)]
+    for kind, count in Counter(clip.kind for clip in clips if clip.kind not in recipe.classes).items():
+        log.warning("The model lacks the class %r: clips of it that are left out of %s: %d.", kind[:80], split, count)
+    return [clip for clip in clips if clip.kind in recipe.classes]
 
 
 def measure(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[str] = SPLITS) -> Run:
@@ -201,7 +207,9 @@ def evaluate(model: AIANet, data: str | Path, recipe: Recipe, split: str) -> dic
     """
     result = predictions(model, data, recipe, [split]).get(split)
     if result is None:
-        raise AIAError(f"{data} has no clip in the split {split!r}.")
+        raise AIAError(
+            f"{data} has no clip of the model's classes in the split {split!r}; choose another one with --split."
+        )
     answers, labels = result.logits.argmax(1), model.config.labels
     return {
         "split": split,

@@ -115,11 +115,12 @@ def read_state_dicts(path: str | Path) -> dict[str, dict[str, Any]]:
     except OSError:
         raise AIAError(f"{path} cannot be read; check the path.") from None
     try:
-        if Path(path).suffix == ".safetensors":
-            return {"": _read_safetensors(path)}
         if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":  # gzip or tar
             raise _no_checkpoint(path)
-        tree = _read_zip(path) if start.startswith(b"PK\x03\x04") else _read_legacy(path)
+        if start[8:9] == b"{":  # safetensors: the length of a JSON object comes first
+            tree: Any = _read_safetensors(path)
+        else:
+            tree = _read_zip(path) if start.startswith(b"PK\x03\x04") else _read_legacy(path)
     except AIAError:
         raise
     except Exception:  # the readers raise many kinds of errors for a damaged file

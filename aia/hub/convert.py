@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from aia.errors import AIAError
 from aia.hub.checkpoint import read_state_dicts
-from aia.hub.fit import Fit, best_fits, read_tensors
+from aia.hub.fit import Fit, best_fits, read_tensors, unwrapped
 from aia.hub.pretrained import AIANet
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.modeling.backbones import BACKBONES
@@ -34,6 +35,7 @@ NETS: dict[str, tuple[Temporal, str]] = {
 Naming = Literal["published", "torchvision", "own"]  # of tensors
 _Layout = tuple[str, Naming]  # of a checkpoint: its backbone and its naming
 _SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own code, whose shift wraps a convolution
+_MOBILENET = re.compile(r"(?:^|\.)features\.\d+\.conv\.")  # a name of torchvision's and TSM's MobileNetV2
 
 
 def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
@@ -60,10 +62,16 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise AIAError(f"{out} exists already; give a new folder, so that nothing is lost.")
     if net not in NETS:
-        near = difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
+        near = [name for name in NETS if name.lower() == net.lower()]
+        near = near or difflib.get_close_matches(net, NETS, n=3, cutoff=0.3) or list(NETS)
         raise AIAError(f"There is no published net {net!r}; did you mean {', '.join(near)}?")
     temporal, attention = NETS[net]
     names = read_labels(labels)
+    if not names:
+        raise AIAError(f"{labels} holds no label; write one a line, in the order of the classes.")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise AIAError(f"{labels} has the label {twice[:80]!r} twice; give each class a label of its own.")
     states = read_state_dicts(checkpoint)
     layouts: dict[_Layout, dict[str, Tensor]] = {}
     for arch, backbone in BACKBONES.items():
@@ -73,6 +81,12 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
         for naming in namings:
             layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
     fits = best_fits(states, layouts)
+    fits_none = not fits or (fits[0].difference and fits[0].layout[1] != "own")
+    if fits_none and any(_MOBILENET.search(name) for state in states.values() for name in state):
+        raise AIAError(
+            f"{checkpoint} holds a MobileNetV2 of another project, and convert reads ResNets only; train a recipe with "
+            "arch mobilenet_v2 from it: `python -m aia train --init`."
+        )
     if not fits:
         name = next(iter(next(iter(states.values()))))
         raise AIAError(f"{checkpoint} holds no known network: its names are like {name[:80]!r}.")
@@ -93,13 +107,14 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
 def _check(fit: Fit[_Layout], labels: tuple[str, ...], net: str, where: str, labels_file: str) -> None:
     """Refuses weights that belong to another network than the net."""
     (temporal, attention), (arch, naming) = NETS[net], fit.layout
-    shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(name))}
+    shifted = {match[1] for name in fit.names.values() if (match := _SHIFTED.search(unwrapped(name)))}
     if shifted and temporal != "tsm":
         raise AIAError(f"{where} has the wrapper conv1.net of TSM's shift; give --net TSM{net[3:]}.")
     bias = fit.tensors.get(_stored_name("head.bias", attention, naming))
     if bias and len(bias.shape) == 1 and bias.shape[0] != len(labels):
         raise AIAError(
-            f"{where} has {bias.shape[0]} classes and {labels_file} has {len(labels)} labels; they must be equal."
+            f"{where} has {bias.shape[0]} classes and {labels_file} has {len(labels)} "
+            f"label{'s' * (len(labels) != 1)}; they must be equal."
         )
     if fit.difference:
         raise AIAError(f"{where} does not fit the network: it {fit.difference}.")

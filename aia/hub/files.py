@@ -139,6 +139,8 @@ def read_weights(model: nn.Module, path: Path) -> None:
             state[key] = tensor.to(dtype)  # before the check: a float64 may be too large for a float32
             if torch.isfinite(state[key]).all():
                 continue
+        if tensor.is_complex():
+            raise AIAError(f"{path.name} holds complex numbers in {key}; convert it again.")
         raise AIAError(f"{path.name} holds values in {key} that are not finite numbers of its type; convert it again.")
     model.load_state_dict(state)
     model.eval()

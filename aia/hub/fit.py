@@ -15,11 +15,11 @@ from aia.hub.checkpoint import StoredTensor, Stub
 from aia.hub.files import difference
 
 COUNTER = "num_batches_tracked"  # of a batch norm; checkpoints before PyTorch 0.4.1 have none
-# Parts that wrappers add within a name. TSM's shift adds `net` after a block's conv1.
+# Parts that wrappers add within a name.
 _WRAPPERS = re.compile(
     r"\.(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|model|backbone|network)(?=\.)"
-    r"|(?<=\d\.conv1)\.net(?=\.)"
 )
+_SHIFT = re.compile(r"(?<=\d\.conv1)\.net(?=\.)")  # TSM's shift adds `net` after a block's conv1
 _MAX_WRAPPERS = 20  # groups of names in one dict that are compared with the network, the largest first
 _AVERAGED = re.compile("ema|swa|averag|teacher", re.IGNORECASE)
 
@@ -84,6 +84,11 @@ def best_fits(
     return [fit for fit in fits if not fit.difference] or fits[:1]
 
 
+def unwrapped(name: str) -> str:
+    """A tensor's name without the parts that wrappers add within it."""
+    return _WRAPPERS.sub("", name)
+
+
 def _fits(
     layout: Layout, expected: Mapping[str, Tensor], place: str, state: Mapping[str, Any], ignore: tuple[str, ...]
 ) -> Iterator[Fit[Layout]]:
@@ -97,7 +102,7 @@ def _fits(
         start = next((i for i, part in enumerate(parts) if part in anchors), None)
         wrapper = None if start is None else ".".join(parts[:start])
         group = groups.setdefault(wrapper, {})
-        plain = name if start is None else _WRAPPERS.sub("", ".".join(parts[start:]))
+        plain = name if start is None else _SHIFT.sub("", unwrapped(".".join(parts[start:])))
         if group.setdefault(plain, name) != name:
             repeated.setdefault(wrapper, []).append(plain)
     complete = {wrapper for wrapper, group in groups.items() if needed <= group.keys()}
@@ -136,7 +141,7 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
     """Reads tensors of the expected shapes, in the expected types.
 
     Raises:
-        AIAError: A tensor is damaged or holds values that are not finite in that type.
+        AIAError: A tensor is damaged or complex, or holds values that are not finite in that type.
     """
     state = {}
     for name, stored in tensors.items():
@@ -145,8 +150,10 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
             tensor = stored.read()
         except Exception:  # see `StoredTensor`
             raise AIAError(f"{where} is damaged: {name} cannot be read; download or save it again.") from None
+        if tensor.is_complex():
+            raise AIAError(f"{where} holds complex numbers in {name}; give a checkpoint of real ones.")
         # Integer weights would need a scale. The conversion comes first: a float64 may be too large for a float32.
-        fits = tensor.is_floating_point() or not (want.is_floating_point or tensor.is_complex())
+        fits = tensor.is_floating_point() or not want.is_floating_point
         state[name] = tensor.to(want) if fits else tensor
         if not fits or not torch.isfinite(state[name]).all():
             raise AIAError(f"{where} holds values in {name} that are not finite numbers; the network could not work.")

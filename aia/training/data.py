@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -33,6 +34,7 @@ from aia.datasets.places import (
     data_set,
     is_local,
     local_file,
+    split_folders,
 )
 from aia.errors import AIAError
 from aia.modeling.preprocess import preprocess, resized_size
@@ -100,7 +102,7 @@ def read_manifest(data: str | Path, *, unlabeled: bool = False) -> list[Sample]:
         unlabeled: Whether to include the clips of a table that have no label; their kind is "".
         data: A folder with one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the
             videos beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or
-            `SPLIT/CLASS/...`, with the splits train, val (or validation) and test. Or shards, a table, a pattern or the
+            `SPLIT/CLASS/...`, with the splits of `aia.datasets.places.split_folders`. Or shards, a table, a pattern or the
             address of any of these; see `aia.datasets.listing.list_clips`.
 
     Raises:
@@ -122,7 +124,7 @@ def _from_listing(data: str | Path, unlabeled: bool) -> list[Sample]:
     unused: Counter[str] = Counter()  # reason -> clips
     for item in items:
         file = Path(item.address if is_local(item) else item.path)
-        if is_local(item) and not file.is_file():
+        if is_local(item) and not os.path.isfile(file):  # noqa: PTH113  to Path, a long name is an error
             raise AIAError(f"{data} names {item.path[:200]!r}, which is not there; give paths from {file.parent}.")
         split = item.split or default
         if not item.label and not unlabeled:
@@ -158,7 +160,7 @@ def _from_folder(folder: Path, unlabeled: bool) -> list[Sample]:
 
 def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
     videos = table.with_suffix("") if table.with_suffix("").is_dir() else table.parent
-    samples: list[Sample] = []
+    samples: dict[Path, Sample] = {}
     unused: dict[str, list[int]] = {}  # reason -> lines
     for line, row in read_table(table, ("file", "label", "split"), ("scene",)):
         split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
@@ -167,10 +169,16 @@ def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
             continue
         if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
             unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
-        samples.append(Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split))
+        sample = Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split)
+        if samples.setdefault(sample.video, sample) != sample:
+            raise AIAError(
+                f"Line {line} of {table} names {row['file'][:200]!r} again with another label, split or scene; keep one."
+            )
     for reason, lines in unused.items():
         log.warning("%s: clips %s are not trained on: line %d, %d in all.", table, reason, lines[0], len(lines))
-    return samples
+    if not samples:
+        raise AIAError(f"{table} has no clip with a label; write one into each row.")
+    return list(samples.values())
 
 
 def _video(folder: Path, name: str, table: Path, line: int) -> Path:
@@ -184,15 +192,20 @@ def _video(folder: Path, name: str, table: Path, line: int) -> Path:
 
 
 def _from_folders(folder: Path) -> list[Sample]:
-    splits = [split for split in SPLITS if (folder / split).is_dir()]
-    tops = [(folder / split, split) for split in splits] or [(folder, "train")]
+    filled = [top.name for top in _sorted_folders(folder) if any(map(_videos, (top, *_sorted_folders(top))))]
+    splits = split_folders(filled)
+    tops = [(folder / name, splits[name]) for name in sorted(splits, key=lambda name: SPLITS.index(splits[name]))]
     return [
         Sample(video, kind.name, split=split)
-        for top, split in tops
+        for top, split in tops or [(folder, "train")]
         for kind in _sorted_folders(top)
-        for video in sorted(kind.rglob("*"))
-        if video.suffix.lower() in VIDEOS and not video.name.startswith(".")
+        for video in _videos(kind)
     ]
+
+
+def _videos(folder: Path) -> list[Path]:
+    inside = sorted(folder.rglob("*"))
+    return [path for path in inside if path.suffix.lower() in VIDEOS and not path.name.startswith(".")]
 
 
 def _sorted_folders(folder: Path) -> list[Path]:
@@ -249,16 +262,15 @@ def split_samples(samples: Sequence[Sample], recipe: Recipe) -> tuple[list[Sampl
     The splits train and background are trained on, except for what the recipe's `holdout` names. That and the split val (or
     validation) are held out.
     """
-    training, held = [], []
-    for sample in samples:
-        if sample.kind not in recipe.classes:
-            continue
-        named = sample.scene in recipe.holdout or sample.video.name in recipe.holdout
-        if sample.split in HELD_OUT_SPLITS or (named and sample.split in TRAIN_SPLITS):
-            held.append(sample)
-        elif sample.split in TRAIN_SPLITS:
-            training.append(sample)
-    return training, held
+    known = [sample for sample in samples if sample.kind in recipe.classes]
+    held = [sample for sample in known if is_held_out(sample, recipe)]
+    return [s for s in known if s.split in TRAIN_SPLITS and not is_held_out(s, recipe)], held
+
+
+def is_held_out(sample: Sample, recipe: Recipe) -> bool:
+    """Whether a recipe keeps a clip of any class from training, to choose the recipe."""
+    named = sample.scene in recipe.holdout or sample.video.name in recipe.holdout
+    return sample.split in HELD_OUT_SPLITS or (named and sample.split in TRAIN_SPLITS)
 
 
 def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
@@ -279,13 +291,23 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
         key = f"{file.parent.name}-{file.stem}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
     size = side if recipe.augment == "warp" else f"published-{recipe.config.resize}"
     path = cache / f"{hashlib.sha1(f'{key}-{size}-{count}'.encode()).hexdigest()}.npy"
-    if not path.is_file():
-        frames = _pictures(sample, recipe)
+    frames = _kept(path)
+    if frames is None:
         content = io.BytesIO()  # NumPy would not notice a full disk at the end of the file
-        np.save(content, frames)
+        np.save(content, _pictures(sample, recipe))
         with files.writing_into(cache) as part:
             (part / path.name).write_bytes(content.getbuffer())
-    return cast(Frames, np.load(path, mmap_mode="r"))
+        frames = cast(Frames, np.load(path, mmap_mode="r"))
+    return frames
+
+
+def _kept(path: Path) -> Frames | None:
+    """A clip in the cache; None if it is not there or damaged."""
+    try:
+        frames = np.lib.format.open_memmap(path, mode="r")
+    except Exception:  # NumPy raises many kinds of errors for a damaged file
+        return None
+    return frames if frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[-1] == 3 else None
 
 
 def _pictures(sample: Sample, recipe: Recipe) -> Frames:
@@ -353,7 +375,7 @@ def recorded_paths(data: str | Path) -> dict[str, NDArray[np.float32]]:
         with np.load(archives[0], allow_pickle=False) as file:
             xy, labels = file["train_xy"] / np.array((640, 480), np.float32), file["train_label"]
         return {str(kind): xy[labels == kind] for kind in np.unique(labels)}
-    except (IndexError, KeyError, OSError, ValueError):
+    except (IndexError, KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile):
         raise AIAError(
             f"{data} holds no readable *_trajectories.npz of recorded paths; set the recipe's recorded_fraction to 0."
         ) from None

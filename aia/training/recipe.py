@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from aia.errors import AIAError
 from aia.modeling.config import AIAConfig
+from aia.text_files import read_file
 
 Optimizer = Literal["adamw", "sgd"]
 Augment = Literal["warp", "published", "camera", "actions"]
@@ -26,7 +27,16 @@ RENAMED = {
 }  # fields of version 0.1
 _CHOICES = {"optimizer": get_args(Optimizer), "augment": get_args(Augment), "precision": get_args(Precision)}
 _AT_LEAST = {"epochs": 1, "batch_size": 1, "cache_side": 32}
-_AT_MOST = {"seed": 2**32 - 1, "momentum": 1, "recorded_fraction": 1, "label_smoothing": 1, "dropout": 1, "ema": 1}
+_AT_MOST: dict[str, float] = {
+    "seed": 2**32 - 1,
+    "cache_side": 2048,
+    "cache_frames": 4096,
+    "batch_size": 65_536,
+    **dict.fromkeys(("synthetic_per_epoch", "rendered_pool", "negatives"), 1_000_000),
+    **dict.fromkeys(("epochs", "warmup_epochs", "clips_per_epoch"), 1_000_000_000),
+    **dict.fromkeys(("momentum", "recorded_fraction", "label_smoothing", "dropout", "ema"), 1),
+    **dict.fromkeys(("lr", "head_lr", "weight_decay", "grad_clip", "gate_scale"), 1e30),  # a float32 ends at 3e38
+}
 
 
 def _renamed(old: str) -> property:
@@ -85,7 +95,7 @@ class Recipe:
         seed: Of weights, order and augmentation.
 
     Raises:
-        AIAError: A value has the wrong type or is out of range; the sentence names the field.
+        AIAError: A value has the wrong type or is out of range, or one that it needs is missing; the sentence names the field.
     """
 
     network: dict[str, Any]
@@ -131,7 +141,11 @@ class Recipe:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
             if not _fits(spec.name, value, spec.default):
-                raise AIAError(f"The recipe's {spec.name} cannot be {str(value)[:60]!r}{_rule(spec.name)}.")
+                raise AIAError(
+                    f"The recipe's {spec.name} cannot be {str(value)[:60]!r}{_rule(spec.name, spec.default)}."
+                )
+        if self.negatives and not self.background:
+            raise AIAError("The recipe's negatives are clips of a class without a gesture; name it in background.")
         config = AIAConfig.from_dict({**self.network, "labels": list(self.classes.values()) or ["any"]})
         if self.augment != "published" and config.resize != (config.input_size, config.input_size):
             size = config.input_size
@@ -209,7 +223,7 @@ class Recipe:
             flip=completed(self.flip),
             reverse=completed(self.reverse),
             flip_reverse=completed(self.flip_reverse),
-            background=name(self.background) if self.background or self.negatives else "",
+            background=name(self.background) if self.background else "",
         )
 
     def to_json(self) -> str:
@@ -238,7 +252,7 @@ def _read(path: str | Path, extended_by: tuple[str | Path, ...] = ()) -> dict[st
     if Path(path).resolve() in [Path(file).resolve() for file in extended_by]:
         raise AIAError(f"The recipe {extended_by[-1]} extends {path}, which extends it; remove one of the two.")
     try:
-        data = json.loads(Path(path).read_bytes())  # with or without a byte order mark
+        data = json.loads(read_file(path))  # with or without a byte order mark
     except OSError:
         named = f", which {extended_by[-1]} extends," if extended_by else ""
         raise AIAError(f"The recipe {path}{named} cannot be read; give the path of a JSON file.") from None
@@ -287,15 +301,17 @@ def _fits(name: str, value: Any, default: Any) -> bool:
     if isinstance(default, (int, float)):
         kinds = int if isinstance(default, int) else (int, float)
         number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
-        return number and _AT_LEAST.get(name, 0) <= value <= _AT_MOST.get(name, math.inf)
+        return number and _AT_LEAST.get(name, 0) <= value <= _AT_MOST[name]
     if name == "network":
         return isinstance(value, dict)
     return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
 
-def _rule(name: str) -> str:
+def _rule(name: str, default: Any) -> str:
     """The allowed values of a field, as the end of a sentence."""
     if name in _CHOICES:
         return f"; it is one of {', '.join(_CHOICES[name])}"
-    low, high = _AT_LEAST.get(name, 0), _AT_MOST.get(name)
-    return f"; it is at least {low}" + (f", at most {high}" if high else "") if name in {*_AT_LEAST, *_AT_MOST} else ""
+    if not isinstance(default, (int, float)):
+        return ""
+    kind, low = "whole number" if isinstance(default, int) else "number", _AT_LEAST.get(name, 0)
+    return f"; it must be a {kind} of at least {low} and at most {_AT_MOST[name]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,12 +13,13 @@ from torchvision.models import get_model, get_model_weights
 from aia.errors import AIAError
 from aia.hub.checkpoint import StoredTensor, read_state_dicts
 from aia.hub.fit import COUNTER, best_fits, read_tensors
-from aia.hub.loading import load
+from aia.hub.loading import available_models, load
 from aia.hub.pretrained import AIANet
 from aia.modeling.attention import Unit
 from aia.training.recipe import Recipe
 
 CLASSIFIERS = ("fc.", "classifier.")
+_CLASSIFIER = re.compile(r"(?:^|\.)(?:fc|new_fc|classifier)\.")  # after any prefix; new_fc is TSM's
 Value = TypeVar("Value")
 
 
@@ -46,14 +48,14 @@ def load_start(model: AIANet, source: str) -> None:
         model: Changed in place.
         source: "none"; "torchvision" (ImageNet weights of the trunk, downloaded); the path of a checkpoint with the trunk's
             weights, under torchvision's names with any prefix or under other names in torchvision's order; or a model folder
-            with the same trunk and labels, from which all tensors that the network also has are taken.
+            or a shipped model with the same trunk and labels, from which all tensors that the network also has are taken.
 
     Raises:
         AIAError: The source is not a plain state dict or belongs to another network.
     """
     if source == "none":
         return
-    if Path(source).is_dir():
+    if Path(source).is_dir() or source in available_models():
         _load_model(model, source)
         return
     arch = model.config.arch
@@ -72,7 +74,7 @@ def _read_trunk(path: str, plain: dict[str, Tensor], arch: str) -> dict[str, Ten
     if fits and not fits[0].difference:
         return read_tensors(fits[0].tensors, plain, f"{path}{fits[0].where}")
     for state in states.values():
-        tensors = [t for name, t in _without_classifier(state).items() if isinstance(t, StoredTensor)]
+        tensors = [t for name, t in state.items() if isinstance(t, StoredTensor) and not _CLASSIFIER.search(name)]
         for names in (list(plain), [name for name in plain if not name.endswith(COUNTER)]):
             if [t.shape for t in tensors] == [tuple(plain[name].shape) for name in names]:
                 return read_tensors(dict(zip(names, tensors, strict=True)), plain, path)
@@ -81,7 +83,10 @@ def _read_trunk(path: str, plain: dict[str, Tensor], arch: str) -> dict[str, Ten
 
 
 def _load_model(model: AIANet, folder: str) -> None:
-    start = load(folder, device="cpu")
+    try:
+        start = load(folder, device="cpu")
+    except AIAError as error:
+        raise AIAError(f"The start weights {folder}: {error}") from None
     if (start.config.arch, start.config.labels) != (model.config.arch, model.config.labels):
         raise AIAError(f"The model {folder} has another trunk or other labels than the recipe.")
     own = model.state_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -89,7 +90,7 @@ class _Clips:
         count = recipe.clips_per_epoch or len(self.of_epoch(recipe, 0))
         if count < recipe.batch_size:
             raise AIAError(
-                f"There are {count} clips and a batch has {recipe.batch_size}; give more clips or a smaller batch."
+                f"The number of clips is {count} and a batch has {recipe.batch_size}; give more clips or a smaller batch."
             )
         return count // recipe.batch_size
 
@@ -166,8 +167,8 @@ def train(
         The averaged network, in eval mode.
 
     Raises:
-        AIAError: The data folder, the recipe's classes, the start weights or the tracker cannot be used, or `out` cannot be
-            written.
+        AIAError: The data folder, the recipe's classes, the start weights or the tracker cannot be used, `out` cannot be
+            written or holds another or a damaged run, or the loss is no longer a number.
     """
     team = Processes.join()
     if tracker:
@@ -184,7 +185,7 @@ def train(
     torch.manual_seed(recipe.seed)
     clips = _Clips.find(recipe, data, samples)
     steps = clips.steps(recipe)
-    identity = {"recipe": recipe.to_json(), "init": init}
+    identity = {"recipe": recipe.to_json(), "init": init, "data": _digest(found)}
     state = _read_state(out, identity) if team.first else None
     model = start_network(recipe, init)
     held_out = _decode(clips, recipe, cache, team)  # takes a while, so it comes after all checks of the arguments
@@ -206,11 +207,13 @@ def train(
         else:
             batches = _loader(ClipDataset(clips.of_epoch(recipe, epoch), recipe, cache, epoch), team)
         loss = _one_epoch(shared, parts, recipe, epoch, batches, team)
+        line = {"epoch": epoch + 1, "loss": round(loss, 4), "seconds": round(time.perf_counter() - start, 1)}
+        if clips.held_out and team.first:
+            line |= {f"held_out_{key}": value for key, value in _score(parts.averaged_model, held_out).items()}
+        if not team.from_first(all(map(math.isfinite, line.values())) and _is_finite(parts.averaged_model)):
+            raise AIAError(f"The loss is no longer a number after epoch {epoch + 1}; lower the recipe's lr or head_lr.")
         if history is None:
             continue
-        line = {"epoch": epoch + 1, "loss": round(loss, 4), "seconds": round(time.perf_counter() - start, 1)}
-        if clips.held_out:
-            line |= {f"held_out_{key}": value for key, value in _score(parts.averaged_model, held_out).items()}
         history.add(line, parts, identity)
         if tracked:
             tracked.log(line)
@@ -249,8 +252,7 @@ class _History:
 
     def __init__(self, folder: Path, recipe: Recipe, epochs: int) -> None:
         self.folder, path = folder, folder / HISTORY
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-        self.lines = lines[:epochs]  # an interrupted run may have written a line without its state
+        self.lines = _read_history(path, epochs)
         with files.writing_into(folder) as part:
             (part / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
             (part / HISTORY).write_text("".join(self.lines), encoding="utf-8")
@@ -374,6 +376,31 @@ def _card(recipe: Recipe, init: str, real: int, history: Path) -> dict[str, str]
     }
 
 
+def _read_history(path: Path, epochs: int) -> list[str]:
+    """The lines of the finished epochs; an interrupted run may have written another one without its state.
+
+    Raises:
+        AIAError: The file is missing or damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:epochs] if epochs else []
+        if [json.loads(line)["epoch"] for line in lines] == [*range(1, epochs + 1)]:
+            return lines
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise AIAError(f"{path} is missing or damaged; delete {STATE} beside it to start the run again.")
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    """Stands for the data of a run: its clips by name, class, split and scene."""
+    clips = [(sample.video.name, sample.kind, sample.split, sample.scene) for sample in samples]
+    return hashlib.sha256(json.dumps(clips).encode()).hexdigest()
+
+
+def _is_finite(model: AIANet) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+
+
 def _read_state(out: str | Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
     """The state after the last complete epoch, or None before the first.
 
@@ -386,11 +413,15 @@ def _read_state(out: str | Path, identity: Mapping[str, str]) -> dict[str, Any] 
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state["recipe"] = json.dumps(with_new_names(json.loads(state["recipe"])), indent=1)
+        epochs = int(state["epoch"])
     except Exception:  # the unpickler raises many kinds of errors
         raise AIAError(f"{path} is damaged; delete it to start the run again.") from None
-    if any(state.get(key) != value for key, value in identity.items()):
-        raise AIAError(f"{out} holds a run with another recipe or other start weights; give another folder.")
-    log.info("resuming after epoch %d", state["epoch"])
+    if any(state.get(key, value) != value for key, value in identity.items()):  # version 0.2 did not keep the data
+        raise AIAError(
+            f"{out} holds a run with another recipe, other start weights or other data; give another folder."
+        )
+    _read_history(Path(out, HISTORY), epochs)  # before the clips are decoded
+    log.info("resuming after epoch %d", epochs)
     return state
 
 
@@ -418,6 +449,6 @@ def _score(model: network.AIANet, batches: Iterable[tuple[Tensor, Tensor]]) -> d
     answers = [(predict(model, clips), targets) for clips, targets in _batches(batches)]
     logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return {
-        "top1": round((logits.argmax(1) == targets).float().mean().item(), 4),
+        "top1": round(((logits.argmax(1) == targets) & logits.isfinite().all(1)).float().mean().item(), 4),
         "loss": round(F.cross_entropy(logits, targets).item(), 4),
     }

@@ -1,8 +1,11 @@
 """What starts quickly, and what it may load for that: each in a Python of its own."""
 
+import argparse
 import gc
 import os
 import re
+import runpy
+import socket
 import subprocess
 import sys
 from types import ModuleType
@@ -15,7 +18,7 @@ from conftest import ROOT
 from playwright.sync_api import expect
 
 import aia
-from aia import limits
+from aia import AIAError, limits
 from aia.visualization import render
 from app.ui import layout
 from benchmarks.page import Page
@@ -68,6 +71,14 @@ def test_the_page_is_built_before_torch_is_loaded():
     program = "from app.ui import layout; page = layout.build(); assert len(page.blocks) > 50"
     loaded = loaded_by(program)
     assert "torch" not in loaded and "matplotlib" not in loaded
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_meanwhile_is_told_in_our_own_words():
+    serve = runpy.run_path(str(ROOT / "app.py"))["_serve"]
+    options = argparse.Namespace(model=[], allow_any_model=False, survey=[])
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(AIAError, match="its port was taken meanwhile"):
+        serve(options, "127.0.0.1", other.getsockname()[1])
 
 
 def test_the_page_then_loads_its_model_unasked_and_says_where_it_runs(browser, shipped_page):

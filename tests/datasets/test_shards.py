@@ -232,6 +232,23 @@ def test_odd_names_and_notes_cost_no_clip_and_name_no_foreign_file(tmp_path):
     assert result.errors == result.clips == 10
 
 
+@pytest.mark.parametrize(
+    ("tops", "found"),
+    [
+        (("Train", "Valid"), [("wave", "train"), ("wave", "val")]),
+        (("test", "Bus"), [("Bus", None), ("wave", "test")]),
+        (("Train", "Bus"), [("Bus", None), ("Train", None)]),
+    ],
+)
+def test_folders_of_a_tar_are_splits_in_any_spelling_if_all_are(tops, found, home, tmp_path):
+    video = next((home / "folders").rglob("*.mp4"))
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        for top in tops:
+            tar.add(video, f"{top}/wave/0.mp4")
+    items = list_clips(tmp_path / "all.tar")
+    assert sorted((item.label, item.split) for item in items) == found
+
+
 def test_shards_that_are_not_whole_get_one_sentence(home, tmp_path):
     whole = (home / "shards" / "train-000.tar").read_bytes()
     second = whole.index(b"ustar", 600) - 257  # the header of the second member

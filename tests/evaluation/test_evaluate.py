@@ -16,7 +16,17 @@ from aia import AIAConfig, AIAError, AIANet
 from aia.cli import main
 from aia.evaluation import metrics, report, task_report
 from aia.evaluation.calibration import CHOSEN_ON, Calibration, calibrate, cross_fit
-from aia.evaluation.evaluate import Logits, Run, differences, measure, read_results, recipe_of, run_name, write_results
+from aia.evaluation.evaluate import (
+    Logits,
+    Run,
+    differences,
+    evaluate,
+    measure,
+    read_results,
+    recipe_of,
+    run_name,
+    write_results,
+)
 from aia.evaluation.shipped import check
 from aia.evaluation.task_report import results_file
 from aia.modeling.config import NO_GESTURE
@@ -103,6 +113,22 @@ def test_a_difference_comes_with_an_interval_over_clips():
     assert 0.05 < high - low < 0.4
     assert metrics.bootstrap_difference(a, b) == (gain, low, high), "the same seed"
     assert metrics.bootstrap_difference(a, a) == (0, 0, 0), "paired"
+
+
+@pytest.mark.slow
+def test_clips_of_a_class_that_the_model_lacks_are_told_and_left_out(tmp_path, caplog):
+    for place in ("val/a", "val/b", "val/c", "test/c"):
+        (tmp_path / place).mkdir(parents=True)
+        write_mp4(tmp_path / place / "0.mp4", moving_frames(6, 40, 56), 10)
+    net, recipe = AIANet(AIAConfig(("a", "b"), **NETWORK)).eval(), Recipe(NETWORK, {"a": "a", "b": "b"})
+    for split in ("val", "held-out"):
+        assert evaluate(net, tmp_path, recipe, split)["clips"] == 2
+        assert f"The model lacks the class 'c': clips of it that are left out of {split}: 1." in caplog.text
+    with pytest.raises(AIAError, match="no clip of the model's classes in the split 'test'"):
+        evaluate(net, tmp_path, recipe, "test")
+    torch.nn.init.constant_(net.head.weight, torch.nan)
+    with pytest.raises(AIAError, match="logits are not finite"):
+        evaluate(net, tmp_path, recipe, "val")
 
 
 def made_run(temporal, attention, seed, *, skill=4.0, splits=("held-out", "unknown", "test")) -> Run:
@@ -215,12 +241,18 @@ def test_the_gain_of_aia_is_over_all_seeds_and_its_interval_over_source_videos(r
     made = [with_test(("tsm", "none"), seed, right) for seed in range(3)]
     made += [with_test(("tsm", "cinst"), 0, wrong), with_test(("tsm", "cinst"), 1, right)]
     write_results(made, results_file("actions", tmp_path))
-    found = re.search(
-        r"\| TSM with CinST \| 2 and 3 \| (.*) \| (.*) to (.*) \|", task_report.task_tables("actions", tmp_path)
-    )
+    tables = task_report.task_tables("actions", tmp_path)
+    gain = r"(\S+) \((\S+) to (\S+)\)"
+    found = re.search(rf"\| TSM with CinST \| TSM with no AIA \| 2 and 3 \| {gain} \|", tables)
     mean, low, high = map(float, found.groups())
     assert mean == -0.062 and high == 0, "half of an eighth; a draw may leave the video out"
     assert low == pytest.approx(-0.19, abs=0.07), "or hold it several times"
+    assert "trained on" not in tables
+    write_results([with_test(("tsm", "none"), 0, wrong)], task_report.control_file(tmp_path))
+    tables = task_report.task_tables("actions", tmp_path)
+    found = re.search(rf"\| TSM with CinST \| TSM with no AIA, trained on \| 2 and 1 \| {gain} \|", tables)
+    assert float(found[1]) == 0.062, "and against networks that were trained on without gates"
+    assert re.search(r"\| TSM with no AIA, trained on \| 1 \| 0.875 \|", tables)
 
 
 def test_calibration_keeps_gestures_and_catches_what_is_none(runs):

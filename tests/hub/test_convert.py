@@ -150,6 +150,30 @@ def test_the_trunk_is_known_by_its_names(tmp_path, labels, arch):
     assert aia.load(tmp_path / "out", device="cpu").config.arch == arch
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("\n\n", "labels.txt holds no label"),
+        ("a\nb\na\n", "labels.txt has the label 'a' twice"),
+        ("a\n", "7 classes and LABELS has 1 label;"),
+    ],
+)
+def test_labels_that_cannot_be_are_named_with_their_file(content, said, tmp_path, labels, capsys):
+    labels.write_text(content)
+    state = {
+        "new_fc.weight": torch.ones(7, 512),
+        "new_fc.bias": torch.ones(7),
+        "base_model.conv1.weight": torch.ones(1),
+    }
+    assert run(save(tmp_path, state), "TSM", labels, tmp_path / "out") == 1
+    assert said.replace("LABELS", str(labels)) in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_net_in_other_letters_is_the_only_one_suggested(tmp_path, labels, capsys):
+    assert run(tmp_path / "none.pth", "tsm_CINST_bn", labels, tmp_path / "out") == 1
+    assert "did you mean TSM_CinST_BN?" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_head_trained_without_dropout_and_other_segments(tmp_path, labels):
     state = state_of("TSM", head="base_model.fc", arch="resnet18")

@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 from conftest import others_long, small_net
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import mobilenet_v2, resnet18
 
 from aia import AIAConfig, AIAError, AIANet, load
 from aia.cli import main
@@ -547,6 +547,7 @@ WRAPPED = {
         "model": {"teacher.conv.weight": torch.ones(2)},
         "model_ema": {"n_averaged": torch.tensor(3), **published(w)},
     },
+    "beside a MobileNetV2": lambda w: {"net": published(w), "teacher": {"features.1.conv.0.weight": torch.ones(2)}},
     "averages within": lambda w: published(w, "model.") | published(w, "ema_model."),
     "torchvision's names": lambda w: w,
     "without dropout": lambda w: {"state_dict": {f"module.base_model.{name}": t for name, t in w.items()}},
@@ -581,8 +582,22 @@ def test_safetensors_are_taken_too(weights, tmp_path):
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     args = ["--net", "C2D", "--labels", str(tmp_path / "labels.txt"), "--out", str(tmp_path / "out")]
     assert main(["convert", str(tmp_path / "w.safetensors"), *args]) == 0
-    (tmp_path / "w.safetensors").write_bytes(b"12345678{")
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", 99) + b"{")
     assert main(["convert", str(tmp_path / "w.safetensors"), *args[:-1], str(tmp_path / "again")]) == 1
+
+
+@pytest.mark.parametrize("name", ["a.pth", "A.SAFETENSORS", "a.safetensors", "a"])
+def test_a_file_is_read_by_its_content_whatever_its_name(name, tmp_path):
+    tensors = {"conv.weight": torch.arange(6.0).reshape(2, 3)}
+    for write_file in (torch.save, safetensors.torch.save_file, lambda value, path: torch.save(value, path, **LEGACY)):
+        write_file(tensors, tmp_path / name)
+        assert torch.equal(read(tmp_path / name)["conv.weight"], tensors["conv.weight"])
+
+
+def test_safetensors_without_a_tensor_are_refused_in_a_sentence(tmp_path):
+    safetensors.torch.save_file({}, tmp_path / "empty.safetensors")
+    with pytest.raises(AIAError, match=r"empty\.safetensors is not a plain state dict: .* no named tensors"):
+        read_state_dicts(tmp_path / "empty.safetensors")
 
 
 @pytest.mark.slow
@@ -593,6 +608,21 @@ def test_weights_come_before_their_averages_wherever_both_fit(weights, tmp_path,
         status, out = convert(tmp_path, content)
     assert status == 0 and "those (under 'state_dict_ema', names after 'module.') fit too" in caplog.text
     assert torch.equal(load(out, device="cpu").head.bias.detach(), weights["fc.bias"].float())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "wrapped"),
+    [("layer1.0.", "layer1.0._fsdp_wrapped_module."), (".conv1.net.", ".conv1._orig_mod.net.")],
+)
+def test_a_wrapper_beside_tsms_shift_is_taken_off(part, wrapped, weights, tmp_path, capsys):
+    content = {name.replace(part, wrapped): t for name, t in shifted(weights).items()}
+    assert convert(tmp_path, content, "C2D")[0] == 1
+    assert "--net TSM." in capsys.readouterr().err
+    status, out = convert(tmp_path, content, "TSM")
+    assert status == 0
+    net = load(out, device="cpu", optimize=False)
+    assert torch.equal(net.backbone.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"].float())
 
 
 @pytest.mark.slow
@@ -643,7 +673,7 @@ REFUSED = {
     "complex numbers": (
         lambda w: published({**w, "fc.weight": torch.ones(3, 512, dtype=torch.complex64)}),
         "C2D",
-        ["new_fc.weight"],
+        ["complex numbers in new_fc.weight"],
     ),
     "too large for a float32": (
         lambda w: published({**w, "fc.weight": torch.full((3, 512), 1e200, dtype=torch.float64)}),
@@ -659,6 +689,15 @@ REFUSED = {
         lambda w: {"features.0.weight": torch.ones(2)},
         "C2D",
         ["no known network", "features.0"],
+    ),
+    "torchvision's MobileNetV2": (lambda w: mobilenet_v2().state_dict(), "C2D", ["MobileNetV2", "train --init"]),
+    "TSM's MobileNetV2": (
+        lambda w: {
+            "module.base_model.features.1.conv.0.net.weight": torch.ones(2),
+            "module.new_fc.weight": torch.ones(3, 1280),
+        },
+        "TSM",
+        ["MobileNetV2", "train --init"],
     ),
 }
 
@@ -681,6 +720,10 @@ STARTS = {
     "TSM": lambda w: {"state_dict": shifted(w)},
     "other names in torchvision's order": lambda w: {
         f"a{i}": t for i, (n, t) in enumerate(w.items()) if not n.startswith("fc.")
+    },
+    "other names of the trunk, and TSM's classifier": lambda w: {
+        f"module.{'base_model' * (not n.startswith('fc.'))}.{'new_' * n.startswith('fc.')}{n.replace('layer', 'part')}": t
+        for n, t in w.items()
     },
     "other names without counters": lambda w: {
         f"a{i}": t for i, (n, t) in enumerate(w.items()) if not n.startswith("fc.") and t.ndim

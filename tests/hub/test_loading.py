@@ -662,7 +662,7 @@ BAD_TENSORS = {
     "infinite": (lambda s: {**s, BIAS: torch.full((3,), float("inf"))}, f"values in {BIAS}"),
     "too large for float32": (lambda s: {**s, BIAS: torch.full((3,), 1e300, dtype=torch.float64)}, f"values in {BIAS}"),
     "whole numbers": (lambda s: {**s, BIAS: torch.zeros(3, dtype=torch.int32)}, f"values in {BIAS}"),
-    "complex numbers": (lambda s: {**s, BIAS: torch.zeros(3, dtype=torch.complex64)}, f"values in {BIAS}"),
+    "complex numbers": (lambda s: {**s, BIAS: torch.zeros(3, dtype=torch.complex64)}, f"complex numbers in {BIAS}"),
     "eight bits": (lambda s: {**s, BIAS: torch.zeros(3, dtype=torch.float8_e4m3fn)}, f"values in {BIAS}"),
 }
 

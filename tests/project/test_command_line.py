@@ -42,6 +42,10 @@ def program(folder, *lines: str) -> None:
 def folder(net, video, tmp_path_factory):
     """A folder with a model and three videos in it."""
     path = tmp_path_factory.mktemp("work")
+    (path / "config").mkdir()
+    (path / "classes" / "wave").mkdir(parents=True)
+    shutil.copy(video, path / "classes" / "wave")
+    (path / "r.json").write_text('{"network": {"input_size": 32, "resize": [32, 32]}, "batch_size": 1}')
     net.save_pretrained(path / "small")
     (path / "clips").mkdir()
     for name in ("a.mp4", "b.mp4", "clips/c.mp4"):
@@ -170,6 +174,35 @@ def test_wrong_usage_is_status_2(capsys):
         assert caught.value.code == 2 and "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["train", "r.json", "--data", "clips", "--out="], "--out"),
+        (["train", "r.json", "--data", "clips", "--out", "new2", "--cache="], "--cache"),
+        (["train", "r.json", "--data", "", "--out", "new2"], "--data"),
+        (["train", "", "--data", "clips", "--out", "new2"], "An argument of train"),
+        (["inspect", "a.mp4", "--out", ""], "--out"),
+        (["convert", "a.pth", "--net", "TSM", "--labels", "", "--out", "new2"], "--labels"),
+        (["export", "small", "--out", ""], "--out"),
+        (["survey", "clips", "--out="], "--out"),
+        (["classify", "a.mp4", ""], "An argument of classify"),
+    ],
+)
+def test_an_empty_value_is_wrong_usage_and_named(arguments, named, inside, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and f"error: {named} is empty; give a value." in said
+    assert not (inside / "new2").exists()
+
+
+@pytest.mark.parametrize("arguments", [["classify", "a.mp4", "--json", "b.mp4", "--fps"], ["push", "a", "b/c", "d"]])
+def test_what_a_command_does_not_know_is_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2 and f"unrecognized arguments: {arguments[-1]}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -189,6 +222,15 @@ def test_wrong_usage_is_status_2(capsys):
         (["soak", "--clients", "-1"], "1 to 1000 clients"),
         (["evaluate", "--results", "./clips/../none.json"], "./clips/../none.json"),
         (["evaluate", "small", "--data", "clips"], "small has no recipe.json"),
+        (["evaluate", "config", "--data", "clips"], "config: config.json cannot be read"),
+        (
+            ["reference", "nobody-has-this", "--data", "clips"],
+            "nobody-has-this is neither a model folder nor a shipped",
+        ),
+        (
+            ["train", "r.json", "--data", "classes", "--out", "new2", "--init", "clips"],
+            "clips: config.json cannot be read",
+        ),
         (["push", "./clips/../none", "user/x"], "./clips/../none"),
         (["train", "./clips/../none.json", "--data", "clips", "--out", "new2"], "./clips/../none.json"),
         (["convert", "none.pth", "--net", "TSM", "--labels", "none.txt", "--out", "./clips/../a.mp4"], "./clips/../a"),
@@ -259,8 +301,21 @@ def test_a_file_behind_batch_is_no_number(given, meant):
     assert _with_batch(["classify", *given]) == ["classify", *meant]
 
 
+@pytest.mark.slow
+def test_a_figure_is_written_without_a_line_for_each_step_of_its_font(inside, capsys, caplog):
+    caplog.set_level("INFO")
+    assert main(["inspect", "a.mp4", "--out", "o", "--model", "small", "--format", "figure.pdf"]) == 0
+    assert not [record for record in caplog.records if record.name.startswith("fontTools")]
+    assert not capsys.readouterr().err
+
+
 def test_a_batch_takes_the_files_behind_it(inside, capsys):
     assert answers(capsys, "--batch", "a.mp4", "b.mp4") == {"a.mp4": "", "b.mp4": ""}
+    assert list(answers(capsys, "b.mp4", "--batch", "a.mp4", "--device", "cpu", "clips/c.mp4")) == [
+        "b.mp4",
+        "a.mp4",
+        "clips/c.mp4",
+    ]
     with pytest.raises(SystemExit) as caught:
         main(["classify", "--batch", "2.5", "a.mp4"])
     assert caught.value.code == 2 and "'2.5'" in capsys.readouterr().err
@@ -330,6 +385,8 @@ def test_an_address_is_told_as_gradio_takes_it(taken, monkeypatch):
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         return  # this machine has no IPv6
+    with pytest.raises(AIAError, match=f"Port {taken} is taken"):  # Gradio asks for it at its default host, too
+        address.checked("::1", int(taken))
     assert address.checked("::1", port) == address.checked("[::1]", port) == ("[::1]", port)
 
 

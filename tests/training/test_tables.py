@@ -8,8 +8,10 @@ from conftest import moving_frames
 
 from aia import AIAError
 from aia.cli import main
+from aia.datasets.listing import list_clips
 from aia.text_files import read_labels
 from aia.training.data import class_order, read_manifest
+from aia.training.recipe import Recipe
 from aia.visualization.render import write_mp4
 
 NAMES = ("star.mp4", "sub/ring.mp4", "Übung é.mp4")
@@ -94,8 +96,14 @@ REFUSED = {
     "a separator in a value": ("file,label,split\nstar.mp4,a, b,train\n", ["Line 2", "quotes", "','"]),
     "an open quote": ('file,label,split\nstar.mp4,"a,train\nstar.mp4,b,train\n', ["Line 3", "quotes"]),
     "an odd quote": ('file,label,split\nstar.mp4,"a"b,train\n', ["Line 2", "quotes"]),
-    "a spreadsheet's own file": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0" * 9, ["not readable text", "UTF-8"]),
+    "a spreadsheet's own file": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0" * 9, ["Excel workbook", "CSV"]),
     "another encoding": (table().encode() + b"a.mp4,\x81,train\n", ["line 5", "UTF-8"]),
+    "a header only": ("file,label,split\n\n", ["has no row"]),
+    "another separator in rows": ("file;label;split\nstar.mp4,a,train\n", ["Line 2", "','", "';'"]),
+    "another separator in the header": ("file,label,split\nstar.mp4;a;train\n", ["Line 2", "','", "';'"]),
+    "no label at all": ("file,label,split\nstar.mp4,,train\n", ["no clip with a label"]),
+    "a clip with two labels": (table() + "star.mp4,ring,train\n", ["Line 5", "'star.mp4' again"]),
+    "a clip in two splits": (table() + "star.mp4,star,val\n", ["Line 5", "again"]),
     "half a letter of UTF-16": (table().encode("utf-16")[:-1], ["not readable text"]),
 }
 
@@ -109,9 +117,52 @@ def test_a_table_that_stays_unreadable_gives_one_sentence_with_the_line(case, fo
     assert all(part in said for part in ("clips.csv", *named)) and "\n" not in said and len(said) < 500, said
 
 
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "a spreadsheet's own file",
+        "a header only",
+        "another separator in rows",
+        "another separator in the header",
+        "no label at all",
+        "a clip with two labels",
+        "a clip in two splits",
+    ],
+)
+def test_a_table_given_by_itself_is_refused_in_a_sentence_too(case, form, folder):
+    content, named = REFUSED[case]
+    (folder / "clips.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(AIAError) as caught:
+        read_manifest(form.format(folder / "clips.csv"))
+    said = str(caught.value)
+    assert all(part in said for part in ("clips.csv", *named)) and "\n" not in said and len(said) < 500, said
+
+
+def test_a_name_that_is_too_long_is_not_there_at_an_address_either(folder):
+    (folder / "clips.csv").write_text(REFUSED["a name that is too long"][0])
+    with pytest.raises(AIAError, match="which is not there"):
+        read_manifest(f"file://{folder}/clips.csv")
+
+
+def test_a_row_that_is_there_twice_counts_once(folder):
+    assert samples(folder, table() + "star.mp4,star,train\n") == ROWS
+
+
+def test_a_row_may_be_a_file_with_a_separator_in_its_name_alone(folder):
+    (folder / "clips.csv").write_text('file,label\n"a,b.mp4"\n')
+    assert [(item.path, item.label) for item in list_clips(folder)] == [("a,b.mp4", None)]
+
+
+def test_two_byte_order_marks_are_read_over(folder):
+    assert samples(folder, b"\xef\xbb\xbf" + table().encode("utf-8-sig")) == ROWS
+
+
 def test_rows_that_are_not_trained_on_are_told(folder, caplog):
-    rows = [*ROWS, ("star.mp4", "star", "fold 3"), ("star.mp4", "", "train"), ("star.mp4", "star", "exclude")]
-    found = samples(folder, table(rows=[*rows, ("star.mp4", "star", "")]))
+    others = [("a.mp4", "star", "fold 3"), ("b.mp4", "", "train"), ("c.mp4", "star", "exclude"), ("d.mp4", "star", "")]
+    for name, *_ in others:
+        (folder / name).touch()
+    found = samples(folder, table(rows=[*ROWS, *others]))
     assert len(found) == 6
     told = [record.message for record in caplog.records]
     assert len(told) == 3
@@ -176,6 +227,8 @@ LISTS = {
     "Something-Something": '{"ApplyEyeMakeup": "0", "Baby crawling": "2", "Archery": "1"}',
     "ImageNet": '{"0": "ApplyEyeMakeup", "1": "Archery", "2": "Baby crawling"}',
     "numbers": '{"ApplyEyeMakeup": 1, "Archery": 2, "Baby crawling": 3}',
+    "quotes": '"ApplyEyeMakeup"\n"Archery"\n"Baby crawling"\n',
+    "quoted columns": '"2","Archery"\n"1","ApplyEyeMakeup"\n"3","Baby crawling"\n',
     "list": '["ApplyEyeMakeup", "Archery", "Baby crawling"]',
 }
 
@@ -198,6 +251,7 @@ def test_labels_are_read_as_data_sets_list_them(form, tmp_path):
         ("[Something] falls", "[Something] stays"),
         ("1 apple",),
         ("Größe", "naïve", "crème, brûlée"),
+        ('say "hi"', '"hi" there', "it's"),
     ],
 )
 def test_labels_with_numbers_of_their_own_stay_as_they_are(labels, tmp_path):
@@ -211,6 +265,60 @@ def test_json_of_another_kind_is_refused(content, tmp_path):
     (tmp_path / "labels.json").write_text(content)
     with pytest.raises(AIAError, match=r"labels\.json must be a JSON list"):
         read_labels(tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("content", ['{"a": 0,}', '["a", "b"', '[\n "a"\n "b"]'])
+def test_broken_json_is_not_taken_for_labels(content, tmp_path):
+    (tmp_path / "labels.txt").write_text(content)
+    with pytest.raises(AIAError, match=r"labels\.txt is not valid JSON"):
+        read_labels(tmp_path / "labels.txt")
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [("0 a\n1 b\n1 c", "1 comes twice"), ("0 a\n1 b\n3 c", "2 is missing"), ("a 5\nb 6", "begin with 5")],
+)
+def test_numbers_that_do_not_count_are_kept_and_told(lines, problem, tmp_path, caplog):
+    (tmp_path / "labels.txt").write_text(lines)
+    assert read_labels(tmp_path / "labels.txt") == tuple(lines.split("\n"))
+    assert problem in caplog.text and len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "read", [read_labels, Recipe.from_file, read_manifest, lambda path: list_clips(f"file://{path}")]
+)
+def test_a_large_file_is_not_read_as_text(read, tmp_path):
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(20 << 30)  # without blocks on the disk
+    with pytest.raises(AIAError, match=r"large\.csv is larger than 64 MB"):
+        read(tmp_path / "large.csv")
+
+
+# ---------------------------------------------------------------- folders
+
+
+@pytest.mark.parametrize(
+    ("tops", "splits"),
+    [
+        ("Train Val TEST", "train val test"),
+        ("training dev testing", "train val test"),
+        ("train valid", "train val"),
+        ("train Val other", "train"),  # as they were read before
+        ("Train Bus", ""),
+    ],
+)
+def test_split_folders_of_any_spelling_are_no_classes(tops, splits, tmp_path):
+    tops, splits = tops.split(), splits.split()
+    for top in tops:
+        (tmp_path / top / "wave").mkdir(parents=True)
+        (tmp_path / top / "wave" / "a.mp4").touch()
+    (tmp_path / "notes").mkdir()
+    found = read_manifest(tmp_path)
+    assert [(s.kind, s.split) for s in found] == (
+        [("wave", split) for split in splits] or [(top, "train") for top in sorted(tops)]
+    )
+    listed = {(item.label, item.split) for item in list_clips(f"file://{tmp_path}")}
+    assert listed == {("wave", split) for split in splits} | {(top, None) for top in tops[len(splits) :]}
 
 
 def test_labels_of_a_data_folder_may_be_numbered(tmp_path):

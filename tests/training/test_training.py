@@ -221,6 +221,17 @@ def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path)
     assert aia.load(tmp_path / "two", device="cpu").config.labels == ("swipe left", "swipe right")
 
 
+@pytest.mark.long
+def test_all_processes_stop_when_the_loss_is_no_longer_a_number(data, recipe_file, tmp_path):
+    pytest.importorskip("accelerate")
+    changes = ["--set=network.arch=mobilenet_v2", "--set=lr=1e30", "--set=head_lr=1e30"]
+    run = ["aia", "train", str(recipe_file), "--data", str(data), *changes, "--out", str(tmp_path / "out")]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+    done = subprocess.run([*launch, "--main_process_port=0", "-m", *run], capture_output=True, timeout=300)
+    assert done.returncode != 0 and b"no longer a number after epoch" in done.stderr
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
 def test_an_unreadable_video_is_named_in_a_sentence_also_by_a_worker(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"nothing")
     recipe = Recipe(**{**RECIPE, "cache_frames": 0})
@@ -305,6 +316,14 @@ def test_start_weights_come_from_a_file_in_torchvisions_order_or_a_model(tmp_pat
     load_start(net, str(tmp_path / "plain"))
     assert torch.equal(net.head.weight, plain.head.weight)
     assert torch.equal(net.backbone.layer4[0].conv1.weight, plain.backbone.layer4[0].conv1.weight)
+
+
+@pytest.mark.slow
+def test_start_weights_come_from_a_shipped_model(tmp_path):
+    shipped = aia.load("tsn-mobilenetv2-none", device="cpu", optimize=False)
+    net = aia.AIANet(shipped.config)
+    load_start(net, "tsn-mobilenetv2-none")
+    assert all(torch.equal(tensor, shipped.state_dict()[name]) for name, tensor in net.state_dict().items())
 
 
 @pytest.mark.slow
@@ -419,6 +438,25 @@ def test_a_recipe_extends_another_and_is_changed_on_the_command_line(tmp_path):
     for wrong in ("sed=1", "network.atention=c", "seed=one", "seed", "lr.x=1"):
         with pytest.raises(AIAError, match=wrong.partition("=")[0].rpartition(".")[2]):
             Recipe.from_file(child, [wrong])
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("cache_side=100000000", "a whole number of at least 32 and at most 2048"),
+        ("cache_frames=1000000000", "at most 4096"),
+        ("batch_size=1000000000", "at least 1 and at most 65536"),
+        ("negatives=1000000000", "at most 1000000"),
+        ("warmup_epochs=1e308", "a number of at least 0 and at most"),
+        ("lr=1e300", r"a number of at least 0 and at most 1e\+30"),
+        ("epochs=abc", "a whole number of at least 1 and"),
+        ("epochs=1.5", "a whole number of at least 1 and"),
+        ("negatives=3", "name it in background"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_the_range(change, rule, recipe_file):
+    with pytest.raises(AIAError, match=rf"{change.partition('=')[0]} .*{rule}"):
+        Recipe.from_file(recipe_file, [change])
 
 
 def test_a_recipe_that_extends_itself_or_nothing_is_refused(tmp_path):
