@@ -12,8 +12,8 @@ OUT := runs/$(basename $(notdir $(RECIPE)))
 INIT := torchvision
 # One of the family: temporal and attention of its network, such as tsn-none, tsm-stinc or "tsm-c->st".
 MEMBER := tsm-cinst
-# Tests wait for pages, so three processes fill two cores; each needs up to 4 GB. WORKERS=0: one process.
-WORKERS := 3
+# Each needs up to 4 GB; one of them runs all tests of the page (tests/conftest.py). WORKERS=0: one process.
+WORKERS := 2
 # Python keeps the compiled tests: compiling them takes 3 s a process, also where the environment says to keep nothing.
 # A process that crashes ends the run, which names its test: with another in its place xdist waits forever.
 PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) \
@@ -37,7 +37,6 @@ test: lint ## ruff and the tests; options of pytest: make test ARGS="tests/video
 test-long: .venv/.dev ## the tests that take long, which CI runs after the others
 	$(PYTEST) -m long $(ARGS)
 
-check: WORKERS := 2
 check: lint ## ruff and the tests that need no browser, no running page and no training
 	$(PYTEST) -m "not browser and not server and not slow and not long" $(ARGS)
 

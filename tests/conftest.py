@@ -29,6 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "tests" / "app"
 LABELS = ("left", "right", "still")
 # What a stranger's model may be called: markup, templates, formulas, a spreadsheet's command, Markdown.
 ODD_LABELS = ("<img src=x onerror=alert(1)>", "${7*7} {{7*7}} $\\frac{1}{2}$", '=HYPERLINK("x")`](y)|*_')
@@ -45,7 +46,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker("server")
         if any(item.get_closest_marker(name) for name in ("browser", "server", "slow", "long")):
             costly.add(item.path)
-    items.sort(key=lambda item: item.path not in costly)
+    items.sort(key=lambda item: (item.path.parent != PAGES, item.path not in costly))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One process runs all tests of the page: each that does starts servers and a browser, which takes long."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class PagesTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "pages" if Path(file).parent.name == PAGES.name else file
+
+    return PagesTogether(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,7 +81,12 @@ def the_test_leaves_the_process_as_it_was():
 def others_long(values, *quick):
     """Parameters of which only `quick` are in `make test`; the others take long together and are in `make test-long`."""
     assert set(quick) <= set(values)
-    return [value if value in quick else pytest.param(value, marks=pytest.mark.long) for value in values]
+    return [
+        value
+        if value in quick
+        else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.long)
+        for value in values
+    ]
 
 
 def small_net(attention="cinst", temporal="tsm", arch="resnet18", size=48, seed=0) -> aia.AIANet:

@@ -163,6 +163,7 @@ def test_another_card_is_one_press_away_by_pointer_and_by_key_and_asks_for_no_se
     expect(page.locator("#model input")).to_have_value(text.ASK_ALL)
 
 
+@pytest.mark.long
 @phone
 def test_a_model_that_a_visitor_chose_is_asked_alone_until_all_are_asked_again(page, own_clip):
     upload(page, own_clip)

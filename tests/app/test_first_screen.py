@@ -168,6 +168,7 @@ def test_no_tab_covers_the_title_and_its_mark_on_any_wide_screen(page):
     page.set_viewport_size({"width": width, "height": height})
 
 
+@pytest.mark.long
 @desktop
 def test_both_sides_stand_in_line_where_only_one_has_gates(page):
     page.locator("[data-try=without-gates]").click()
@@ -178,6 +179,7 @@ def test_both_sides_stand_in_line_where_only_one_has_gates(page):
     expect(page.locator(".pane").nth(1)).to_contain_text(text.VIEWER["no_gates_b"])
 
 
+@pytest.mark.long
 @phone
 def test_an_experiment_is_one_press_and_both_sides_stand_in_sight(page):
     for name in ("gates-off", "backwards", "without-gates"):

@@ -258,6 +258,7 @@ def test_a_switched_gate_moves_the_prediction_and_the_maps(page, server):
     wait_for_answer(page, sides=2)
 
 
+@pytest.mark.long
 @desktop
 def test_forwards_and_backwards_and_two_models_are_compared(page, server):
     wait_for_answer(page)
@@ -420,6 +421,7 @@ def test_no_tab_has_a_serious_fault_of_accessibility_in_either_theme(browser, se
     page.close()
 
 
+@pytest.mark.long
 def test_a_link_to_the_shipped_page_opens_its_view_and_the_first_paint_needs_no_model(browser, shipped_page):
     page = browser.new_page()
     page.goto(shipped_page)

@@ -285,6 +285,7 @@ def test_the_schema_of_a_view_is_what_a_view_takes():
 # ---- what they are answered
 
 
+@pytest.mark.long
 def test_every_endpoint_answers_every_kind_of_client_with_and_without_options(ask):
     for name, calls in CALLS.items():
         answers = [ask(name, arguments) for arguments in calls]

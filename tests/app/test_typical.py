@@ -167,7 +167,7 @@ def test_the_page_serves_a_reference_for_ever_and_no_other_file(shipped_page):
         assert error.value.code == 404
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_without_a_reference_gets_one_from_the_examples():
     net = small_net(size=32)
     references.make_in_background(net)

@@ -346,7 +346,7 @@ def run_folder(tmp_path):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_test_clips_are_only_seen_when_they_are_asked_for(data, run_folder, tmp_path, capsys):
     args = ["evaluate", str(run_folder), "--data", str(data)]
     assert main(args) == 0
@@ -391,7 +391,7 @@ def test_a_run_is_shipped_in_half_precision_and_gives_the_same_answers(data, run
     assert "lacks its run" in check({}, data, checkpoints=tmp_path / "c")[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_whose_answers_change_in_half_precision_is_shipped_whole(data, run_folder, tmp_path):
     model = aia.load(run_folder, device="cpu")
     with torch.no_grad():

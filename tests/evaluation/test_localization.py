@@ -157,7 +157,7 @@ def test_a_block_is_scored_on_other_clips_than_it_was_chosen_on(targets):
     assert result.rows[0].blocks == ("first", "second") and result.rows[0].fingertip.mean == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_network_is_measured_and_its_tables_can_be_read():
     net = small_net()
     seen = record_maps(net, 20, 0)

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import LABELS, others_long, small_net
+from conftest import LABELS, small_net
 
 import aia
 from aia.cli import main
@@ -61,8 +61,8 @@ def check(net: aia.AIANet, file, archive, tolerance: float = 1e-4) -> None:
                 assert np.abs(values[name] - value).max() < tolerance, name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("attention", others_long(ATTENTION_SETTINGS, "cinst"))
+@pytest.mark.long
+@pytest.mark.parametrize("attention", ATTENTION_SETTINGS)
 def test_logits_and_every_gate_of_every_setting_equal_pytorchs(attention, monkeypatch, tmp_path):
     settings = list(ATTENTION_SETTINGS)
     kind = add_backbone(monkeypatch, list(BLOCKS)[settings.index(attention) % len(BLOCKS)])

@@ -566,7 +566,7 @@ def test_the_weights_are_found_whatever_wraps_them(wrap, weights, tmp_path):
     assert torch.equal(state["backbone.layer4.1.bn2.running_var"], weights["layer4.1.bn2.running_var"].float())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_our_own_names_are_taken_as_an_error_about_pickled_weights_promises(tmp_path):
     net = small_net(arch="mobilenet_v2", temporal="tsn", attention="c")
     status, out = convert(tmp_path, {"model": {f"module.{n}": t for n, t in net.state_dict().items()}}, "C2D_C_BN")
@@ -576,7 +576,7 @@ def test_our_own_names_are_taken_as_an_error_about_pickled_weights_promises(tmp_
     assert all(torch.equal(t, net.state_dict()[name]) for name, t in found.state_dict().items())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_safetensors_are_taken_too(weights, tmp_path):
     safetensors.torch.save_file(published(weights), tmp_path / "w.safetensors")
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
@@ -600,7 +600,7 @@ def test_safetensors_without_a_tensor_are_refused_in_a_sentence(tmp_path):
         read_state_dicts(tmp_path / "empty.safetensors")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_weights_come_before_their_averages_wherever_both_fit(weights, tmp_path, caplog):
     average = {name: t + 1 if t.is_floating_point() else t for name, t in weights.items()}
     content = {"state_dict_ema": published(average), "state_dict": published(weights)}

@@ -90,7 +90,7 @@ def test_a_shipped_model_answers_as_it_was_calibrated(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", others_long(TASKS, "actions"))
 def test_docs_cards_and_configs_of_a_task_say_what_the_stored_logits_say(task):
     assert task_tables(task) in task_cards.DOCUMENT.read_text(encoding="utf-8"), "python -m tools.task_cards"
     runs = read_results(results_file(task))

@@ -53,7 +53,7 @@ def test_a_block_whose_gates_are_changed_by_nothing_has_no_effect(net, clip):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "passes"), [(8, 1), (30, 2), pytest.param(80, 8, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("count", "passes"), others_long([(8, 1), (30, 2), (80, 8)], (8, 1)))
 def test_no_pass_holds_more_frames_than_the_limit_and_passes_change_nothing(count, passes):
     net, clip = small_net(size=32), clip_of(moving_frames(count))
     held = []

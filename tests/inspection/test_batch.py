@@ -10,7 +10,7 @@ import sys
 import threading
 
 import pytest
-from conftest import ROOT, moving_frames, small_net
+from conftest import ROOT, moving_frames, others_long, small_net
 
 import aia
 from aia.cli import main
@@ -44,7 +44,7 @@ def lines(capsys, *arguments) -> list[dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [1, 2, 4, 9])
+@pytest.mark.parametrize("batch", others_long([1, 2, 4, 9], 4))
 def test_each_file_gets_the_answer_that_it_gets_alone_and_in_its_place(net, files, batch):
     answers = list(classify(net, files, batch=batch))
     assert len(answers) == len(files)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ODD_LABELS, ROOT, clip_of, moving_frames, small_net
+from conftest import ODD_LABELS, ROOT, clip_of, moving_frames, others_long, small_net
 
 import aia
 from aia.cli import main
 from aia.evaluation.evaluate import read_results
+from aia.hub.groups import BEST
 from aia.inspection.batch import classify
 from aia.inspection.trace import trace_block
 from aia.modeling import recording
@@ -102,7 +103,7 @@ def test_a_path_that_is_no_video_is_one_sentence(net, not_a_video, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", aia.available_models())
+@pytest.mark.parametrize("name", others_long(aia.available_models(), *BEST.values()))
 def test_a_notebook_shows_the_label_the_film_strip_and_the_first_blocks_map(name):
     inspection = aia.inspect(aia.load(name, device="cpu"), EXAMPLE)
     html = inspection._repr_html_()

@@ -58,7 +58,7 @@ def sharp(attention: str) -> Attention:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiled", COMPILED, indirect=True)
-@pytest.mark.parametrize("attention", ATTENTIONS[1:])
+@pytest.mark.parametrize("attention", others_long(ATTENTIONS[1:], "cinst", "stinc", "cinst->stinc"))
 def test_a_module_gives_what_attention_py_gives(attention, compiled):
     torch.manual_seed(0)
     module = sharp(attention)

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import LABELS
+from conftest import LABELS, others_long
 from torch import nn
 
 import aia
@@ -107,7 +107,7 @@ def check(net: aia.AIANet, clip, blocks: tuple[str, ...], folder) -> None:
     assert np.allclose(aia.inspect(aia.load(folder, device="cpu"), clip).logits, plain.logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["cinst", "stinc", "c->st"])
+@pytest.mark.parametrize("attention", others_long(["cinst", "stinc", "c->st"], "cinst"))
 def test_a_backbone_is_one_entry(toy_backbone, attention, clip, tmp_path):
     net = network("toy", attention)
     assert net.head.in_features == 16 and net.config.title.endswith(", toy")

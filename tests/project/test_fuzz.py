@@ -75,7 +75,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @examples(300)
 @given(
     st.binary(max_size=60)
@@ -145,7 +145,7 @@ def read(model, folder, header: bytes, data: bytes, length: int | None = None) -
         assert all(torch.isfinite(tensor).all() for tensor in net.state_dict().values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @examples(60)
 @given(CHANGES, st.none() | st.integers(0, 2**64 - 1), st.integers(0, 20))
 def test_weights_whose_header_is_damaged_are_loaded_whole_or_refused(model, folder, changes, length, lost):
@@ -162,7 +162,7 @@ def test_weights_whose_header_says_anything_are_refused(model, folder, header, d
     read(model, folder, json.dumps(header).encode(), data)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @examples(60)
 @given(st.integers(0, 313), ENTRY)
 def test_one_tensor_that_says_anything_of_itself_is_loaded_whole_or_refused(model, folder, number, entry):
@@ -228,7 +228,7 @@ def wounded(data: bytes, wounds) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @examples(300)
 @given(st.sampled_from(sorted(KINDS)), WOUNDS)
 def test_a_damaged_video_is_read_or_refused_and_breaks_no_decoder(whole, folder, name, wounds):

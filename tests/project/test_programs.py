@@ -129,6 +129,7 @@ def test_nobody_gets_around_the_queue(server):
     assert refused.value.code in (401, 403, 404)
 
 
+@pytest.mark.long
 def test_visitors_at_the_same_time_each_get_their_own_result(server):
     jobs = [
         (ROOT / "assets" / "examples" / f"{clip}.mp4", model) for clip in ("star", "square") for model in server[1][:2]

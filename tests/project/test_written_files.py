@@ -192,7 +192,7 @@ def test_a_disk_that_gets_full_leaves_nothing_half_written(writer, at, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("writer", others_long(WRITERS, *list(WRITERS)[:5]))
 def test_no_space_on_the_device_leaves_nothing_half_written(writer, at, small_disk):
     folder, filler = made(small_disk / writer), small_disk / "filler"
     try:

@@ -15,7 +15,7 @@ import made_survey
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT, others_long, small_net, until
+from conftest import ROOT, small_net, until
 from fsspec.implementations.memory import MemoryFileSystem
 from surveyed import CLASSES, assert_same_rows, data_set, model_folder
 
@@ -26,7 +26,7 @@ from aia.surveys import parts
 from aia.surveys.rows import measure, prepare
 from aia.surveys.schema import SCHEMA, read_survey
 
-pytestmark = pytest.mark.slow  # the surveys that they read take seconds to make
+pytestmark = pytest.mark.long  # the surveys that they read take seconds to make
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,7 @@ def test_a_row_says_what_switched_gates_say(home):
             assert told["logits"] == pytest.approx(seen.logits, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "attention", others_long(["cinst", "stinc", "c", "c+st", "cinst->stinc"], "cinst", "stinc", "cinst->stinc")
-)
+@pytest.mark.parametrize("attention", ["cinst", "stinc", "c", "c+st", "cinst->stinc"])
 def test_the_numbers_of_each_gate_are_those_of_its_block(home, attention):
     net = small_net(attention)
     items = list_clips(home / "data" / "right")
@@ -104,7 +102,6 @@ def test_the_numbers_of_each_gate_are_those_of_its_block(home, attention):
         assert next(gates, None) is None
 
 
-@pytest.mark.long
 def test_the_rows_are_the_same_for_each_batch_order_and_form_of_the_data(home, tmp_path):
     expected = read_survey(home / "survey", ["path", "label", "answer", "logits", "gates", "error"])[0].to_pylist()
     names = sorted(path.relative_to(home / "data").as_posix() for path in home.glob("data/*/[0b]*.mp4"))
@@ -150,7 +147,6 @@ def test_a_missing_file_of_a_table_is_a_row_and_a_split_can_be_chosen(home, tmp_
     assert [item.label for item in list_clips(table)] == ["left", "left", None]
 
 
-@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be killed like this there")
 def test_a_killed_run_resumes_without_a_lost_or_doubled_row(home, tmp_path):
     data, out = data_set(tmp_path / "data", 60), tmp_path / "out"
@@ -210,7 +206,6 @@ def refusal(capsys, *arguments) -> str:
     return capsys.readouterr().err.strip()
 
 
-@pytest.mark.long
 def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
     model, out = home / "model", tmp_path / "out"
     (tmp_path / "empty").mkdir()
@@ -249,7 +244,6 @@ def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):
         read_survey(tmp_path / "empty")
 
 
-@pytest.mark.long
 def test_without_its_packages_a_survey_says_what_to_install(home, tmp_path):
     (tmp_path / "pyarrow.py").write_text("raise ImportError('not here')")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}

@@ -9,7 +9,7 @@ from aia import AIAConfig
 from aia.modeling.preprocess import preprocess
 from aia.synthetic.out_of_distribution import KINDS, unknown_clips
 
-pytestmark = pytest.mark.slow  # drawing every kind takes seconds
+pytestmark = pytest.mark.long  # drawing every kind takes seconds
 
 CONFIG = AIAConfig(("a", "b"), num_segments=4, input_size=32, resize=(32, 32))
 

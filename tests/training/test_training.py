@@ -255,6 +255,7 @@ def test_held_out_scenes_are_never_trained_on(data):
     assert {s.file.name for s in training} == {"0.mp4", "1.mp4", "2.mp4", "3.mp4"}, "nor are test clips"
 
 
+@pytest.mark.long
 def test_mirrored_and_reversed_clips_change_their_labels(data, tmp_path):
     tables = {"flip": {"0": "1", "1": "0"}, "flip_reverse": {"*": "*"}}  # by the index of the logit, and as they are
     recipe = Recipe(**{**RECIPE, **tables}).resolve()
@@ -383,7 +384,7 @@ def test_labels_that_do_not_fit_the_folders_are_refused(tmp_path, labels):
         class_order(tmp_path, samples)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_folder_of_another_run_is_not_resumed(data, tmp_path):
     recipe = Recipe(**{**RECIPE, "epochs": 1, "holdout": ()})
     train(recipe, data, tmp_path)

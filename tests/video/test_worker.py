@@ -157,7 +157,7 @@ def test_a_child_that_hangs_is_killed(fresh, clip, monkeypatch):
     assert worker.read_clip(clip).num_frames == 12
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @linux
 def test_a_file_that_needs_too_much_memory_is_refused_and_the_child_goes_on(fresh, tmp_path, monkeypatch, clip):
     monkeypatch.setenv("AIA_MAX_DECODER_BYTES", str(200 * 2**20))
