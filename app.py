@@ -89,4 +89,7 @@ def _warm(models: ModuleType, extra: list[str], stopped: threading.Event) -> Non
 
 
 if __name__ == "__main__":
-    raise SystemExit(console.run(main))
+    status = console.run(main)
+    # A request may still be in torch: where Python's end cuts off its thread, the process aborts.
+    logging.shutdown()
+    os._exit(status)
