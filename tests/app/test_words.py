@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pytest
 from conftest import clip_of, moving_frames, small_net
 
 import aia
@@ -20,6 +21,7 @@ def seen_as(probabilities, threshold, labels=("swipe left", "star", "no gesture"
     return dataclasses.replace(seen, config=config, probabilities=np.array(probabilities, np.float32))
 
 
+@pytest.mark.slow
 def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
     assert text.headline(seen_as((0.8, 0.1, 0.1), 0.6)) == (
         "swipe left",
@@ -37,6 +39,7 @@ def test_the_headline_is_the_label_an_answer_or_that_the_model_does_not_know():
     assert label == text.UNKNOWN and "none of its labels" in sentence
 
 
+@pytest.mark.slow
 def test_the_headline_of_a_group_names_what_it_knows():
     for probabilities, said in (
         ((0.1, 0.1, 0.8), "shows none of this model's 2 camera movements"),
@@ -50,6 +53,7 @@ def test_the_headline_of_a_group_names_what_it_knows():
         assert said in sentence and label in (text.UNKNOWN, "none of these")
 
 
+@pytest.mark.slow
 def test_without_a_threshold_nothing_is_claimed_about_how_sure_the_model_is():
     for best in (0.4, 0.99):
         label, sentence = text.headline(seen_as((best, 1 - best - 0.01, 0.01), 0.0, ("open", "shut", "push")))
@@ -87,6 +91,7 @@ def side(seen: aia.Inspection, model="m", **changes) -> Result:
     )
 
 
+@pytest.mark.slow
 def test_forwards_and_backwards_are_told_as_they_are():
     left, star = seen_as((0.8, 0.1, 0.1), 0.6), seen_as((0.1, 0.8, 0.1), 0.6)
     unsure = seen_as((0.2, 0.5, 0.3), 0.6)

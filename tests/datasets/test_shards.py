@@ -158,6 +158,7 @@ def test_a_survey_reads_shards_and_resumes(home, tmp_path):
     assert local.equals(remote) and local.column("error").null_count == 12
 
 
+@pytest.mark.slow
 def test_bad_shards_get_one_sentence(home, tmp_path):
     whole = (home / "shards" / "train-000.tar").read_bytes()
     (tmp_path / "cut").mkdir()
@@ -277,6 +278,7 @@ def test_the_machines_folders_are_no_splits_and_odd_local_paths_are_local(home, 
     assert {item.split for item in list_clips(tmp_path / "test_machine" / "000.tar")} == {None}
 
 
+@pytest.mark.slow
 def test_a_table_elsewhere_trains_like_one_here(home, tmp_path, caplog):
     rows = "file,label,split,scene,group\n"
     rows += "train/open/0.mp4,open,train,hall,x\ntrain/close/1.mp4,close,,hall,x\nval/open/0.mp4,open,val,yard,x\n"

@@ -138,6 +138,7 @@ def test_maps_of_a_batch_are_those_of_the_inspection(attention):
             assert np.allclose(maps, inspect(net, clip).block(block).spatiotemporal_map, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_gate_that_is_low_at_the_fingertip_shows_as_inverted(targets):
     gates = {"low": 0.8 - 0.1 * dots(targets), "flat": torch.full((20, 8, 4, 4), 0.5)}
     result = compare(small_net(), targets, gates, dict.fromkeys((*gates, "layer4"), torch.zeros(20, 8, 2, 2)))
@@ -150,6 +151,7 @@ def test_a_gate_that_is_low_at_the_fingertip_shows_as_inverted(targets):
     assert own[("low",), "inverted"].fingertip.mean == 1 and own[("low",), "gate"].fingertip.mean < 0.05
 
 
+@pytest.mark.slow
 def test_a_block_is_scored_on_other_clips_than_it_was_chosen_on(targets):
     first, second = (0.5 + 0.2 * dots(targets, lambda clip, half=half: (clip < 10) == half) for half in (True, False))
     gates = {"first": first, "second": second}

@@ -50,6 +50,7 @@ def test_models_with_the_tag_are_listed_with_what_is_plain_of_them_and_the_other
     assert aia.available_models(hub=True) == (*shipped, *(model.name for model in models))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listed", "fault"),
     [

@@ -129,6 +129,7 @@ def test_no_label_reaches_a_table_or_a_file_name_and_json_keeps_it(odd, tmp_path
     assert set(json.loads((tmp_path / "inspection.json").read_text())["scores"]) == set(ODD_LABELS)
 
 
+@pytest.mark.slow
 def test_a_card_shows_odd_labels_as_they_are(tmp_path):
     labels = (*ODD_LABELS, "```", "`a``b", "[x](javascript:y)", "# title", "---")
     small_net().save_pretrained(

@@ -64,6 +64,7 @@ def test_a_folder_arrives_with_its_own_card_and_pictures_and_nothing_else(server
     assert {request.token for request in server.asked() if request.method == "POST"} == {TOKEN}
 
 
+@pytest.mark.slow
 def test_a_repository_that_the_token_may_not_write_to_is_said(server, folder, capsys, caplog):
     server.repos["user/other"] = Repo(token="hf_SomebodyElse")
     assert main(["push", str(folder), "user/other"]) == 1

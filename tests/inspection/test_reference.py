@@ -106,6 +106,7 @@ def test_without_a_reference_the_gate_itself_is_drawn(net, clip):
         inspection.blocks[0].deviation()
 
 
+@pytest.mark.slow
 def test_another_number_of_frames_is_never_compared():
     inspection = aia.inspect(referenced(), clip_of(moving_frames(5)))
     assert inspection.reference is None and not any(block.has_deviation() for block in inspection.blocks)
@@ -202,6 +203,7 @@ def test_the_command_measures_a_folder_of_videos_and_keeps_the_result(folder, vi
     assert main(["reference", str(net), "--data", str(videos), "--clips", "1"]) == 1
 
 
+@pytest.mark.slow
 def test_a_model_without_gates_has_no_reference():
     with pytest.raises(AIAError, match="no gates"):
         aia.compute_reference(small_net("none", size=32), CLIPS)

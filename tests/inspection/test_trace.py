@@ -115,6 +115,7 @@ def test_a_unit_worked_out_by_hand_gives_the_same_stages(axis, clip):
     assert np.allclose(unit.gate, np.expand_dims(gate, place), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_effect_is_that_of_switching_the_gates_of_this_block(net, clip):
     trace = trace_block(net, clip, "layer2.0")
     assert tuple(trace.probabilities) == SETTINGS
@@ -127,6 +128,7 @@ def test_the_effect_is_that_of_switching_the_gates_of_this_block(net, clip):
     assert trace.sizes["trained"] < trace.sizes["input"]
 
 
+@pytest.mark.slow
 def test_a_lesson_leaves_nothing_on_the_model(net, clip):
     before = aia.inspect(net, clip).logits
     trace_block(net, clip, "layer1.0")

@@ -276,6 +276,7 @@ def test_weights_stay_as_they_were_and_can_be_saved_and_copied(tmp_path):
     assert error(copied, wanted) < 1e-6 and error(again, wanted) < 1e-6
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_an_optimised_network():
     net = small_net(size=64).optimize()
     clip = torch.randn(1, 2, 3, 64, 64, requires_grad=True)
@@ -283,6 +284,7 @@ def test_gradients_pass_through_an_optimised_network():
     assert clip.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_an_unknown_precision_is_refused(tmp_path):
     net = small_net()
     net.save_pretrained(tmp_path, config=net.config)

@@ -106,6 +106,7 @@ def test_aia_adds_as_few_weights_as_published():
     assert count["c"] - count["none"] == 16 * 56
 
 
+@pytest.mark.slow
 def test_the_trunk_keeps_torchvisions_names():
     from torchvision.models import mobilenet_v2, resnet18
 
@@ -124,6 +125,7 @@ def test_the_shift_moves_one_eighth_each_way_and_fills_with_zeros():
     assert (own == x.view(8, 16)[:, 4:]).all()
 
 
+@pytest.mark.slow
 def test_clips_of_one_batch_do_not_mix():
     net = small_net("stinc", "tsm")
     x = torch.randn(3, 4, 3, 48, 48)

@@ -173,6 +173,7 @@ def test_switches_for_more_or_fewer_clips_than_the_batch_has_are_a_bug(net, clip
         net(x)
 
 
+@pytest.mark.slow
 def test_identity_everywhere_is_the_plain_trunk(clip):
     with_aia, plain = small_net("cinst"), small_net("none")
     plain.load_state_dict({k: with_aia.state_dict()[k] for k in plain.state_dict()})

@@ -76,6 +76,7 @@ def test_a_reader_that_has_enough_ends_the_command_without_a_word(folder):
     assert done.returncode == 141 and done.stderr == b"" and done.stdout.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", ["print(1, flush=True)", "print(1)", "[print(n) for n in range(10**5)]"])
@@ -309,6 +310,7 @@ def test_a_figure_is_written_without_a_line_for_each_step_of_its_font(inside, ca
     assert not capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_batch_takes_the_files_behind_it(inside, capsys):
     assert answers(capsys, "--batch", "a.mp4", "b.mp4") == {"a.mp4": "", "b.mp4": ""}
     assert list(answers(capsys, "b.mp4", "--batch", "a.mp4", "--device", "cpu", "clips/c.mp4")) == [

@@ -63,6 +63,7 @@ def test_clips_are_found_wherever_the_data_were(tmp_path, monkeypatch):
     assert About.from_metadata(known) == replace(made["root"], root="")
 
 
+@pytest.mark.slow
 def test_tables_hold_the_numbers_for_programs(odd):
     with (odd / "ablations.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -273,6 +273,7 @@ def test_mirrored_and_reversed_clips_change_their_labels(data, tmp_path):
     assert labels == {0, 1}
 
 
+@pytest.mark.slow
 def test_the_published_augmentation_crops_at_four_scales_and_mirrors_with_the_label(tmp_path):
     red, green = np.meshgrid(np.linspace(0, 250, 64), np.linspace(0, 250, 48))  # a pixel's colour is its place
     write_mp4(tmp_path / "place.mp4", np.stack([red, green, 0 * red], axis=2).astype(np.uint8)[None].repeat(9, 0), 10)

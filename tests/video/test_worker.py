@@ -174,6 +174,7 @@ def test_the_limits_of_the_environment_hold_in_the_child_too(fresh, tmp_path, mo
         worker.read_clip(write_video(tmp_path / "two.mp4", 50))
 
 
+@pytest.mark.slow
 @posix
 def test_a_child_whose_parent_is_killed_in_the_middle_ends(clip):
     program = (

@@ -135,6 +135,7 @@ def test_a_network_without_gates_gives_plain_frames(plain, tmp_path):
     assert "mean gate" not in [text.text for text in root.iter(SVG + "text")]
 
 
+@pytest.mark.slow
 def test_the_figures_words_are_text_and_name_all_that_is_seen(inspection, tmp_path):
     view = View("layer2.0", "H", channel=5, scale="block")
     paper_figure(inspection, view, tmp_path / "figure.svg", "svg")
@@ -270,6 +271,7 @@ def test_the_exported_film_has_every_frame_as_the_picture_shows_it(inspection, e
         assert np.abs(again.frames[frame] - picture).mean() < 6
 
 
+@pytest.mark.slow
 def test_exported_numbers_agree_with_each_other(inspection, exported):
     shown = values(inspection, VIEW)
     with exported["values.csv"].open() as lines:
@@ -283,6 +285,7 @@ def test_exported_numbers_agree_with_each_other(inspection, exported):
     assert means["layer2.0", 5] == pytest.approx(shown.mean(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_exported_summary_has_the_view_and_the_page_can_read_it_back(inspection, exported):
     summary = json.loads(exported["inspection.json"].read_text(encoding="utf-8"))
     assert summary["label"] == inspection.label and summary["drawn_block"] == "layer2.0"
