@@ -65,24 +65,16 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
             raise
         raise AIAError(address.TAKEN_MEANWHILE) from None  # Gradio's own sentence has no number, and other advice
     # Only now: torch takes seconds to import, and the page starts without it.
-    stopped = threading.Event()
-    warming = threading.Thread(target=_warm, args=(models, options.model, stopped), daemon=True)
-    warming.start()
+    threading.Thread(target=_warm, args=(models, options.model), daemon=True).start()
     threading.Thread(target=memory.trim_forever, daemon=True).start()
-    try:
-        page.block_thread()
-    finally:
-        stopped.set()
-        warming.join(30)  # where Python's end cuts off a thread in torch, the process aborts
+    page.block_thread()
 
 
-def _warm(models: ModuleType, extra: list[str], stopped: threading.Event) -> None:
+def _warm(models: ModuleType, extra: list[str]) -> None:
     try:
         names = models.offered(extra)
         others = models.best_models(names).values() if models.asks_all(names) else ()
         for name in dict.fromkeys([*names[:1], *others]):
-            if stopped.is_set():
-                return
             models.warm(name)
     finally:
         memory.settle()
@@ -90,6 +82,6 @@ def _warm(models: ModuleType, extra: list[str], stopped: threading.Event) -> Non
 
 if __name__ == "__main__":
     status = console.run(main)
-    # A request may still be in torch: where Python's end cuts off its thread, the process aborts.
+    # A thread may still be in torch, for a request or to warm a model: where Python's end cuts it off, the process aborts.
     logging.shutdown()
     os._exit(status)

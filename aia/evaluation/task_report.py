@@ -248,7 +248,7 @@ def _actions_gain(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
     rows = [
         [
             setting_title(setting),
-            title,
+            f"{setting_title((setting[0], 'none'))}{remark}",
             f"{len(own)} and {len(plain)}",
             gain("test", own, plain),
             gain("held-out", own, plain),
@@ -256,7 +256,6 @@ def _actions_gain(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
         for setting, own in _settings(runs)
         for of, remark in ((runs, ""), (control, ", trained on"))
         if setting[1] != "none" and (plain := of_setting(of, (setting[0], "none")))
-        for title in [f"{setting_title((setting[0], 'none'))}{remark}"]
     ]
     return (
         "The gain over the same network without AIA, averaged over the seeds of each, and its 95 % interval (paired bootstrap "
