@@ -80,7 +80,7 @@ GROUPS = {  # `AIAConfig.task` -> its group
         "Actions",
         "actions",
         "fourteen actions",
-        "what people do, mostly sports and playing an instrument. Any other action is “none of these”.",
+        "what people do, mostly sport and music. Other actions often get one of its labels, too.",
     ),
 }
 OTHER_GROUP = "Other"

@@ -19,18 +19,24 @@ from aia.limits import MAX_UPLOAD_BYTES
 
 # endings of the files that are taken from folders and shards
 VIDEOS = (
+    ".3g2",
     ".3gp",
     ".asf",
     ".avi",
+    ".avif",
     ".flv",
     ".gif",
+    ".m2ts",
     ".m4v",
     ".mkv",
     ".mov",
     ".mp4",
     ".mpeg",
     ".mpg",
+    ".mts",
+    ".ogv",
     ".ts",
+    ".vob",
     ".webm",
     ".wmv",
 )

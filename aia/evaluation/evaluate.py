@@ -196,6 +196,13 @@ def measure(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterable[st
     )
 
 
+def nothing_in(data: str | Path, split: str) -> AIAError:
+    """The error of a split without a clip."""
+    return AIAError(
+        f"{data} has no clip of the model's classes in the split {split!r}; choose another one with --split."
+    )
+
+
 def evaluate(model: AIANet, data: str | Path, recipe: Recipe, split: str) -> dict[str, Any]:
     """Accuracy on one split. Arguments as for `predictions`.
 
@@ -207,9 +214,7 @@ def evaluate(model: AIANet, data: str | Path, recipe: Recipe, split: str) -> dic
     """
     result = predictions(model, data, recipe, [split]).get(split)
     if result is None:
-        raise AIAError(
-            f"{data} has no clip of the model's classes in the split {split!r}; choose another one with --split."
-        )
+        raise nothing_in(data, split)
     answers, labels = result.logits.argmax(1), model.config.labels
     return {
         "split": split,

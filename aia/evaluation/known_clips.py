@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aia.errors import AIAError
 from aia.evaluation.deletion import blur
-from aia.evaluation.evaluate import split_of
+from aia.evaluation.evaluate import nothing_in, split_of
 from aia.modeling.network import AIANet
 from aia.training.data import class_order, read_manifest
 from aia.training.recipe import Recipe
@@ -57,7 +57,7 @@ def read_clips(model: AIANet, data: str | Path, recipe: Recipe, split: str, most
         raise AIAError("The model's labels are not those of the recipe; give the recipe it was trained by.")
     chosen = split_of(samples, recipe, split)
     if not chosen:
-        raise AIAError(f"{data} has no clip in the split {split!r}.")
+        raise nothing_in(data, split)
     chosen = [chosen[i] for i in pick(len(chosen), most)]
     x, labels = decode_all(chosen, recipe)
     return choose(model, x, labels, tuple(sample.scene or sample.video.name for sample in chosen))

@@ -14,6 +14,7 @@ import math
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,11 @@ PROOF_FRAMES = 16  # must come exactly as listed before unneeded non-reference f
 MAX_PASSES = 3  # in order, until the count equals the one used to choose frames: two if decoding is repeatable
 FAR_SHARES = 2  # of duration / frames; a longer stretch without a chosen frame counts as left out
 REPEATED = "This clip has {}, and the network sees {}: frames are shown more than once."
+SQUARE = 1.05  # the most by which a pixel's sides may differ without a word
+NOT_SQUARE = (
+    "The pixels of this video are not square: a player stretches the picture by {:.2f} in one direction. The page and the "
+    "network take it as it is stored."
+)
 LEFT_OUT = (
     "The frames of the video are spread unevenly over its time: those chosen leave out {:.1f} of {:.1f} s, "
     "the longest stretch from {:.1f} to {:.1f} s."
@@ -255,7 +261,7 @@ def _clip(pictures: Pictures, scan: Scan, stamps: Sequence[int | None], failed: 
     """Build the clip from the pictures and the presentation times of all frames."""
     assert pictures.frames is not None  # at least one frame was decoded
     count = len(stamps)
-    frame_pts = sorted_pts(stamps)
+    frame_pts = sorted_pts(stamps, scan.time_base)
     if frame_pts:
         times = (np.array(frame_pts) - frame_pts[0]) * scan.time_base
         duration = scan.duration(frame_pts)
@@ -265,6 +271,8 @@ def _clip(pictures: Pictures, scan: Scan, stamps: Sequence[int | None], failed: 
     sentences = _damage(scan, failed, count)
     sentences += _left_out(times, duration, pictures.indices)
     sentences += _repeated(count, len(pictures.indices))
+    # What the pictures say is known only now that some are decoded.
+    sentences += _not_square(scan.stream.codec_context.sample_aspect_ratio or scan.stream.sample_aspect_ratio)
     if hides_transparency(pictures.source, scan, {stamps[index] for index in pictures.indices}):
         sentences.append(HIDDEN_ALPHA)
     return Clip(
@@ -282,6 +290,12 @@ def _repeated(count: int, needed: int) -> list[str]:
     """Say that a clip is shorter than what is taken from it."""
     frames = "one frame" if count == 1 else f"only {count} frames"
     return [REPEATED.format(frames, needed)] if count < needed else []
+
+
+def _not_square(ratio: Fraction | None) -> list[str]:
+    """Say that a player shows other proportions, given the width of a pixel in heights."""
+    stretch = max(ratio, 1 / ratio) if ratio else 1
+    return [NOT_SQUARE.format(float(stretch))] if stretch > SQUARE else []
 
 
 def _damage(scan: Scan, failed: Sequence[int], count: int) -> list[str]:

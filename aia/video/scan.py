@@ -21,6 +21,7 @@ from aia.video.source import STILL, Source
 
 PICTURE_FORMATS = ("gif", "apng", "mjpeg")  # a file of one frame is a still picture, like PNG and JPEG
 STATES_END = ("matroska", "flv", "asf", "ogg")  # only the header may tell how long the last frame lasts
+ONE_LENGTH = ("matroska", "flv")  # FFmpeg adds the start of the first stream to their length
 SHORTEST = 1e-3  # seconds; a shorter duration is not believed
 SLACK_SECONDS = 0.5  # that the end of the audio may differ from the end that the header states
 MAX_REORDER = 16  # frames; the most that H.264 and HEVC store out of order
@@ -52,7 +53,7 @@ class Scan:
         stream: The video stream.
         packets: Its packets in decoding order; the last one is empty and drains the decoder.
         count: How many of them should show a frame.
-        pts: Presentation times of those frames, sorted, in units of `time_base`; empty if one is unknown.
+        pts: Presentation times of those frames, sorted, in units of `time_base`; empty if unknown or impossible.
         key_frames: The key frames, with their positions in `packets`; empty if a time is unknown.
         bad: Positions in `packets` that could not be read whole.
         cut: Whether the file is truncated, or lacks pictures that its index lists.
@@ -125,6 +126,7 @@ def scan_file(source: Source, container: av.container.InputContainer) -> Scan:
         raise source.error(STILL)
     stamped = all(packet.pts is not None for packet in full)
     displayed = [packet for packet in full if not packet.is_discard and not packet.is_corrupt]
+    pts = sorted(packet.pts for packet in displayed if packet.pts is not None) if stamped else []
     key_packets = [(packet.pts, i) for i, packet in enumerate(packets) if packet.size and packet.is_keyframe]
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     cut = _is_cut(source, container, stream, demuxed)
@@ -132,7 +134,7 @@ def scan_file(source: Source, container: av.container.InputContainer) -> Scan:
         stream=stream,
         packets=packets,
         count=len(displayed),
-        pts=sorted(packet.pts for packet in displayed if packet.pts is not None) if stamped else [],
+        pts=[] if _too_fast(pts, _time_base(stream)) else pts,
         key_frames=[KeyFrame(pts, i) for pts, i in key_packets if pts is not None] if stamped else [],
         bad=[i for i, packet in enumerate(packets) if packet.is_corrupt] + [len(packets)] * (not demuxed.whole),
         cut=cut,
@@ -145,13 +147,17 @@ def scan_file(source: Source, container: av.container.InputContainer) -> Scan:
     return scan
 
 
-def sorted_pts(stamps: Sequence[int | None]) -> Sequence[int]:
+def sorted_pts(stamps: Sequence[int | None], time_base: float) -> Sequence[int]:
     """Return the frames' times in presentation order; empty if they cannot be right.
 
-    AVI has no presentation times: FFmpeg assigns some of them to a neighboring frame.
+    AVI has no presentation times: FFmpeg makes them from the rate in the header, and assigns some to a neighboring frame.
+
+    Args:
+        stamps: The times of all frames, in decoding order.
+        time_base: Seconds in one unit of them.
     """
     known = [stamp for stamp in stamps if stamp is not None]
-    if len(known) < len(stamps):
+    if len(known) < len(stamps) or _too_fast(known, time_base):
         return []
     if _increasing(known):
         return known
@@ -233,7 +239,7 @@ def _stated_end(container: av.container.InputContainer, stream: av.VideoStream, 
         return 0
     name, tick = container.format.name, _time_base(stream)
     end = sum(demuxed.tail) * tick
-    if stream.duration:
+    if stream.duration and not name.startswith(ONE_LENGTH):
         stated = ((stream.start_time or 0) + stream.duration) * tick
     else:
         stated = (container.duration or 0) / av.time_base
@@ -251,3 +257,8 @@ def _time_base(stream: av.VideoStream) -> float:
 
 def _increasing(values: Sequence[int]) -> bool:
     return all(a < b for a, b in pairwise(values))
+
+
+def _too_fast(pts: Sequence[int], time_base: float) -> bool:
+    """Whether there are more frames in a second than a header may state, so that the times cannot be right."""
+    return len(pts) > 1 and (max(pts) - min(pts)) * time_base * RATES[1] < 0.99 * (len(pts) - 1)  # times may be rounded

@@ -129,6 +129,9 @@ class Source:
         candidates = [best, *container.streams.video] if best is not None else []
         cover = av.stream.Disposition.attached_pic
         stream = next((candidate for candidate in candidates if not candidate.disposition & cover), None)
+        known = stream is not None and stream.codec_context is not None
+        if not known and containers.is_truncated(self.path, container.format.name):
+            raise self.error("is cut off, and what tells about its pictures is missing: export or download it again.")
         if stream is None:
             raise self.error("has no video stream, only sound or a cover: choose a file with moving pictures.")
         if stream.codec_context is None:

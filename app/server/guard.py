@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aia.limits import DELETE_AFTER_SECONDS, MAX_REQUEST_BYTES, MAX_TOOL_BYTES, MAX_UPLOAD_BYTES
 from app import errors, gradio_internals, text
+from app.server.tool_calls import tidied_call
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
@@ -38,7 +39,11 @@ OPEN = re.compile(
 # A POST to these asks for work. "run/" passes the queue: the page uses it for its few functions without queue.
 WORK = re.compile(rf"{API}(queue/join|(call/(v2/)?|(?P<direct>run/))(?P<name>[^/]*)/?)")
 TOOLS = re.compile(rf"{API}mcp(/http)?/?")
-FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+# How headers begin that proxies add.
+FORWARDED = (
+    *("forwarded", "via", "x-forwarded-", "x-original-", "x-real-ip", "x-client-ip", "x-cluster-", "x-envoy-"),
+    *("cf-", "true-client-ip", "fly-", "fastly-"),
+)
 ORIGIN = re.compile(r"https?://[\w.:\[\]-]+")  # the start of a page's address
 ANSWER = re.compile(rf"{API}call/(v2/)?[^/]*/(?P<event>[^/]*)/?")  # a GET of this fetches an answer
 SESSION = re.compile(r"[\w-]{1,64}")
@@ -106,6 +111,8 @@ class Guard:
             return counted_body(receive, headers, MAX_UPLOAD_BYTES + MULTIPART_BYTES, text.TOO_LARGE_CLIP)
         tool = path.startswith(API + "mcp")  # a tool's clip may come within the request
         receive = counted_body(receive, headers, MAX_TOOL_BYTES if tool else MAX_REQUEST_BYTES, text.TOO_LONG)
+        if TOOLS.fullmatch(path):
+            return _replay(tidied_call(await read_body(receive)), receive)
         work = WORK.fullmatch(path)
         if not work:
             return receive
@@ -192,13 +199,14 @@ def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
     """
     host = headers.get("host", "")
     try:
-        name, origin = urlsplit(f"//{host}").hostname or "", urlsplit(headers.get("origin", f"//{host}")).netloc
+        name = urlsplit(f"//{host}").hostname or ""
+        pages = {urlsplit(headers.get(header, f"//{host}")).netloc for header in ("origin", "referer")}
         if name != "localhost":
             ipaddress.ip_address(name)  # another site's name can resolve to this machine, a number cannot
     except ValueError:
         return True
     fetched = headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-    return origin != host or not fetched or any(header in headers for header in FORWARDED)
+    return pages != {host} or not fetched or any(header.lower().startswith(FORWARDED) for header in headers)
 
 
 def rooted(scope: Scope) -> tuple[Scope, str]:

@@ -180,6 +180,9 @@ DIRECT = "127.0.0.1:7860"
 ELSEWHERE = {
     "a proxy": {"X-Forwarded-For": "1.2.3.4"},
     "a proxy's other words": {"Forwarded": "for=1.2.3.4"},
+    "a proxy's port": {"X-Forwarded-Port": "443"},
+    "a service before the page": {"CF-Connecting-IP": "1.2.3.4"},
+    "the page's other address": {"Referer": "https://studio.example/aia/"},
     "another site's name for this machine": {"Host": "evil.example:7860"},
     "a longer name": {"Host": "127.0.0.1.evil.example"},
     "no name": {"Host": ""},
@@ -200,7 +203,8 @@ def test_what_comes_from_elsewhere_is_refused_and_learns_nothing(free_page, fold
 @pytest.mark.parametrize("host", [DIRECT, "localhost:7860", "localhost", "[::1]:7860", "192.168.1.7:7860"])
 def test_what_comes_directly_is_not_from_elsewhere(host):
     assert not is_from_elsewhere({"host": host})
-    assert not is_from_elsewhere({"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"})
+    page = {"origin": f"http://{host}", "referer": f"http://{host}/?lang=en", "sec-fetch-site": "same-origin"}
+    assert not is_from_elsewhere({"host": host} | page)
 
 
 @pytest.mark.long

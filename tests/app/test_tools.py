@@ -311,6 +311,18 @@ def test_a_tools_answer_is_the_librarys(server, client):
     assert "gate='T'" in program.text and compile(program.text, "view", "exec")
 
 
+def test_a_tool_takes_null_for_a_default_and_the_text_of_an_object(server, tools):
+    ask = Tools(server)
+
+    def program(arguments: dict) -> str:
+        return ask("as_python", {"video": ask.clip} | arguments)[0].text
+
+    defaults = dict.fromkeys(tools["as_python"].inputSchema["properties"].keys() - {"video"})
+    assert program(defaults) == program({})
+    assert program({"view": json.dumps(VIEW)}) == program({"view": VIEW}) != program({})
+    assert program({"view": {"channel": None}}) == program({}), "a part of a view may be null"
+
+
 def plain(said: str) -> str:
     """What an error says: one sentence, no trace, no path of this server, no number of a bug."""
     assert said and "\n" not in said.strip() and len(said) < 500, said

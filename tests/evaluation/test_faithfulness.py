@@ -317,7 +317,7 @@ def test_the_command_prints_both_tables_for_any_model_and_data(data, capsys):
     ("changed", "sentence"),
     [
         (["--clips", "1"], "two clips or more"),
-        (["--split", "val"], "no clip in the split"),
+        (["--split", "val"], "no clip of the model's classes in the split 'val'; choose another one with --split"),
         (["--block", "layer9"], "no block"),
         (["--seed", "-1"], "seed"),
     ],

@@ -138,8 +138,20 @@ def _place(path: Path, codec: str) -> Iterator[str | BinaryIO]:
 
 
 @in_encoder
-def timed(path: Path, ticks: list[int], last: int, *, sound: float = 0, bframes: int | None = None, **how) -> Path:
-    """Frames at these milliseconds, the last of which lasts `last` milliseconds; with `sound` seconds of silence."""
+def timed(
+    path: Path,
+    ticks: list[int],
+    last: int,
+    *,
+    sound: float = 0,
+    sound_from: int = 0,
+    bframes: int | None = None,
+    **how,
+) -> Path:
+    """Frames at these milliseconds, the last of which lasts `last` milliseconds.
+
+    With `sound` seconds of silence, which begin after `sound_from` seconds.
+    """
     made = {"codec": "libx264", "pix_fmt": "yuv420p", "options": {}, **CODECS.get(path.suffix, {}), **how}
     with av.open(str(path), "w", options=made.get("container", {})) as output:
         stream = output.add_stream(made["codec"], rate=25, options=made["options"])
@@ -158,7 +170,7 @@ def timed(path: Path, ticks: list[int], last: int, *, sound: float = 0, bframes:
         at_end.duration = round(Fraction(last, 1000) / at_end.time_base)
         for i in range(int(sound * 48000 / 1024)):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 48000, i * 1024
+            frame.sample_rate, frame.pts = 48000, 48000 * sound_from + i * 1024
             packets += silent.encode(frame)
         packets += silent.encode(None) if silent else []
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):

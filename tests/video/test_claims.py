@@ -287,6 +287,13 @@ def test_even_frames_last_as_long_as_their_steps(tmp_path, name):
     assert clip.duration == pytest.approx(2, abs=0.001) and clip.warnings == (), "however long a sound is"
 
 
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4", "film.flv", "film.ts", "film.asf"])
+def test_a_sound_that_begins_late_makes_no_film_longer(tmp_path, name):
+    how = {"codec": "flv"} if name == "film.flv" else {}
+    clip = read(timed(tmp_path / name, EVEN, 40, sound=5, sound_from=4, **how))
+    assert clip.duration == pytest.approx(2, abs=0.001) and clip.warnings == ()
+
+
 @pytest.mark.parametrize("name", ["late.ts", "late.mkv", "late.mp4", "early.mkv"])
 def test_a_film_need_not_begin_at_zero(tmp_path, name):
     offset = {"output_ts_offset": "-0.2", "avoid_negative_ts": "disabled"} if name == "early.mkv" else {}
@@ -370,6 +377,16 @@ def test_a_header_that_lies_about_the_length_is_not_believed(tmp_path, name):
     for seconds in (0, 1, 3600, *([30] if name == "clip.mp4" else [])):  # an MP4 knows the length of every frame
         clip = read(lies(path, seconds))
         assert clip.duration == pytest.approx(2, abs=0.001) and clip.num_frames == 50 and clip.warnings == ()
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "mpeg4"])
+def test_an_impossible_rate_gives_no_times(tmp_path, codec):
+    path = write_video(tmp_path / "film.avi", 20, codec=codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<II", data, data.index(b"strh") + 28, 1, 10**9)
+    path.write_bytes(data)
+    clip = read(path)
+    assert clip.num_frames == 20 and clip.duration == pytest.approx(20 / 25) and clip.fps == pytest.approx(25)
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.gif"])
@@ -475,6 +492,22 @@ def test_a_cut_is_told_wherever_it_falls(tmp_path, name):
         clip = read(path)
         assert says(clip, "end of the file is damaged or missing") and 10 < clip.num_frames < 60
         assert clip.duration == pytest.approx(clip.num_frames / 25, abs=0.15)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "libx264"), ("clip.mov", "mjpeg")])
+def test_a_cut_that_takes_the_list_of_pictures_is_told_as_a_cut(tmp_path, name, codec):
+    path = write_video(tmp_path / name, codec=codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    data = path.read_bytes()
+    for box_name in (b"trak", b"minf"):
+        path.write_bytes(data[: data.rindex(box_name) + 12])
+        assert "is cut off" in refusal(path)
+
+
+@pytest.mark.parametrize(("name", "sides", "stretch"), [("a.mp4", "2/1", "2.00"), ("a.mkv", "1/8", "8.00")])
+def test_pixels_that_are_not_square_are_told(tmp_path, name, sides, stretch):
+    clip = read(write_video(tmp_path / name, options={"x264-params": f"sar={sides}"}))
+    assert says(clip, f"stretches the picture by {stretch}") and clip.frames.shape[1:3] == (64, 96)
+    assert not read(write_video(tmp_path / f"square-{name}", options={"x264-params": "sar=1/1"})).warnings
 
 
 # ---------------------------------------------------------------- what the chosen frames leave out
