@@ -20,13 +20,14 @@ MAX_TEXT_BYTES = 64 << 20  # a larger file is something else, such as a checkpoi
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _NUMBERED = (
-    re.compile(r"(?P<number>\d{1,9})(?:\s*[.,:;)\t]\s*|\s+)(?P<label>.+)"),
-    re.compile(r"(?P<label>.+?)(?:\s*[,:;\t]\s*|\s+)(?P<number>\d{1,9})"),
+    re.compile(r"(?P<number>\d{1,9})(?:\s*[.,:;)=|\t]\s*|\s+[-–—]\s+|\s+)(?P<label>.+)"),
+    re.compile(r"(?P<label>.+?)(?:\s*[,:;=|\t]\s*|\s+[-–—]\s+|\s+)(?P<number>\d{1,9})"),
 )
 _QUOTED = re.compile(r'(?:^|(?<=[,;\t]))\s*"((?:[^"]|"")*)"\s*(?=[,;\t]|$)')  # a cell of a csv
 _JSON = re.compile(r'\s*(?:\{|\[\s*")')  # a label may begin with a bracket
 _SEPARATORS = ",;\t|"
-_HEADER = re.compile(r"(?:(?:class|label)?[ _]?(?:id|index|number|name|label|class)\W*){2}", re.IGNORECASE)
+_WORD = r"(?:class|label|action)?[ _-]?(?:id|idx|index|no|num|number|name|label|class|action)"
+_HEADER = re.compile(rf"{_WORD}\W*{_WORD}\W*", re.IGNORECASE)
 
 
 def check_size(path: str | Path, size: int) -> None:
@@ -72,25 +73,32 @@ def read_text(path: str | Path, data: bytes | None = None) -> str:
     if data.startswith(b"PK\x03\x04"):
         raise AIAError(f"{path} is an Excel workbook or another archive; save it as CSV or as plain text.")
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
-    if mark:
-        encodings = [_MARKS[mark]]
-    elif b"\0" in data:  # UTF-16 without a mark: the high byte of a Western letter is zero
-        encodings = ["utf-16-be" if data[::2].count(0) > data[1::2].count(0) else "utf-16-le"]
-    else:
-        encodings = ["utf-8", "cp1252"]
-    for encoding in encodings:
+    for encoding in [_MARKS[mark]] if mark else _without_mark(data):
         try:
             text = data[len(mark) :].decode(encoding).replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
+            problem = f"{path} is not readable text (see line {line}); save it as UTF-8."
             continue
-        line = next((i for i, part in enumerate(text.split("\n"), 1) if re.search(r"[\0-\x08\x0e-\x1f]", part)), 0)
-        if line:
+        control = re.search(r"[\0-\x08\x0e-\x1f]", text)
+        if control:
+            line = text.count("\n", 0, control.start()) + 1
+            problem = (
+                f"{path} is not readable text: line {line} holds the control character {control[0]!r}; remove it, or save "
+                "the file as UTF-8."
+            )
             break
         if encoding == "cp1252":
             log.warning("%s is not in UTF-8 and is read as Windows-1252; check its accented letters.", path)
         return text
-    raise AIAError(f"{path} is not readable text (see line {line}); save it as UTF-8.")
+    raise AIAError(problem)
+
+
+def _without_mark(data: bytes) -> list[str]:
+    """The encodings to try. In UTF-16 a line break has a zero byte beside it; zero bytes elsewhere alone are damage."""
+    if b"\0" in data and 2 * max(data.count(b"\n\0"), data.count(b"\0\n")) >= data.count(b"\n"):
+        return ["utf-16-be" if data[::2].count(0) > data[1::2].count(0) else "utf-16-le"]
+    return ["utf-8", "cp1252"]
 
 
 def read_lines(path: str | Path, data: bytes | None = None) -> list[str]:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from aia import console
 from aia.cli import clips, models, studies
@@ -34,8 +35,14 @@ def _main(arguments: Sequence[str]) -> int:
     return command(options)
 
 
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: Any = None) -> None:
+        """Prints the help; argparse would drop the error of an output that is full."""
+        (file or sys.stdout).write(self.format_help())
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m aia", description="Attention in Attention for video classifiers.")
+    parser = _Parser("python -m aia", description="Attention in Attention for video classifiers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for group in (clips, models, studies):
         group.add(commands)

@@ -14,7 +14,7 @@ import re
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ _DTYPES = {
     "Bool": torch.bool,
     "ComplexFloat": torch.complex64,
     "ComplexDouble": torch.complex128,
+}
+_UNTYPED = "torch.storage.UntypedStorage"  # bytes, whose type stands in the call that makes a tensor of them
+_FLOAT8 = {
+    str(dtype): dtype
+    for dtype in (torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz)
 }
 
 
@@ -128,12 +133,13 @@ def read_state_dicts(path: str | Path) -> dict[str, dict[str, Any]]:
             f"{path} is not a plain state dict: it is damaged or not a PyTorch checkpoint; download or save it again."
         ) from None
     state_dicts = dict(_named_tensors(tree))
-    if not state_dicts:
+    are_arrays = not _has_weights(tree, _is_tensor) and _has_weights(tree, _is_array)
+    if are_arrays or not state_dicts:
         stub = next((value.name for _, value in _containers(tree) if isinstance(value, Stub)), "")
-        instead = f"objects such as {stub[:80]!r}" if stub else "something else"
+        instead = f"{f'objects such as {stub[:80]!r}' if stub else 'something else'} and no named tensors"
         raise AIAError(
-            f"{path} is not a plain state dict: it holds {instead} and no named tensors; save the network's weights "
-            "with torch.save(model.state_dict(), FILE)."
+            f"{path} is not a plain state dict: it holds {'its weights as NumPy arrays' if are_arrays else instead}; save "
+            "the network's weights with torch.save(model.state_dict(), FILE)."
         )
     return state_dicts
 
@@ -144,8 +150,26 @@ def _no_checkpoint(path: str | Path) -> AIAError:
 
 def _named_tensors(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for keys, value in _containers(tree):
-        if isinstance(value, dict) and any(isinstance(item, StoredTensor) for item in value.values()):
+        if isinstance(value, dict) and any(map(_is_tensor, value.values())):
             yield keys, value
+
+
+def _has_weights(tree: Any, is_kind: Callable[[Any], bool]) -> bool:
+    """Whether a value of a kind is named as the weights of a layer are; other arrays and tensors lie beside many networks."""
+    return any(
+        name.endswith(".weight") and is_kind(item)
+        for _, value in _containers(tree)
+        if isinstance(value, dict)
+        for name, item in value.items()
+    )
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, StoredTensor)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Stub) and value.name.startswith("numpy.") and value.name.endswith("._reconstruct")
 
 
 def _containers(tree: Any) -> Iterator[tuple[str, Any]]:
@@ -368,6 +392,11 @@ def _called(function: Any, args: Any) -> Any:
         ) if not any(more[2:]):
             return stored.tensor(offset, shape, stride)
         case (
+            "torch._utils._rebuild_tensor_v3",
+            (_Storage(first=0) as stored, offset, tuple() as shape, tuple() as stride, _, _, _Global(name=dtype)),
+        ) if dtype in _FLOAT8:
+            return replace(stored, dtype=_FLOAT8[dtype]).tensor(offset, shape, stride)
+        case (
             "torch._utils._rebuild_parameter"
             | "torch._utils._rebuild_parameter_with_state"
             | "torch._utils._rebuild_device_tensor_from_cpu_tensor"
@@ -392,6 +421,7 @@ def _stored(key: Any, storage: Callable[[torch.dtype, str, Any], _Storage] | Non
         case ("storage", _Global(name=name), str() as number, *more) if storage and len(key) <= _MAX_ARGS:
             kind = _STORAGE.fullmatch(name)
             dtype = _DTYPES.get(kind[1]) if kind else None  # a quantized one needs its scale
+            dtype = torch.uint8 if name == _UNTYPED else dtype
             return Stub(name) if dtype is None else storage(dtype, number, more[2] if len(more) > 2 else None)
         case "module", _Global() as kind, *_:
             return kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ _WRAPPERS = re.compile(
 )
 _SHIFT = re.compile(r"(?<=\d\.conv1)\.net(?=\.)")  # TSM's shift adds `net` after a block's conv1
 _MAX_WRAPPERS = 20  # groups of names in one dict that are compared with the network, the largest first
+_MAX_STARTS = 20  # places in a name where the network's own name may start
 _AVERAGED = re.compile("ema|swa|averag|teacher", re.IGNORECASE)
 
 
@@ -92,31 +94,29 @@ def unwrapped(name: str) -> str:
 def _fits(
     layout: Layout, expected: Mapping[str, Tensor], place: str, state: Mapping[str, Any], ignore: tuple[str, ...]
 ) -> Iterator[Fit[Layout]]:
-    """Compares every group of names that share a wrapper."""
+    """Compares every group of names that share a wrapper. A wrapper may be called like a part, so a name may be in several."""
     anchors = {name.partition(".")[0] for name in expected}
     needed = {name for name in expected if not name.endswith(COUNTER)}
-    groups: dict[str | None, dict[str, str]] = {}  # wrapper, None if no part is known -> plain name -> name in the file
-    repeated: dict[str | None, list[str]] = {}
+    groups: dict[str, dict[str, list[str]]] = {}  # wrapper -> plain name -> names in the file
     for name in state:
         parts = name.split(".")
-        start = next((i for i, part in enumerate(parts) if part in anchors), None)
-        wrapper = None if start is None else ".".join(parts[:start])
-        group = groups.setdefault(wrapper, {})
-        plain = name if start is None else _SHIFT.sub("", unwrapped(".".join(parts[start:])))
-        if group.setdefault(plain, name) != name:
-            repeated.setdefault(wrapper, []).append(plain)
-    complete = {wrapper for wrapper, group in groups.items() if needed <= group.keys()}
-    wrappers = [wrapper for wrapper in groups if wrapper is not None]
-    for wrapper in sorted(wrappers, key=lambda wrapper: -len(groups[wrapper]))[:_MAX_WRAPPERS]:
-        names = groups[wrapper]
+        for start in islice((i for i, part in enumerate(parts) if part in anchors), _MAX_STARTS):
+            group = groups.setdefault(".".join(parts[:start]), {})
+            group.setdefault(_SHIFT.sub("", unwrapped(".".join(parts[start:]))), []).append(name)
+    complete = [wrapper for wrapper, group in groups.items() if needed <= group.keys()]
+    taken = {name for wrapper in complete for found in groups[wrapper].values() for name in found}
+    for wrapper in sorted(complete or groups, key=lambda wrapper: -len(groups[wrapper]))[:_MAX_WRAPPERS]:
+        names = {plain: found[0] for plain, found in groups[wrapper].items()}
+        repeated = [plain for plain, found in groups[wrapper].items() if found[1:]]
+        known = taken.union(*groups[wrapper].values())
         prefix = f"{wrapper}." if wrapper else ""
         # Names outside the wrapper belong to something else: a loss, a counter, another network.
         others = [
             name
-            for other, group in groups.items()
-            if other not in complete | {wrapper}
-            for name in group.values()
-            if (other == "" or name.startswith(prefix)) and not name.removeprefix(prefix).startswith(ignore)
+            for name in state
+            if name not in known
+            and (name.startswith(prefix) or name.partition(".")[0] in anchors)
+            and not name.removeprefix(prefix).startswith(ignore)
         ]
         values = {name: state[name] for name in others}
         values |= {plain: state[name] for plain, name in names.items() if not plain.startswith(ignore)}
@@ -125,15 +125,14 @@ def _fits(
             {name: tensor.shape for name, tensor in tensors.items()},
             {name: tensor for name, tensor in expected.items() if name in needed or name in tensors},
         )
-        duplicates = [name for name in others if name in names] + repeated.get(wrapper, [])
+        duplicates = [name for name in others if name in names] + repeated
         stub = next((name for name in expected if isinstance(values.get(name), Stub)), None)
         if duplicates:
             words = f"has {duplicates[0][:80]} twice, and must have each tensor once"
             count += len(duplicates)
         elif stub:
             words = f"has {stub} as {values[stub].name[:80]!r}, which is not a plain tensor"
-        known = len(needed & tensors.keys())
-        rank = (bool(count), -known, count, bool(_AVERAGED.search(f"{place}.{wrapper}")))
+        rank = (bool(count), -len(needed & tensors.keys()), count, bool(_AVERAGED.search(f"{place}.{wrapper}")))
         yield Fit(layout, place, wrapper, names, tensors, words, rank)
 
 
@@ -141,7 +140,7 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
     """Reads tensors of the expected shapes, in the expected types.
 
     Raises:
-        AIAError: A tensor is damaged or complex, or holds values that are not finite in that type.
+        AIAError: A tensor is damaged, complex or of integers, or holds values that are not finite in that type.
     """
     state = {}
     for name, stored in tensors.items():
@@ -152,9 +151,12 @@ def read_tensors(tensors: Mapping[str, StoredTensor], expected: Mapping[str, Ten
             raise AIAError(f"{where} is damaged: {name} cannot be read; download or save it again.") from None
         if tensor.is_complex():
             raise AIAError(f"{where} holds complex numbers in {name}; give a checkpoint of real ones.")
-        # Integer weights would need a scale. The conversion comes first: a float64 may be too large for a float32.
-        fits = tensor.is_floating_point() or not want.is_floating_point
-        state[name] = tensor.to(want) if fits else tensor
-        if not fits or not torch.isfinite(state[name]).all():
+        if want.is_floating_point and not tensor.is_floating_point():  # such weights would need a scale
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise AIAError(
+                f"{where} holds integers ({kind}) in {name}, as a quantized network does; give its floating-point weights."
+            )
+        state[name] = tensor.to(want)  # before the check: a float64 may be too large for a float32
+        if not torch.isfinite(state[name]).all():
             raise AIAError(f"{where} holds values in {name} that are not finite numbers; the network could not work.")
     return state

@@ -107,28 +107,32 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
 
 
 @contextmanager
-def claimed(folder: str) -> Iterator[None]:
-    """Creates a folder and keeps other surveys of this machine out of it while the block runs.
+def claimed(out: str) -> Iterator[str]:
+    """Creates a folder and keeps other surveys of this machine out of it while the block runs. Yields it as `folder_of` does.
 
     Raises:
-        AIAError: It cannot be written, or another survey is writing to it.
+        AIAError: It cannot be written, or another survey is writing to it; the sentence names it as given.
     """
+    folder = folder_of(out)
     if _is_address(folder):
         _upload(folder, ".aia-check", b"")
-        yield
+        yield folder
         return
-    with files.writing_into(folder):
-        pass
+    try:
+        with files.writing_into(folder):
+            pass
+    except files.NotWritten as error:
+        raise files.NotWritten(out + str(error).removeprefix(folder), error.reason) from None
     lock = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         if lock is not None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise AIAError(f"Another survey is writing to {folder}; wait for it, or give another --out.") from None
+                raise AIAError(f"Another survey is writing to {out}; wait for it, or give another --out.") from None
         for rest in Path(folder).glob(".aia-*"):  # left by a killed run
             shutil.rmtree(rest, ignore_errors=True)
-        yield
+        yield folder
     finally:
         if lock is not None:
             os.close(lock)

@@ -113,9 +113,8 @@ def survey(
         raise AIAError("This model has no gates to survey; choose one with AIA, such as CinST or STinC.")
     with suppress(AIAError):  # a model without a recipe has the labels of its data
         items = with_labels(items, recipe_of(model.name).classes if model.name else {})
-    folder = parts.folder_of(os.fspath(out))
-    with parts.claimed(folder):
-        done, about = parts.surveyed(folder, _about(model, revision, os.fspath(data), root, ablate))
+    with parts.claimed(os.fspath(out)) as folder:
+        done, about = parts.surveyed(os.fspath(out), _about(model, revision, os.fspath(data), root, ablate))
         todo = [item for item in items if item.path not in done]
         if engine == "ray":
             from aia.surveys.ray_engine import run

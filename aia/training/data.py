@@ -125,7 +125,7 @@ def _from_listing(data: str | Path, unlabeled: bool) -> list[Sample]:
     for item in items:
         file = Path(item.address if is_local(item) else item.path)
         if is_local(item) and not os.path.isfile(file):  # noqa: PTH113  to Path, a long name is an error
-            raise AIAError(f"{data} names {item.path[:200]!r}, which is not there; give paths from {file.parent}.")
+            raise AIAError(f"{data} names {item.path[:200]!r}, {_lost(file)}; give paths from {file.parent}.")
         split = item.split or default
         if not item.label and not unlabeled:
             unused["without a label"] += 1
@@ -169,7 +169,10 @@ def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
             continue
         if split not in (*SPLITS, *TRAIN_SPLITS, *UNUSED_SPLITS):
             unused.setdefault(f"of the split {row['split'][:40]!r}", []).append(line)
-        sample = Sample(_video(videos, row["file"], table, line), row["label"], row["scene"], split)
+        name = row["file"]
+        item = Item(name, name) if "://" in name else None  # an address is taken as `list_clips` takes it
+        file = Path(name) if item else _video(videos, name, table, line)
+        sample = Sample(file, row["label"], row["scene"], split, item=item)
         if samples.setdefault(sample.video, sample) != sample:
             raise AIAError(
                 f"Line {line} of {table} names {row['file'][:200]!r} again with another label, split or scene; keep one."
@@ -186,9 +189,14 @@ def _video(folder: Path, name: str, table: Path, line: int) -> Path:
     paths = [spelling for path in (name, name.replace("\\", "/")) for spelling in spellings(path)]
     video = next((folder / path for path in paths if name and os.path.isfile(folder / path)), None)  # noqa: PTH113
     if video is None:
-        named = f"names {name[:200]!r}, which is not there" if name else "names no file"
+        named = f"names {name[:200]!r}, {_lost(*(folder / path for path in paths))}" if name else "names no file"
         raise AIAError(f"Line {line} of {table} {named}; give paths from {folder}, or absolute ones.")
     return video
+
+
+def _lost(*paths: Path) -> str:
+    """Why none of the spellings of a path is a file."""
+    return "which is a folder" if any(map(os.path.isdir, paths)) else "which is not there"
 
 
 def _from_folders(folder: Path) -> list[Sample]:
@@ -228,7 +236,7 @@ def reference_clips(folder: Path, count: int, *, training: bool = True) -> tuple
     is_plain = loose and not any(folder.glob("*.[cCtT][sS][vV]"))
     samples = [] if is_plain else [s for s in read_manifest(folder) if (s.split in TRAIN_SPLITS) == training]
     if any(sample.item for sample in samples):
-        raise AIAError(f"The clips of {folder} are in shards; give a folder of videos.")
+        raise AIAError(f"The clips of {folder} are in shards or at addresses; give a folder of videos.")
     videos = loose if is_plain else [sample.video for sample in samples]
     chosen = dict.fromkeys(videos[i] for i in sample_indices(len(videos), min(count, len(videos)))) if videos else ()
     return list(chosen), "training clips" if training and not is_plain else "clips"

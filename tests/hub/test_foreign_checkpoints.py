@@ -30,6 +30,7 @@ from torchvision.models import mobilenet_v2, resnet18
 from aia import AIAConfig, AIAError, AIANet, load
 from aia.cli import main
 from aia.hub.checkpoint import StoredTensor, Stub, read_state_dicts
+from aia.hub.fit import best_fits
 from aia.training.start import load_start
 
 LEGACY = {"_use_new_zipfile_serialization": False}
@@ -365,6 +366,7 @@ def test_tensors_of_every_kind_are_those_of_torch_load(options, tmp_path):
                 for dtype in (torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int8)
             },
             **{str(dtype): torch.ones(3, dtype=dtype) for dtype in (torch.bool, torch.complex64, torch.uint8)},
+            **{str(dtype): base[0, 2:].to(dtype) for dtype in (torch.float8_e4m3fn, torch.float8_e5m2)},
         }
     )
     state["parameter"].note = "an attribute"
@@ -373,7 +375,8 @@ def test_tensors_of_every_kind_are_those_of_torch_load(options, tmp_path):
     found = read(tmp_path / "ckpt.pth")
     assert list(found) == list(state)
     for name, wanted in state.items():
-        assert found[name].dtype == wanted.dtype and torch.equal(found[name], wanted.detach()), name
+        assert found[name].dtype == wanted.dtype, name
+        assert torch.equal(found[name].to(torch.complex128), wanted.detach().to(torch.complex128)), name
 
 
 @pytest.mark.parametrize("options", FORMATS.values(), ids=FORMATS)
@@ -474,6 +477,16 @@ def test_a_file_without_named_tensors_is_refused_in_a_sentence(content, tmp_path
     assert ("Linear" in str(caught.value)) == (content in ("a whole network", "TorchScript"))
 
 
+@pytest.mark.parametrize("beside", [{}, {"x": torch.ones(1)}, {"optimizer": {"lr": torch.ones(1)}}])
+def test_weights_that_are_numpy_arrays_are_called_so(beside, tmp_path):
+    arrays, path = {"conv.weight": np.ones(3), "conv.bias": np.ones(1)}, tmp_path / "ckpt.pth"
+    torch.save({"state_dict": arrays, **beside}, path)
+    with pytest.raises(AIAError, match="it holds its weights as NumPy arrays; save"):
+        read_state_dicts(path)
+    torch.save({"means": arrays, "model": {"conv.weight": torch.ones(2)}, **beside}, path)
+    assert "model" in read_state_dicts(path)
+
+
 @pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
 def test_an_archive_around_a_checkpoint_is_named(kind, tmp_path):
     (tmp_path / "inside").mkdir()
@@ -551,6 +564,9 @@ WRAPPED = {
     "averages within": lambda w: published(w, "model.") | published(w, "ema_model."),
     "torchvision's names": lambda w: w,
     "without dropout": lambda w: {"state_dict": {f"module.base_model.{name}": t for name, t in w.items()}},
+    "named like the first part": lambda w: published(w, "base_model."),
+    "named like the first part, within another": lambda w: {"state_dict": published(w, "model.base_model.module.")},
+    "named like the classifier": lambda w: published(w, "new_fc."),
     "before PyTorch 0.4.1": lambda w: published({n: t for n, t in w.items() if "num_batches" not in n}),
 }
 
@@ -564,6 +580,27 @@ def test_the_weights_are_found_whatever_wraps_them(wrap, weights, tmp_path):
     assert torch.equal(state["head.weight"], weights["fc.weight"].float())
     assert torch.equal(state["backbone.layer1.0.conv1.weight"], weights["layer1.0.conv1.weight"].float())
     assert torch.equal(state["backbone.layer4.1.bn2.running_var"], weights["layer4.1.bn2.running_var"].float())
+
+
+def sizes(names: dict[str, int]) -> dict[str, torch.Tensor]:
+    return {name: torch.empty(size) for name, size in names.items()}
+
+
+OWN = {"backbone.conv1.weight": 1, "backbone.layer1.0.conv1.weight": 2, "head.weight": 3}
+
+
+@pytest.mark.parametrize(
+    "wrapper", ["", "module", "backbone", "head", "model.backbone", "backbone.backbone", "backbone.module.head", "a.b"]
+)
+def test_a_wrapper_may_have_any_name(wrapper):
+    before = f"{wrapper}." * bool(wrapper)
+    state = {before + name: StoredTensor((size,), torch.empty) for name, size in OWN.items()}
+    fits = best_fits({"": state}, {"own": sizes(OWN)})
+    assert [(fit.wrapper, fit.difference) for fit in fits] == [(wrapper, "")]
+    assert fits[0].names == {name: before + name for name in OWN}
+    lost = {name: tensor for name, tensor in state.items() if not name.endswith("head.weight")}
+    (closest,) = best_fits({"": lost}, {"own": sizes(OWN)})
+    assert "lacks head.weight" in closest.difference
 
 
 @pytest.mark.long
@@ -668,7 +705,12 @@ REFUSED = {
     "integers": (
         lambda w: published({**w, "fc.weight": torch.ones(3, 512, dtype=torch.int8)}),
         "C2D",
-        ["new_fc.weight"],
+        ["integers (int8) in new_fc.weight"],
+    ),
+    "a name more under a wrapper named like the first part": (
+        lambda w: published({**w, "extra": torch.ones(1)}, "base_model."),
+        "C2D",
+        ["'base_model.'", "unexpected 'base_model.extra'"],
     ),
     "complex numbers": (
         lambda w: published({**w, "fc.weight": torch.ones(3, 512, dtype=torch.complex64)}),

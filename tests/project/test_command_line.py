@@ -98,6 +98,16 @@ def test_an_output_that_is_full_is_told(unbuffered, tmp_path):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_help_that_does_not_fit_the_output_is_told(unbuffered, tmp_path):
+    done = shell("AIA survey --help > /dev/full", tmp_path, PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 1
+    assert sentence(done.stderr.decode()) == "The output cannot be written (No space left on device)."
+
+
 @pytest.mark.long
 @posix
 def test_a_closed_output_takes_everything_and_is_no_file_of_the_command(folder, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -204,6 +205,17 @@ def test_a_local_folder_is_the_same_by_a_relative_path_a_whole_one_and_an_addres
 def refusal(capsys, *arguments) -> str:
     assert main(["survey", *map(str, arguments)]) == 1
     return capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize("out", ["bad.mp4", "bad.mp4/rows", "./bad.mp4"])
+def test_a_folder_that_cannot_be_written_is_named_as_it_was_given(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.mp4").touch()
+    with (
+        pytest.raises(aia.AIAError, match=rf"^{re.escape(out)} cannot be written \(Not a directory\)"),
+        parts.claimed(out),
+    ):
+        pass
 
 
 def test_what_cannot_be_surveyed_is_one_sentence(home, tmp_path, capsys):

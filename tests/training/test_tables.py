@@ -90,7 +90,7 @@ REFUSED = {
     "nothing": ("", ["columns"]),
     "a column twice": ("file,label,split,Label\nstar.mp4,a,train,b\n", ["label twice"]),
     "a lost file": ("file,label,split\nstar.mp4,a,train\nC:\\clips\\gone.mp4,a,train\n", ["Line 3", "gone.mp4"]),
-    "a folder": ("file,label,split\nsub,a,train\n", ["Line 2", "'sub'"]),
+    "a folder": ("file,label,split\nsub,a,train\n", ["Line 2", "'sub', which is a folder"]),
     "no file": ("file,label,split\n\n,a,train\n", ["Line 3", "names no file"]),
     "a name that is too long": (f"file,label,split\n{'x' * 5000},a,train\n", ["Line 2"]),
     "a separator in a value": ("file,label,split\nstar.mp4,a, b,train\n", ["Line 2", "quotes", "','"]),
@@ -104,6 +104,7 @@ REFUSED = {
     "no label at all": ("file,label,split\nstar.mp4,,train\n", ["no clip with a label"]),
     "a clip with two labels": (table() + "star.mp4,ring,train\n", ["Line 5", "'star.mp4' again"]),
     "a clip in two splits": (table() + "star.mp4,star,val\n", ["Line 5", "again"]),
+    "a zero byte": (table().replace("star.mp4", "st\0ar.mp4"), ["line 2", r"control character '\x00'"]),
     "half a letter of UTF-16": (table().encode("utf-16")[:-1], ["not readable text"]),
 }
 
@@ -143,6 +144,25 @@ def test_a_name_that_is_too_long_is_not_there_at_an_address_either(folder):
     (folder / "clips.csv").write_text(REFUSED["a name that is too long"][0])
     with pytest.raises(AIAError, match="which is not there"):
         read_manifest(f"file://{folder}/clips.csv")
+
+
+def test_a_folder_named_in_a_table_is_called_so_at_an_address_too(folder):
+    (folder / "clips.csv").write_text(REFUSED["a folder"][0])
+    with pytest.raises(AIAError, match="'sub', which is a folder"):
+        read_manifest(f"file://{folder}/clips.csv")
+
+
+def test_a_table_may_name_addresses(folder):
+    (folder / "star.mp4").write_bytes(b"star")
+    (folder / "clips.csv").write_text(f"file,label,split\nfile://{folder}/star.mp4,star,train\nsub/ring.mp4,ring,val\n")
+    far, near = read_manifest(folder)
+    assert [(s.video.name, s.kind, s.split) for s in (far, near)] == [
+        ("star.mp4", "star", "train"),
+        ("ring.mp4", "ring", "val"),
+    ]
+    with far.local() as file:
+        assert file.read_bytes() == b"star"
+    assert near.item is None
 
 
 def test_a_row_that_is_there_twice_counts_once(folder):
@@ -223,6 +243,12 @@ LISTS = {
     "colons": "0: ApplyEyeMakeup\n1: Archery\n2: Baby crawling\n",
     "columns": "id,name\n0,ApplyEyeMakeup\n1,Archery\n2,Baby crawling\n",
     "columns, the other way": "label;index\nApplyEyeMakeup;0\nArchery;1\nBaby crawling;2\n",
+    "columns as pandas users call them": "label_idx,label_name\n0,ApplyEyeMakeup\n1,Archery\n2,Baby crawling\n",
+    "dashes": "0 - ApplyEyeMakeup\n1 - Archery\n2 - Baby crawling\n",
+    "dashes, the other way": "ApplyEyeMakeup - 1\nArchery - 2\nBaby crawling - 3\n",
+    "brackets": "0) ApplyEyeMakeup\n1) Archery\n2) Baby crawling\n",
+    "bars": "0|ApplyEyeMakeup\n1|Archery\n2|Baby crawling\n",
+    "equal signs": "0 = ApplyEyeMakeup\n1 = Archery\n2 = Baby crawling\n",
     "tabs": "0\tApplyEyeMakeup\n1\tArchery\n2\tBaby crawling\n",
     "Something-Something": '{"ApplyEyeMakeup": "0", "Baby crawling": "2", "Archery": "1"}',
     "ImageNet": '{"0": "ApplyEyeMakeup", "1": "Archery", "2": "Baby crawling"}',
@@ -250,6 +276,7 @@ def test_labels_are_read_as_data_sets_list_them(form, tmp_path):
         ("2001 odyssey", "12 monkeys"),
         ("[Something] falls", "[Something] stays"),
         ("1 apple",),
+        ("1-hand", "2-hand grip"),
         ("Größe", "naïve", "crème, brûlée"),
         ('say "hi"', '"hi" there', "it's"),
     ],
@@ -258,6 +285,13 @@ def test_labels_with_numbers_of_their_own_stay_as_they_are(labels, tmp_path):
     for encoding in ("utf-8", "cp1252", "utf-16"):
         (tmp_path / "labels.txt").write_bytes("\n".join(labels).encode(encoding))
         assert read_labels(tmp_path / "labels.txt") == labels
+
+
+@pytest.mark.parametrize("letters", ["abc", "жук", "δύο", "走路"])
+def test_utf_16_without_a_mark_is_known_in_any_alphabet(letters, tmp_path):
+    for encoding in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "labels.txt").write_bytes(f"{letters}\n{letters * 2}".encode(encoding))
+        assert read_labels(tmp_path / "labels.txt") == (letters, letters * 2)
 
 
 @pytest.mark.parametrize("content", ['{"a": "0", "b": "2"}', '{"a": [0]}', "[1, 2]", "[]", "{}", '{"a": 0, "1": "b"}'])
