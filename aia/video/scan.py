@@ -1,7 +1,7 @@
 """List the packets of a file without decoding: how many frames it has, when they are shown, and what is damaged.
 
-A claim of the header (the length, a missing end) counts only if packets, frames or the file's structure confirm it. How long the
-last frame stays, some formats tell nowhere else: see `STATES_END`.
+A claim of the header (the length, a missing end) counts only if packets, frames or the file's structure confirm it. Some
+formats tell nowhere else how long the last frame stays: see `STATES_END`.
 """
 
 from __future__ import annotations
