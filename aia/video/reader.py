@@ -37,7 +37,7 @@ PROOF_FRAMES = 16  # must come exactly as listed before unneeded non-reference f
 MAX_PASSES = 3  # in order, until the count equals the one used to choose frames: two if decoding is repeatable
 FAR_SHARES = 2  # of duration / frames; a longer stretch without a chosen frame counts as left out
 REPEATED = "This clip has {}, and the network sees {}: frames are shown more than once."
-SQUARE = 1.05  # the most by which a pixel's sides may differ without a word
+SQUARE = 1.2  # the most by which the sides of a pixel may differ without a word: less is hardly seen
 NOT_SQUARE = (
     "The pixels of this video are not square: a player stretches the picture by {:.2f} in one direction. The page and the "
     "network take it as it is stored."

@@ -174,7 +174,7 @@ def test_bad_shards_get_one_sentence(home, tmp_path):
         read_manifest(tmp_path / "empty.tar")
     with served(home, parts=False) as address, pytest.raises(AIAError, match="cannot be read"):
         read_manifest(f"{address}/shards/train-000.tar")
-    with pytest.raises(AIAError, match=r"in shards; give a folder of videos"):
+    with pytest.raises(AIAError, match=r"in shards or at addresses; give a folder of videos"):
         aia.training.data.reference_clips(home / "shards", 4)
 
 
