@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.other_actions", description=__doc__.split("\n")[0])
     parser.add_argument("data", help="as for `aia train`")
     parser.add_argument("--init", required=True, help="the trunk's weights, as for `aia train`")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="runs to take the mean of (3)")
     options = parser.parse_args(arguments)
     samples = read_manifest(options.data)
     recipe = Recipe.from_file(RECIPE, [f"network.num_segments={FRAMES}"]).resolve(class_order(options.data, samples))

@@ -15,10 +15,13 @@ def tidied_call(body: bytes) -> bytes:
     try:
         request = json.loads(body)
         arguments = request["params"]["arguments"]
-        request["params"]["arguments"] = {k: _tidied(v) for k, v in arguments.items() if v is not None}
-        return json.dumps(request).encode()
+        tidied = {name: _tidied(value) for name, value in arguments.items() if value is not None}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return body
+    if tidied == arguments:
+        return body
+    request["params"]["arguments"] = tidied
+    return json.dumps(request).encode()
 
 
 def _tidied(value: Any) -> Any:

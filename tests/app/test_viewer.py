@@ -67,6 +67,7 @@ def test_an_answer_of_a_shipped_model_is_small_enough_to_wait_for():
     assert len(text) < 3e5 and len(channels) < 1.35e6  # sent as they are
 
 
+@pytest.mark.slow
 def test_bytes_of_the_answer_stand_for_the_gates():
     seen = inspected("cinst->stinc")
     packed, channels = web.pack(seen)

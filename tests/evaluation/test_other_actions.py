@@ -13,5 +13,4 @@ def test_clips_of_left_out_actions_are_refused_where_no_known_action_is_near():
     x = centers[y][:, None] + 0.3 * torch.randn(240, 2, 8)
     top1, *refused = leave_out(x, y, torch.arange(240) < 120, 5, [1, 3])
     assert top1 == 1  # the labels that are left keep their clips
-    assert len(refused) == len(SCORES)
     assert dict(zip(SCORES, refused, strict=True))["largest probability"] > 0.9

@@ -89,6 +89,7 @@ def test_a_path_is_inspected_as_the_clip_that_it_holds(net):
     assert trace_block(net, EXAMPLE, net.block_names[0]).frames.shape[0] == len(clip.frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5, 12])
 def test_a_path_is_read_into_as_many_frames_as_the_model_has_segments(count, video):
     net = small_net()
@@ -239,6 +240,7 @@ def test_a_format_that_is_added_to_the_registry_is_in_the_library_and_the_comman
     assert sorted(path.name for path in out.iterdir()) == ["aia-frame.png", "aia-profile.txt"]
 
 
+@pytest.mark.slow
 def test_an_unknown_format_is_one_sentence_and_writes_nothing(inspection, tmp_path, capsys):
     with pytest.raises(aia.AIAError, match=r"frame\.png, strip\.png"):
         aia.save(inspection, tmp_path / "new", formats=["frame.png", "figure.eps"])
