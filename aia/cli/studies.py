@@ -47,15 +47,22 @@ def _add_evaluate(commands: Commands) -> None:
         action="store_true",
         help="whether the models rely on what their gates mark, on the split's clips",
     )
+    command.add_argument(
+        "--robustness",
+        action="store_true",
+        help="whether the answers stay when the split's clips are darker, nearer, blurred, ...",
+    )
     command.add_argument("--block", default="", help="for --faithfulness; the one that the page shows first by default")
-    command.add_argument("--clips", type=int, default=100, metavar="N", help="for --faithfulness: use at most N (100)")
-    command.add_argument("--seed", type=int, default=0, help="for --faithfulness")
+    command.add_argument("--clips", type=int, default=100, metavar="N", help="for both: use at most N (100)")
+    command.add_argument("--seed", type=int, default=0, help="for both")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     if options.faithfulness:
         return _faithfulness(options)
+    if options.robustness:
+        return _robustness(options)
     return _evaluate_models(options) if options.models else _report(options)
 
 
@@ -74,6 +81,21 @@ def _faithfulness(options: argparse.Namespace) -> int:
         clips = read_clips(model, options.data, recipe_of(name, options.recipe), options.split, options.clips)
         for measure in (measure_faithfulness, measure_randomization):
             print(measure(model, clips, block=options.block, seed=options.seed).to_markdown() + "\n", flush=True)
+    return 0
+
+
+def _robustness(options: argparse.Namespace) -> int:
+    from aia.evaluation.evaluate import recipe_of
+    from aia.evaluation.robustness import measure_robustness
+
+    if not options.models or options.data is None:
+        raise AIAError(
+            "Robustness is measured on a model and clips; name a model, and give the clips' folder with --data."
+        )
+    for name in expanded(options.models):
+        model, recipe = load_model(name), recipe_of(name, options.recipe)
+        result = measure_robustness(model, options.data, recipe, options.split, most=options.clips, seed=options.seed)
+        print(result.to_markdown() + "\n", flush=True)
     return 0
 
 

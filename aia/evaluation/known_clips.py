@@ -13,7 +13,7 @@ from aia.errors import AIAError
 from aia.evaluation.deletion import blur
 from aia.evaluation.evaluate import nothing_in, split_of
 from aia.modeling.network import AIANet
-from aia.training.data import class_order, read_manifest
+from aia.training.data import Sample, class_order, read_manifest
 from aia.training.recipe import Recipe
 from aia.training.train import decode_all, predict
 
@@ -51,6 +51,19 @@ def read_clips(model: AIANet, data: str | Path, recipe: Recipe, split: str, most
     """
     if most < 2:
         raise AIAError(f"Faithfulness is measured on two clips or more, not {most}.")
+    chosen, recipe = split_samples_of(model, data, recipe, split, most)
+    x, labels = decode_all(chosen, recipe)
+    return choose(model, x, labels, tuple(sample.scene or sample.video.name for sample in chosen))
+
+
+def split_samples_of(
+    model: AIANet, data: str | Path, recipe: Recipe, split: str, most: int
+) -> tuple[list[Sample], Recipe]:
+    """At most `most` clips of a split, not decoded, and the recipe with its classes. Arguments as for `read_clips`.
+
+    Raises:
+        AIAError: The data cannot be read, the model has other labels than the recipe, or the split has no clip.
+    """
     samples = read_manifest(data)
     recipe = recipe.resolve(class_order(data, samples))
     if model.config.labels != recipe.config.labels:
@@ -58,9 +71,7 @@ def read_clips(model: AIANet, data: str | Path, recipe: Recipe, split: str, most
     chosen = split_of(samples, recipe, split)
     if not chosen:
         raise nothing_in(data, split)
-    chosen = [chosen[i] for i in pick(len(chosen), most)]
-    x, labels = decode_all(chosen, recipe)
-    return choose(model, x, labels, tuple(sample.scene or sample.video.name for sample in chosen))
+    return [chosen[i] for i in pick(len(chosen), most)], recipe
 
 
 def choose(model: AIANet, x: Tensor, labels: Tensor, groups: Sequence[str]) -> Clips:
