@@ -42,19 +42,22 @@ def _add_evaluate(commands: Commands) -> None:
         "--task", choices=("gestures", "camera", "actions"), default="gestures", help="the shipped models to check"
     )
     command.add_argument("--results", metavar="FILE", help="the logits to make the tables from; shipped by default")
-    command.add_argument(
+    study = command.add_mutually_exclusive_group()
+    study.add_argument(
         "--faithfulness",
         action="store_true",
         help="whether the models rely on what their gates mark, on the split's clips",
     )
-    command.add_argument(
+    study.add_argument(
         "--robustness",
         action="store_true",
         help="whether the answers stay when the split's clips are darker, nearer, blurred, ...",
     )
     command.add_argument("--block", default="", help="for --faithfulness; the one that the page shows first by default")
-    command.add_argument("--clips", type=int, default=100, metavar="N", help="for both: use at most N (100)")
-    command.add_argument("--seed", type=int, default=0, help="for both")
+    command.add_argument(
+        "--clips", type=int, default=100, metavar="N", help="for --faithfulness and --robustness: at most N (100)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="for the same")
     command.set_defaults(run=_evaluate)
 
 
@@ -72,11 +75,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
     from aia.evaluation.known_clips import read_clips
     from aia.evaluation.randomization import measure_randomization
 
-    if not options.models or options.data is None:
-        raise AIAError(
-            "Faithfulness is measured on a model and clips; name a model, and give the clips' folder with --data."
-        )
-    for name in expanded(options.models):
+    for name in _studied(options, "Faithfulness"):
         model = load_model(name)
         clips = read_clips(model, options.data, recipe_of(name, options.recipe), options.split, options.clips)
         for measure in (measure_faithfulness, measure_randomization):
@@ -88,15 +87,20 @@ def _robustness(options: argparse.Namespace) -> int:
     from aia.evaluation.evaluate import recipe_of
     from aia.evaluation.robustness import measure_robustness
 
-    if not options.models or options.data is None:
-        raise AIAError(
-            "Robustness is measured on a model and clips; name a model, and give the clips' folder with --data."
-        )
-    for name in expanded(options.models):
+    for name in _studied(options, "Robustness"):
         model, recipe = load_model(name), recipe_of(name, options.recipe)
         result = measure_robustness(model, options.data, recipe, options.split, most=options.clips, seed=options.seed)
         print(result.to_markdown() + "\n", flush=True)
     return 0
+
+
+def _studied(options: argparse.Namespace, what: str) -> list[str]:
+    """The models of a study, which also needs clips."""
+    if not options.models or options.data is None:
+        raise AIAError(
+            f"{what} is measured on a model and clips; name a model, and give the clips' folder with --data."
+        )
+    return expanded(options.models)
 
 
 def _evaluate_models(options: argparse.Namespace) -> int:

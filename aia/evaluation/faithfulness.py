@@ -23,7 +23,7 @@ from aia.evaluation.deletion import STEPS, Curves, area
 from aia.evaluation.known_clips import Clips
 from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
-from aia.evaluation.metrics import Floats, resampled_sums
+from aia.evaluation.metrics import Floats, check_seed, resampled_sums
 from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
 from aia.modeling.network import AIANet
@@ -153,8 +153,7 @@ def measure_faithfulness(model: AIANet, clips: Clips, *, block: str = "", seed: 
     Raises:
         AIAError: The model has no such block, or there is no such seed.
     """
-    if not 0 <= seed < 2**32:
-        raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
+    check_seed(seed)
     block = chosen_block(model, block)
     maps = orders(model, clips, block)
     gates = maps["gate itself"]

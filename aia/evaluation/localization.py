@@ -19,6 +19,7 @@ from torch import Tensor
 
 from aia.errors import AIAError
 from aia.evaluation.maps import gate_maps, grad_cam
+from aia.evaluation.metrics import check_seed
 from aia.evaluation.targets import FIRST_SEED, GESTURES, TOLERANCE, Target, draw_target, maps_at_fingertip, measure
 from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
@@ -144,8 +145,7 @@ def localize(model: AIANet, *, clips: int = 300, seed: int = 0, first: Sequence[
     Raises:
         AIAError: Too few clips for two halves, or no such seed.
     """
-    if not 0 <= seed < 2**32:
-        raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
+    check_seed(seed)
     if clips < FEWEST_CLIPS:
         raise AIAError(
             f"Blocks are chosen on one half of the clips and scored on the other: ask for {FEWEST_CLIPS} or more."

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from aia.errors import AIAError
+
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Indices: TypeAlias = NDArray[np.integer[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -203,6 +205,12 @@ def bootstrap_difference(a: Bools, b: Bools, *, resamples: int = 10_000, seed: i
     draws = np.random.default_rng(seed).integers(len(gain), size=(resamples, len(gain)))
     low, high = np.percentile(gain[draws].mean(1), (2.5, 97.5))
     return float(gain.mean()), float(low), float(high)
+
+
+def check_seed(seed: int) -> None:
+    """Raises an AIAError if NumPy or PyTorch cannot take a seed."""
+    if not 0 <= seed < 2**32:
+        raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
 
 
 def resampled_sums(values: Floats, groups: Indices, *, resamples: int, seed: int) -> Floats:

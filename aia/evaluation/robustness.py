@@ -1,13 +1,12 @@
 """Measures whether a network gives the same answers when its clips are changed, as another camera or another site would.
 
-The idea is that of ImageNet-C (Hendrycks, Dietterich, ICLR 2019). The changes are those of visitors' clips, each at one
+The idea is that of ImageNet-C (Hendrycks, Dietterich, ICLR 2019), with changes that a visitor's clip may have, each at one
 strength. None of them turns a camera movement, an action or a gesture into another one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from aia.errors import AIAError
 from aia.evaluation.faithfulness import intervals, text
 from aia.evaluation.known_clips import split_samples_of
 from aia.evaluation.localization import Score
-from aia.evaluation.metrics import Floats, Indices, softmax, unanswered
+from aia.evaluation.metrics import Floats, Indices, check_seed, softmax, unanswered
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
@@ -150,27 +149,26 @@ def measure_robustness(
         seed: Of the bootstrap.
 
     Raises:
-        AIAError: The data cannot be read, the model has other labels than the recipe, or the split has no clip.
+        AIAError: The data cannot be read, the model has other labels than the recipe, the split has no clip, or there is no
+            such seed or number of clips.
     """
-    if not 0 <= seed < 2**32:
-        raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
+    check_seed(seed)
     if most < 1:
         raise AIAError(f"Robustness is measured on one clip or more, not {most}.")
     config = model.config
     chosen, recipe = split_samples_of(model, data, recipe, split, most)
     kinds = list(recipe.classes)
-    logits = []
+    answers = []
     for sample in tqdm(chosen, desc=model.name, unit="clip"):
         with sample.local() as file:
             frames = read_clip(file, config.num_segments, display_name=str(sample.video)).frames
         clip = torch.from_numpy(frames).permute(0, 3, 1, 2)
         changed = [change(clip).permute(0, 2, 3, 1).numpy() for change in CHANGES.values()]
-        logits.append(predict(model, torch.cat([preprocess(one, config) for one in changed])).numpy())
+        answers.append(predict(model, torch.cat([preprocess(one, config) for one in changed])).numpy())
     targets = np.array([kinds.index(sample.kind) for sample in chosen])
     groups = tuple(sample.scene or sample.video.name for sample in chosen)
-    figures = np.stack([_figures(np.stack(logits), targets, config, i) for i in range(len(CHANGES))], axis=1)
-    score = functools.partial(intervals, groups=groups, seed=seed)
-    rows = [Row(name, *score(figures[:, i])) for i, name in enumerate(CHANGES)]
+    logits = np.stack(answers)
+    rows = [Row(name, *intervals(_figures(logits, targets, config, i), groups, seed)) for i, name in enumerate(CHANGES)]
     return Robustness(model.name, config.title, split, len(chosen), len(set(groups)), seed, tuple(rows))
 
 
