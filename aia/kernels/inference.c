@@ -5,7 +5,16 @@
 #include "layout.h"
 #include <math.h>
 
-#define LANES 16   // values in a vector
+// Values in a vector of this processor. GCC splits longer vectors by way of memory: on AVX2, 16 take twice as long as 8.
+#ifndef LANES
+#if defined __AVX512F__
+#define LANES 16
+#elif defined __AVX__
+#define LANES 8
+#else
+#define LANES 4
+#endif
+#endif
 #define COLUMNS 16 // columns of a picture, and
 #define BLOCKS 2   // vectors of channels, that are pooled at a time: their pooled rows stay in the nearest cache
 
@@ -120,6 +129,9 @@ static int conv_bn_sigmoid(const float *maps, int pooled, const float *k, float 
 }
 
 INLINE vec load_element_vec(const element *x, int n) {
+#ifndef BFLOAT16
+    if (n == LANES) return load_vec(x);
+#endif
     element padded[LANES] = {0};
     memcpy(padded, x, n * sizeof *x);
 #ifdef BFLOAT16
@@ -139,37 +151,40 @@ typedef struct {
     size_t t_sum, h_sum, w_sum;
 } Maps;
 
+// Of a short loop, so that the values of all its rounds stay in registers.
+#define TWICE _Pragma("GCC unroll 2")
+
 // Pools n channels of nt x nh rows (consecutive frames, consecutive lines) between two columns. A tile of 2 x 2 rows reads and
 // writes the T and H maps half as often as four single rows.
 INLINE void pool(const element *x, const float *u, int n, int nt, int nh, size_t frame, int W, int C, int left, int right, Maps m,
                  size_t h_frame, size_t w_frame) {
     vec max[2][2], sum[2][2];
-    for (int i = 0; i < nt; i++)
-        for (int j = 0; j < nh; j++) {
+    TWICE for (int i = 0; i < nt; i++)
+        TWICE for (int j = 0; j < nh; j++) {
             max[i][j] = load_vec(m.w + i * w_frame + j * ROW(C)), sum[i][j] = load_vec(m.w + m.w_sum + i * w_frame + j * ROW(C));
             if (!left) max[i][j] = (vec){0} - FLT_MAX, sum[i][j] = (vec){0};
         }
     for (int w = left; w < right; w++) {
         vec v[2][2];
-        for (int i = 0; i < nt; i++)
-            for (int j = 0; j < nh; j++) {
+        TWICE for (int i = 0; i < nt; i++)
+            TWICE for (int j = 0; j < nh; j++) {
                 size_t place = i * frame + (size_t)j * W + w;
                 v[i][j] = load_element_vec(x + place * C, n) * (u ? u[place] : 1);
                 max[i][j] = max_vec(max[i][j], v[i][j]), sum[i][j] += v[i][j];
             }
-        for (int j = 0; j < nh; j++) {
+        TWICE for (int j = 0; j < nh; j++) {
             float *to = m.t + ((size_t)j * W + w) * ROW(C);
             store_vec(to, max_vec(load_vec(to), nt == 2 ? max_vec(v[0][j], v[1][j]) : v[0][j]));
             store_vec(to + m.t_sum, load_vec(to + m.t_sum) + (nt == 2 ? v[0][j] + v[1][j] : v[0][j]));
         }
-        for (int i = 0; i < nt; i++) {
+        TWICE for (int i = 0; i < nt; i++) {
             float *to = m.h + i * h_frame + w * ROW(C);
             store_vec(to, max_vec(load_vec(to), nh == 2 ? max_vec(v[i][0], v[i][1]) : v[i][0]));
             store_vec(to + m.h_sum, load_vec(to + m.h_sum) + (nh == 2 ? v[i][0] + v[i][1] : v[i][0]));
         }
     }
-    for (int i = 0; i < nt; i++)
-        for (int j = 0; j < nh; j++) {
+    TWICE for (int i = 0; i < nt; i++)
+        TWICE for (int j = 0; j < nh; j++) {
             store_vec(m.w + i * w_frame + j * ROW(C), max[i][j]), store_vec(m.w + m.w_sum + i * w_frame + j * ROW(C), sum[i][j]);
         }
 }

@@ -19,6 +19,7 @@ from aia.modeling.config import ATTENTIONS
 from tools.export_table import BLOCKS, one_block
 
 COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="without-a-compiler")]
+OTHER_VECTORS = [pytest.param(lanes, id=f"vectors-of-{lanes}") for lanes in (4, 8, 16)]  # of other processors
 SHAPES = [
     (1, 8, 64, 9, 7),
     (2, 5, 24, 7, 5),
@@ -32,11 +33,13 @@ SHAPES = [
 
 @pytest.fixture
 def compiled(request, monkeypatch):
-    """Whether the compiled passes may be used in a test."""
+    """Whether the compiled passes may be used in a test; a number asks for passes with vectors of so many values."""
     if request.param and build.library("inference.c") is None:
         pytest.skip("no C compiler here: attention.py runs instead")
-    if not request.param:
-        monkeypatch.setattr(fast_inference, "_passes", lambda dtype: None)
+    if request.param is not True:
+        passes = build.library("inference.c", f"LANES={request.param}") if request.param else None
+        assert bool(passes) == bool(request.param)
+        monkeypatch.setattr(fast_inference, "_passes", lambda dtype: passes)
     return request.param
 
 
@@ -57,7 +60,7 @@ def sharp(attention: str) -> Attention:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiled", COMPILED, indirect=True)
+@pytest.mark.parametrize("compiled", COMPILED + OTHER_VECTORS, indirect=True)
 @pytest.mark.parametrize("attention", others_long(ATTENTIONS[1:], "cinst", "stinc", "cinst->stinc"))
 def test_a_module_gives_what_attention_py_gives(attention, compiled):
     torch.manual_seed(0)
