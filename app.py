@@ -73,7 +73,7 @@ def _serve(options: argparse.Namespace, host: str, port: int | None) -> None:
 def _warm(models: ModuleType, extra: list[str]) -> None:
     try:
         names = models.offered(extra)
-        others = models.best_models(names).values() if models.asks_all(names) else ()
+        others = models.asked_models(names).values() if models.asks_all(names) else ()
         for name in dict.fromkeys([*names[:1], *others]):
             models.warm(name)
     finally:

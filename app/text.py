@@ -84,7 +84,7 @@ GROUPS = {  # `AIAConfig.task` -> its group
     ),
 }
 OTHER_GROUP = "Other"
-ASK_ALL = "Ask all: each group's best"
+ASK_ALL = "Ask all: one model a group"
 ASK_ALL_AGAIN = "Ask all"
 ASKED = "What each group of models says about the clip"
 ONLY_ONE = "Only the model that you chose is asked."

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
 
 def _add_classify(commands: Commands) -> None:
     command = commands.add_parser(
-        "classify", help="label videos", description="With --model all, the best shipped model of each group answers."
+        "classify", help="label videos", description="With --model all, one shipped model of each group answers."
     )
     command.add_argument("videos", nargs="+", metavar="VIDEO")
     command.add_argument("--json", action="store_true", help="print one JSON object per file and line")
@@ -69,10 +69,10 @@ def _classify(options: argparse.Namespace) -> int:
 
 def _classify_all(options: argparse.Namespace, videos: list[str]) -> int:
     """A line for each file and group, or one JSON object for each file."""
-    from aia.hub.groups import best_models
+    from aia.hub.groups import asked_models
     from aia.inspection.batch import classify_all
 
-    failed, names = False, best_models()
+    failed, names = False, asked_models()
     if not names:
         raise AIAError(f"No shipped model belongs to a group; give a folder or user/repo instead of {ALL_MODELS}.")
     models = [load_model(name, device=options.device, precision=options.precision) for name in names.values()]
@@ -160,14 +160,14 @@ def _add_live(commands: Commands) -> None:
         "live",
         help="label what a camera sees, all the time",
         description="Opens a window with the gates if OpenCV can, and otherwise prints a line of JSON for every answer. "
-        "With --model all, the best shipped model of each group answers. Pictures are never written to disk.",
+        "With --model all, one shipped model of each group answers. Pictures are never written to disk.",
     )
     command.add_argument(
         "source", nargs="?", default="0", metavar="SOURCE", help="a camera's number or a video file (0)"
     )
     add_model_options(command)
     command.add_argument(
-        "--task", choices=("gestures", "camera", "actions"), help="take the best shipped model of this group"
+        "--task", choices=("gestures", "camera", "actions"), help="take the shipped model that answers for this group"
     )
     command.add_argument("--seconds", type=float, default=2.5, help="length of video behind each answer (2.5)")
     command.add_argument("--interval", type=float, default=0.1, help="seconds between two answers, at least (0.1)")
@@ -182,16 +182,16 @@ def _add_live(commands: Commands) -> None:
 
 def _live(options: argparse.Namespace) -> int:
     from aia.cli import live
-    from aia.hub.groups import best_models
+    from aia.hub.groups import asked_models
 
     if options.model and options.task:
         raise AIAError("Both --model and --task choose a model; give one of them.")
     source = live.open_source(options.source, fast=options.fast, mirror=options.mirror)
     show = live.open_output(window=options.window, lines=options.json)
     if options.model == ALL_MODELS:
-        names = list(best_models().values())
+        names = list(asked_models().values())
     else:
-        names = [best_models()[options.task] if options.task else options.model or DEFAULT_MODEL]
+        names = [asked_models()[options.task] if options.task else options.model or DEFAULT_MODEL]
     revision = options.revision if options.model != ALL_MODELS else None
     models = [load_model(name, revision=revision, device=options.device, precision=options.precision) for name in names]
     live.run(models, source, show, seconds=options.seconds, interval=options.interval)

@@ -228,8 +228,8 @@ def _actions(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
         for title, own in named
     ]
     return (
-        "Test: groups 1 to 3 of 14 classes of UCF101. Held out: the groups that the recipe keeps from training. Gates held, "
-        "gates shuffled: the test clips with every gate at its mean over the clip, and with the frames' gates mixed.\n\n"
+        "Test: groups 1 to 3 of 14 classes of UCF101. Held out: the groups that the recipe keeps from training, "
+        "without the clips of “none of these”. Gates held, gates shuffled: the test clips with every gate at its mean over the clip, and with the frames' gates mixed.\n\n"
         f"{table(header, rows)}"
     )
 

@@ -113,7 +113,7 @@ class Live:
     def _look_up_models(self, page: Any) -> None:
         """Looks up which models the page offers. That reads files, so it is done once."""
         if isinstance(page, Page) and tuple(page.offered) != self.offered:
-            self.best = models.best_models(page.offered) if models.asks_all(page.offered) else {}
+            self.best = models.asked_models(page.offered) if models.asks_all(page.offered) else {}
             self.offered = tuple(page.offered)
 
     def _expire(self) -> None:

@@ -55,7 +55,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
             model: A name from list_models, or "all": the best model of each group answers.
         """
         if model == ALL_MODELS and model not in names:
-            answers = requests.classify_all(video, models.best_models(names))
+            answers = requests.classify_all(video, models.asked_models(names))
             return {"model": ALL_MODELS, "answers": {task: _classified(answer) for task, answer in answers.items()}}
         return _answer(requests.inspect_video(video, model, names))
 

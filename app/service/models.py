@@ -88,22 +88,22 @@ def offered(extra: Sequence[str] = ()) -> list[str]:
 def _rank(name: str) -> tuple:
     model = config(name)
     network = (model.attention == "none", model.temporal != "tsn") if model else (True, True)
-    return _place(group(name)), name not in groups.BEST.values(), *network, name
+    return _place(group(name)), name not in groups.ASKED.values(), *network, name
 
 
 def group(name: str) -> str:
     """The task of a model's group; "" for a model of no group."""
     model = config(name)
-    return model.task if model and model.task in groups.BEST else ""
+    return model.task if model and model.task in groups.ASKED else ""
 
 
 def _place(task: str) -> int:
-    return [*groups.BEST, ""].index(task)
+    return [*groups.ASKED, ""].index(task)
 
 
-def best_models(names: Sequence[str]) -> dict[str, str]:
+def asked_models(names: Sequence[str]) -> dict[str, str]:
     """The model that answers for each group of some models, by the group's task; see `aia.hub.groups`."""
-    return groups.best_models({name: group(name) for name in names})
+    return groups.asked_models({name: group(name) for name in names})
 
 
 def title(name: str) -> str:
@@ -141,12 +141,12 @@ def menu_with_hub(names: Sequence[str]) -> list[tuple[str, str]]:
 
 def asks_all(names: Sequence[str]) -> bool:
     """Whether there are several groups to ask."""
-    return len(best_models(names)) > 1
+    return len(asked_models(names)) > 1
 
 
 def first_choice(names: Sequence[str]) -> str | None:
     """What the page's menu begins with: asking all, unless the first model was put before those of the groups."""
-    if names and asks_all(names) and names[0] in best_models(names).values():
+    if names and asks_all(names) and names[0] in asked_models(names).values():
         return ALL_MODELS
     return names[0] if names else None
 

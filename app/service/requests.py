@@ -134,7 +134,7 @@ def ask_all(
 
     Args:
         video: Path of the video file; None if the visitor gave none.
-        best: From `models.best_models`.
+        best: From `models.asked_models`.
         current: The group that the visitor looks at now, for a clip that no model knows.
         step: Told of every step.
 

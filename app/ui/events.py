@@ -269,7 +269,7 @@ def _bind_survey(parts: Parts, names: list[str]) -> None:
 
 def _best(names: list[str]) -> dict[str, str]:
     """The model that answers for each group; empty if there are not several to ask."""
-    return models.best_models(names) if models.asks_all(names) else {}
+    return models.asked_models(names) if models.asks_all(names) else {}
 
 
 def _select(parts: Parts, *names: str) -> list[Any]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aia import AIAError, console, files, limits
-from aia.hub.groups import BEST
+from aia.hub.groups import ASKED
 from aia.locations import ASSETS
 from app import viewer
 from app.result import Result
@@ -36,7 +36,7 @@ def of_example(example: str, model: str) -> Result:
 
 def best_model(example: str) -> str:
     """The shipped model that answers for the group of an example."""
-    return BEST[requests.group_of_example(example)]
+    return ASKED[requests.group_of_example(example)]
 
 
 def asked(example: str, best: Mapping[str, str]) -> dict[str, Classified | AIAError]:

@@ -71,7 +71,7 @@ def build(
 def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     """Lays the page out. Returns every component that an event reads or changes, by its name."""
     first = names[0] if names else None
-    chosen, best = models.first_choice(names), models.best_models(names)
+    chosen, best = models.first_choice(names), models.asked_models(names)
     known = [*map(text.knows_of, best)] if chosen == ALL_MODELS else [text.knows(models.labels(first) if first else ())]
     ready = examples.first_paint(handlers.FIRST_EXAMPLE, first)
     parts: dict[str, Any] = {

@@ -430,7 +430,7 @@ def test_groups_are_those_of_the_models_that_are_offered(folders, tmp_path):
     save(tmp_path / "mine", small_net(), CAMERA._replace(task="birds"))
     mine = str(tmp_path / "mine")
     names = [mine, *folders.values()]
-    assert models.best_models(names) == folders and models.group(mine) == ""
+    assert models.asked_models(names) == folders and models.group(mine) == ""
     assert models.first_choice(names) == mine, "a model that was put first stays the first choice"
     assert models.first_choice([*folders.values(), mine]) == "all"
     assert models.first_choice([folders["camera"]]) == folders["camera"]

@@ -14,7 +14,7 @@ from aia.evaluation.report import SHIPPED, tables
 from aia.evaluation.shipped import folds, of_setting, shipped
 from aia.evaluation.task_report import TASKS, calibrate_task, results_file, task_tables
 from aia.hub import DEFAULT_MODEL
-from aia.hub.groups import BEST
+from aia.hub.groups import ASKED
 from aia.hub.loading import CHECKPOINTS
 from aia.training.camera import LABELS
 from benchmarks.__main__ import main as benchmark
@@ -53,7 +53,7 @@ def test_the_family_comes_with_the_project():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", others_long(aia.available_models(), *BEST.values()))
+@pytest.mark.parametrize("name", others_long(aia.available_models(), *ASKED.values()))
 def test_a_shipped_model_is_small_documented_and_right_on_the_examples(name):
     assert (CHECKPOINTS / name / "model.safetensors").stat().st_size < 10e6
     card = ModelCard.load(CHECKPOINTS / name / "README.md")

@@ -14,7 +14,7 @@ from conftest import ODD_LABELS, ROOT, clip_of, moving_frames, others_long, smal
 import aia
 from aia.cli import main
 from aia.evaluation.evaluate import read_results
-from aia.hub.groups import BEST
+from aia.hub.groups import ASKED
 from aia.inspection.batch import classify
 from aia.inspection.trace import trace_block
 from aia.modeling import recording
@@ -104,7 +104,7 @@ def test_a_path_that_is_no_video_is_one_sentence(net, not_a_video, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", others_long(aia.available_models(), *BEST.values()))
+@pytest.mark.parametrize("name", others_long(aia.available_models(), *ASKED.values()))
 def test_a_notebook_shows_the_label_the_film_strip_and_the_first_blocks_map(name):
     inspection = aia.inspect(aia.load(name, device="cpu"), EXAMPLE)
     html = inspection._repr_html_()

@@ -11,6 +11,7 @@ import sys
 import pytest
 from conftest import ROOT
 
+import aia
 from aia import limits
 
 
@@ -24,6 +25,10 @@ def test_the_docs_list_every_limit():
     text = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
     listed = re.search("<!-- limits:begin -->\n\n(.*?)\n\n<!-- limits:end -->", text, re.DOTALL)[1]
     assert listed == limits.table(), 'python -c "from aia import limits; print(limits.table())" writes it'
+
+
+def test_all_shipped_models_may_be_in_memory():
+    assert len(aia.available_models()) <= limits.MODELS_IN_MEMORY
 
 
 def test_every_limit_has_a_name_a_unit_and_a_meaning():

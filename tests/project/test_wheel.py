@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 import aia
-from aia.hub.groups import best_models
+from aia.hub.groups import asked_models
 
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 MAX_BYTES = 60_000_000
@@ -63,7 +63,7 @@ def test_the_wheel_holds_the_library_its_kernels_and_its_models_and_nothing_else
         assert f"aia/{file}" in there
     assert any(name.startswith("aia/training/configs/") for name in names)
     held = {name.split("/")[2] for name in names if name.endswith("model.safetensors")}
-    assert set(best_models().values()) <= held <= set(aia.available_models())
+    assert set(asked_models().values()) <= held <= set(aia.available_models())
 
 
 @pytest.mark.long
