@@ -130,9 +130,12 @@ def _report(options: argparse.Namespace) -> int:
     from aia.evaluation.shipped import check
     from aia.evaluation.task_report import TASKS, results_file, task_tables
 
-    runs = read_results(options.results or (results_file(options.task) if options.task in TASKS else RESULTS))
+    of_task = options.task in TASKS
+    runs = read_results(options.results or (results_file(options.task) if of_task else RESULTS))
     if options.data:
         print("\n".join(check(runs, options.data, test=options.test, task=options.task)))
+    elif of_task:
+        print(task_tables(options.task, runs=runs))
     else:
         of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
         print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))
@@ -159,7 +162,11 @@ def _contrast(options: argparse.Namespace) -> int:
     from aia.locations import example_clips
     from aia.training.data import reference_clips
 
-    given = reference_clips(options.data, 1000, training=False)[0] if options.data else None
+    given = reference_clips(options.data, 1000, training=False)[0] if options.data else []
+    if options.data and not given:
+        raise AIAError(
+            f"All clips of {options.data} are for training; give a folder of videos, or put some into a split val or test."
+        )
     loaded = [load_model(name) for name in options.models or available_models()]
     models = loaded if options.models else [model for model in loaded if model.reference]
     measured = {model.name: measure_contrast(model, given or example_clips(model.config.task)) for model in models}

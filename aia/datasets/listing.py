@@ -134,7 +134,7 @@ def _files(top: Place, names: list[str], groups: Sequence[str]) -> dict[str, Ite
         if path in folders:
             split, label = folders[path]
             path = as_text(path)
-            items[path] = Item(path, top.address(name), label, split=split)
+            items[path] = Item(path, top.address(name), label and as_text(label), split=split)
     if items and tars:  # perhaps the archive that the videos came in
         log.warning("%s: tar files beside videos are ignored: %d.", top.address(top.name), len(tars))
     elif tars:

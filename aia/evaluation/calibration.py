@@ -51,12 +51,12 @@ class CrossFit:
 
 
 def pool(runs: Sequence[Run], split: str) -> Logits:
-    """A split of several runs as one."""
-    parts = [run.splits[split] for run in runs]
+    """A split of the runs that have it as one."""
+    parts = [run.splits[split] for run in runs if split in run.splits]
     return Logits(
         tuple(clip for part in parts for clip in part.clips),
-        np.concatenate([part.targets for part in parts]),
-        np.concatenate([part.logits for part in parts]),
+        np.concatenate([np.empty(0, int), *(part.targets for part in parts)]),
+        np.concatenate([np.empty((0, len(runs[0].labels))), *(part.logits for part in parts)]),
     )
 
 

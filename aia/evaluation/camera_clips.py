@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aia.datasets.places import TRAIN_SPLITS
+from aia.modeling.config import AIAConfig
 from aia.training import camera
 from aia.training.camera_batches import CameraBatches, change, transform
-from aia.training.data import PlainDataset, Sample, read_manifest
+from aia.training.data import PlainDataset, Sample, clip_names, is_held_out, read_manifest
 from aia.training.recipe import Recipe
 from aia.training.resident import ResidentClips
 
@@ -27,7 +29,7 @@ COPIES = {
 
 
 def read(
-    split: str, samples: Sequence[Sample], recipe: Recipe, data: str | Path
+    split: str, samples: Sequence[Sample], recipe: Recipe, data: str | Path, config: AIAConfig
 ) -> tuple[tuple[str, ...], Tensor, Tensor]:
     """The clips of a split.
 
@@ -36,19 +38,22 @@ def read(
         samples: Of the data folder.
         recipe: Of the network, with the augment "camera".
         data: The folder.
+        config: Of the network.
 
     Returns:
         Names, network input float32 `[N, T, 3, S, S]`, and indices of labels `[N]`.
 
     Raises:
-        AIAError: The folder has no such clip, or one cannot be read.
+        AIAError: A clip cannot be read.
     """
-    return _rendered(recipe, data) if split == "rendered" else _copies(samples, recipe)
+    return _rendered(recipe, data, config) if split == "rendered" else _copies(samples, recipe, config)
 
 
-def _rendered(recipe: Recipe, data: str | Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
-    config = recipe.config
-    clips = ResidentClips.read(read_manifest(data, unlabeled=True), recipe, data, torch.device("cpu"), held_out=True)
+def _rendered(recipe: Recipe, data: str | Path, config: AIAConfig) -> tuple[tuple[str, ...], Tensor, Tensor]:
+    samples = read_manifest(data, unlabeled=True)
+    if not any(sample.split in TRAIN_SPLITS and is_held_out(sample, recipe) for sample in samples):
+        return (), torch.empty(0), torch.empty(0)
+    clips = ResidentClips.read(samples, recipe, data, torch.device("cpu"), held_out=True)
     assert clips.stills is not None
     make = CameraBatches(
         clips.clips,
@@ -67,17 +72,17 @@ def _rendered(recipe: Recipe, data: str | Path) -> tuple[tuple[str, ...], Tensor
     return tuple(f"{kind}/{number // len(camera.LABELS) + 1}" for number, kind in enumerate(kinds)), x, order
 
 
-def _copies(samples: Sequence[Sample], recipe: Recipe) -> tuple[tuple[str, ...], Tensor, Tensor]:
+def _copies(samples: Sequence[Sample], recipe: Recipe, config: AIAConfig) -> tuple[tuple[str, ...], Tensor, Tensor]:
     still = camera.LABELS[camera.STATIC]
     chosen = [
         s for s in samples if s.split == "test" and s.kind in recipe.classes and s.kind not in (still, camera.NONE)
     ]
-    dataset, labels = PlainDataset(chosen, recipe), recipe.config.labels
+    dataset, labels = PlainDataset(chosen, recipe, config), config.labels
     names, clips, targets = [], [], []
-    for index, sample in enumerate(chosen):
+    for index, (clip, sample) in enumerate(zip(clip_names(chosen), chosen, strict=True)):
         x, _ = dataset[index]
         for name, copy in COPIES.items():
-            names.append(f"{sample.video.name}/{name}")
+            names.append(f"{clip}/{name}")
             clips.append(transform(x, *copy))
             moved = camera.changed(camera.LABELS.index(recipe.classes[sample.kind]), change(*copy))
             targets.append(labels.index(camera.LABELS[moved]))

@@ -25,7 +25,7 @@ from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
 from aia.modeling.recording import Switch, SwitchMode, recording
 from aia.synthetic.out_of_distribution import unknown_clips
-from aia.training.data import PlainDataset, Sample, class_order, is_held_out, read_manifest, split_samples
+from aia.training.data import PlainDataset, Sample, class_order, clip_names, is_held_out, read_manifest, split_samples
 from aia.training.recipe import Recipe
 from aia.training.train import EVAL_BATCH, predict
 
@@ -44,7 +44,7 @@ class Logits:
     """The logits of a network on N clips.
 
     Attributes:
-        clips: Their names; "kind/number" for one of `unknown_clips`.
+        clips: Their names, see `clip_names`; "kind/number" for one of `unknown_clips`.
         targets: Indices of their labels, `[N]`.
         logits: `[N, classes]`.
     """
@@ -110,7 +110,7 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
     Args:
         model: Any device.
         data: See `read_manifest`.
-        recipe: The model's.
+        recipe: The model's; only its classes and what it holds out matter.
         splits: See `Run.splits`, or any other split of the data. Empty splits are left out.
 
     Raises:
@@ -126,13 +126,13 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
             if not (recipe.resident and model.block_names):
                 continue
             chosen = split_of(samples, recipe, "test")
-            names = tuple(sample.video.name for sample in chosen)
+            names = clip_names(chosen)
             with recording([Switch(SWITCHED[split])]):
-                answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
+                answers = _answers(model, chosen, recipe)
         elif split in camera_clips.SPLITS:
-            if recipe.augment != "camera" or (split == "rendered" and not recipe.holdout):
+            if recipe.augment != "camera":
                 continue
-            names, clips, labels = camera_clips.read(split, samples, recipe, data)
+            names, clips, labels = camera_clips.read(split, samples, recipe, data, config)
             if not names:
                 continue
             answers = [(predict(model, clips), labels)]
@@ -152,14 +152,19 @@ def predictions(model: AIANet, data: str | Path, recipe: Recipe, splits: Iterabl
             answers = [(predict(model, clips), torch.full((len(names),), config.labels.index(config.none_label)))]
         else:
             chosen = split_of(samples, recipe, split)
-            names = tuple(sample.video.name for sample in chosen)
-            answers = [(predict(model, x), y) for x, y in DataLoader(PlainDataset(chosen, recipe), EVAL_BATCH)]
+            names, answers = clip_names(chosen), _answers(model, chosen, recipe)
         if answers:
             logits, targets = (torch.cat(parts).numpy() for parts in zip(*answers, strict=True))
             if not np.isfinite(logits).all():
                 raise AIAError("The model's logits are not finite numbers; train or convert it again.")
             logits_of[split] = Logits(names, targets, logits)
     return logits_of
+
+
+def _answers(model: AIANet, clips: Sequence[Sample], recipe: Recipe) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and indices of labels, by batches."""
+    dataset = PlainDataset(clips, recipe, model.config)
+    return [(predict(model, x), y) for x, y in DataLoader(dataset, EVAL_BATCH)]
 
 
 @lru_cache(maxsize=1)
@@ -258,8 +263,14 @@ def write_results(runs: Iterable[Run], path: str | Path = RESULTS) -> None:
     """Adds runs to a results file. A run replaces the one of the same name completely, with logits of all splits.
 
     The file is JSON with a line per run, so that a diff shows which run changed.
+
+    Raises:
+        AIAError: The file cannot be read or written, or its runs have other labels.
     """
+    runs = tuple(runs)
     runs_by_name = read_results(path) if Path(path).is_file() else {}
+    if any(set(old.labels) != set(new.labels) for old in runs_by_name.values() for new in runs):
+        raise AIAError(f"{path} holds runs with other labels; give another file.")
     runs_by_name |= {run.name: run for run in runs}
     lines = [
         f"{json.dumps(name)}: {json.dumps(_run_to(runs_by_name[name]), separators=(',', ':'))}"
@@ -291,6 +302,7 @@ def _run_from(data: dict[str, Any]) -> Run:
     splits = {
         split: Logits(tuple(s["clips"]), np.array(s["targets"], int), np.array(s["logits"], float))
         for split, s in data["splits"].items()
+        if s["clips"]
     }
     return Run(**{**data, "labels": tuple(data["labels"]), "splits": splits})
 

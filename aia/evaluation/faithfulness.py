@@ -116,11 +116,11 @@ class Faithfulness:
             "| insertion (higher is better) | against random |",
             "|---|---|---|---|---|",
             *(
-                f"| {row.name} | {text(row.deletion)} | {text(row.deletion_gain)} | {text(row.insertion)} "
-                f"| {text(row.insertion_gain)} |"
+                f"| {row.name} | {row.deletion.text()} | {row.deletion_gain.text()} | {row.insertion.text()} "
+                f"| {row.insertion_gain.text()} |"
                 for row in self.rows[:-1]
             ),
-            *(f"| {row.name} | {text(row.deletion)} | | {text(row.insertion)} | |" for row in self.rows[-1:]),
+            *(f"| {row.name} | {row.deletion.text()} | | {row.insertion.text()} | |" for row in self.rows[-1:]),
             "",
             *(f"* {row.sentence}" for row in self.rows[:-1]),
             "",
@@ -129,14 +129,9 @@ class Faithfulness:
         ]
         for row in self.rows:
             for way, curve in (("blurred", row.deletion_curve), ("sharp", row.insertion_curve)):
-                points = (f"{point.mean:.2f} ({point.low:.2f} to {point.high:.2f})" for point in curve[1:-1])
-                lines.append(f"| {row.name}, {way} first | {' | '.join(points)} |")
+                points = " | ".join(point.text(".2f") for point in curve[1:-1])
+                lines.append(f"| {row.name}, {way} first | {points} |")
         return "\n".join(lines)
-
-
-def text(score: Score) -> str:
-    """A score for a table."""
-    return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def measure_faithfulness(model: AIANet, clips: Clips, *, block: str = "", seed: int = 0) -> Faithfulness:
@@ -222,8 +217,11 @@ def orders(model: AIANet, clips: Clips, block: str) -> dict[str, Tensor]:
 def intervals(values: Floats, groups: Sequence[str], seed: int) -> list[Score]:
     """Means over clips with bootstrap intervals of 95 % over groups, one for each column of `[N, K]`.
 
-    Groups are drawn with replacement, with all of their clips. The same seed draws the same groups.
+    Groups are drawn with replacement, with all of their clips. The same seed draws the same groups. One group
+    gives no interval.
     """
+    if len({*groups}) < 2:
+        return [Score(mean, np.nan, np.nan) for mean in values.mean(0).tolist()]
     own = np.unique(np.asarray(groups), return_inverse=True)[1]
     sums = resampled_sums(np.column_stack([values, np.ones(len(values))]), own, resamples=RESAMPLES, seed=seed)
     means = sums[:, :-1] / sums[:, -1:]

@@ -13,7 +13,7 @@ from aia.errors import AIAError
 from aia.evaluation.deletion import blur
 from aia.evaluation.evaluate import nothing_in, split_of
 from aia.modeling.network import AIANet
-from aia.training.data import Sample, class_order, read_manifest
+from aia.training.data import Sample, class_order, groups_of, read_manifest
 from aia.training.recipe import Recipe
 from aia.training.train import decode_all, predict
 
@@ -52,8 +52,8 @@ def read_clips(model: AIANet, data: str | Path, recipe: Recipe, split: str, most
     if most < 2:
         raise AIAError(f"Faithfulness is measured on two clips or more, not {most}.")
     chosen, recipe = split_samples_of(model, data, recipe, split, most)
-    x, labels = decode_all(chosen, recipe)
-    return choose(model, x, labels, tuple(sample.scene or sample.video.name for sample in chosen))
+    x, labels = decode_all(chosen, recipe, model.config)
+    return choose(model, x, labels, groups_of(chosen))
 
 
 def split_samples_of(

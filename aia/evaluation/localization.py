@@ -6,6 +6,7 @@ A gate has a large floor, so a map's energy is what exceeds its smallest value i
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,11 +37,16 @@ RESAMPLES = 2000  # of the bootstrap
 
 @dataclass(frozen=True)
 class Score:
-    """A mean over clips and its bootstrap interval of 95 % over clips."""
+    """A mean over clips and its bootstrap interval of 95 % over clips or groups of them; NaN if there are too few groups."""
 
     mean: float
     low: float
     high: float
+
+    def text(self, form: str = ".3f") -> str:
+        """The mean, and its interval if there is one, for a table."""
+        mean = f"{self.mean:{form}}"
+        return mean if math.isnan(self.low) else f"{mean} ({self.low:{form}} to {self.high:{form}})"
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,8 @@ class Localization:
             sizes = ", ".join(f"{height} x {width}" for height, width in row.sizes)
             blocks = ", ".join(row.blocks)
             lines.append(
-                f"| {row.name} | {blocks} | {sizes} | {_text(row.fingertip)} | {row.reachable:.2f} | {_text(row.hand)} "
-                f"| {_text(row.energy)} |"
+                f"| {row.name} | {blocks} | {sizes} | {row.fingertip.text()} | {row.reachable:.2f} | {row.hand.text()} "
+                f"| {row.energy.text()} |"
             )
         if self.blocks:
             lines += ["", f"The page's first block by this table: {self.default_block}", ""]
@@ -125,10 +131,6 @@ class Localization:
                 cells = (f"{row.fingertip.mean:.3f} / {row.hand.mean:.3f} / {row.energy.mean:.3f}" for row in own)
                 lines.append(f"| {block[0]} | {' | '.join(cells)} |")
         return "\n".join(lines)
-
-
-def _text(score: Score) -> str:
-    return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def localize(model: AIANet, *, clips: int = 300, seed: int = 0, first: Sequence[str] = ()) -> Localization:

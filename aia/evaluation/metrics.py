@@ -167,7 +167,7 @@ def choose_threshold(
     most_lost: float = 0.05,
     least_caught: float = 0.9,
 ) -> float:
-    """Chooses the probability below which an answer is rejected.
+    """Chooses the probability below which an answer is rejected; 0 without clips of both sorts.
 
     It is the smallest of 0, 0.001, ... that catches enough clips without a gesture of every kind. If that loses too many
     gestures, it is the largest that does not, or that loses none except those whose answer is `none` anyway.
@@ -179,6 +179,8 @@ def choose_threshold(
         most_lost: Largest share of gesture clips that may become `unanswered`.
         least_caught: Smallest share of each kind of the others that should become so.
     """
+    if not len(gestures) or not nothing:
+        return 0.0
     grid = np.arange(1000) / 1000
     lost, *caught = (unanswered(p, grid[:, None], none).mean(1) for p in (gestures, *nothing))  # [1000] each
     allowed = lost <= max(most_lost, lost[0])

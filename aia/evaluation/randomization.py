@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from tqdm import tqdm
 
-from aia.evaluation.faithfulness import BATCH_SIZE, chosen_block, intervals, text
+from aia.evaluation.faithfulness import BATCH_SIZE, chosen_block, intervals
 from aia.evaluation.known_clips import Clips, pick
 from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
@@ -93,7 +93,7 @@ class Randomization:
                 "",
                 "| shuffled | gate itself | difference from its mean over the clips | Grad-CAM there |",
                 "|---|---|---|---|",
-                *(f"| {r.shuffled} | {text(r.gate)} | {text(r.difference)} | {text(r.cam)} |" for r in self.rows),
+                *(f"| {r.shuffled} | {r.gate.text()} | {r.difference.text()} | {r.cam.text()} |" for r in self.rows),
                 "",
                 f"{self.sentence} Shuffling the head, or a part above the block, leaves the gates as they are: they are "
                 "computed before the label, so they cannot say what speaks for a label.",

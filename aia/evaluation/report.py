@@ -9,7 +9,7 @@ import numpy as np
 
 from aia.errors import AIAError
 from aia.evaluation import metrics
-from aia.evaluation.calibration import CHOSEN_ON, by_kind, calibrate, cross_fit
+from aia.evaluation.calibration import CHOSEN_ON, by_kind, calibrate, cross_fit, pool
 from aia.evaluation.evaluate import Run, Setting
 from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.evaluation.shipped import folds, of_setting, shipped
@@ -32,11 +32,15 @@ def tables(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> str:
     """The tables of docs/results.md, as far as there are runs for them.
 
     Raises:
-        AIAError: The runs have other labels.
+        AIAError: There is no run, or one has other labels.
     """
-    labels = {label for run in runs.values() for label in run.labels}
-    if not {*sum(PAIRS, ()), NO_GESTURE} <= labels:
-        raise AIAError("The tables are about the gestures of EgoGestAR, and the results file is about other labels.")
+    if not runs:
+        raise AIAError("The results file holds no run; add one with `python -m aia evaluate RUN --write FILE`.")
+    if not all({*sum(PAIRS, ()), NO_GESTURE} <= {*run.labels} for run in runs.values()):
+        raise AIAError(
+            "The tables are about the gestures of EgoGestAR, and the results file is about other labels; give --task camera or "
+            "--task actions for theirs."
+        )
     parts = _accuracy(runs, checkpoints), _gain(runs), _settings(runs), _unknown(runs, checkpoints)
     return "\n\n".join(part for part in parts if part)
 
@@ -162,7 +166,7 @@ def rejection(run: Run, held: Sequence[Run]) -> dict[str, str]:
     cells["ECE of a perfectly calibrated model"] = "{:.3f} (95 %: {:.3f})".format(
         *metrics.calibration_noise(fit.scaled)
     )
-    for kind, clips in by_kind(run.splits["unknown"]).items():
+    for kind, clips in by_kind(pool([run], "unknown")).items():
         star = "*" if kind in CHOSEN_ON else ""
         cells[f"unknown, {kind}{star}: caught"] = _share(own.unanswered(run, clips.logits))
     if "test" in run.splits:

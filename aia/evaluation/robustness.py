@@ -19,13 +19,14 @@ from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
 from aia.errors import AIAError
-from aia.evaluation.faithfulness import intervals, text
+from aia.evaluation.faithfulness import intervals
 from aia.evaluation.known_clips import split_samples_of
 from aia.evaluation.localization import Score
 from aia.evaluation.metrics import Floats, Indices, check_seed, softmax, unanswered
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
+from aia.training.data import groups_of
 from aia.training.recipe import Recipe
 from aia.training.train import predict
 from aia.video.reader import read_clip
@@ -130,8 +131,8 @@ class Robustness:
             "|---|---|---|---|---|",
         ]
         for i, row in enumerate(self.rows):
-            gain = text(row.gain) if i else ""
-            lines.append(f"| {row.name} | {text(row.top1)} | {gain} | {row.same.mean:.3f} | {row.refused.mean:.3f} |")
+            gain = row.gain.text() if i else ""
+            lines.append(f"| {row.name} | {row.top1.text()} | {gain} | {row.same.mean:.3f} | {row.refused.mean:.3f} |")
         return "\n".join(lines)
 
 
@@ -166,7 +167,7 @@ def measure_robustness(
         changed = [change(clip).permute(0, 2, 3, 1).numpy() for change in CHANGES.values()]
         answers.append(predict(model, torch.cat([preprocess(one, config) for one in changed])).numpy())
     targets = np.array([kinds.index(sample.kind) for sample in chosen])
-    groups = tuple(sample.scene or sample.video.name for sample in chosen)
+    groups = groups_of(chosen)
     logits = np.stack(answers)
     rows = [Row(name, *intervals(_figures(logits, targets, config, i), groups, seed)) for i, name in enumerate(CHANGES)]
     return Robustness(model.name, config.title, split, len(chosen), len(set(groups)), seed, tuple(rows))

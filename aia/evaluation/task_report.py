@@ -176,18 +176,21 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
             if split == "rendered":  # every seed has its own stills: only equal seeds have equal clips
                 seeds = {run.seed for run in ours} & {run.seed for run in theirs}
                 ours, theirs = ([run for run in side if run.seed in seeds] for side in (ours, theirs))
-            if ours and theirs:
+            if _paired(ours, theirs, split):
                 gain = _difference(ours, theirs, split, _directions, _moving)
-                rows.append(
-                    [setting_title(setting), title, f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"]
-                )
+                rows.append([setting_title(setting), title, gain.text("+.3f")])
     return (
         "Directions: the gain over the same network without AIA, and its 95 % interval (paired bootstrap over source "
         f"videos, of rendered clips over clips; "
-        f"{RESAMPLES:,} draws, seed 0).\n\n{table(['network', 'clips', 'gain', '95 % interval'], rows)}"
+        f"{RESAMPLES:,} draws, seed 0).\n\n{table(['network', 'clips', 'gain'], rows)}"
         if rows
         else ""
     )
+
+
+def _paired(own: Sequence[Run], plain: Sequence[Run], split: str) -> bool:
+    """Whether there are runs on both sides, and all of them saw the same clips."""
+    return bool(own and plain) and len({run.splits[split].clips for run in (*own, *plain)}) == 1
 
 
 def _difference(
@@ -229,7 +232,8 @@ def _actions(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
     ]
     return (
         "Test: groups 1 to 3 of 14 classes of UCF101. Held out: the groups that the recipe keeps from training, "
-        "without the clips of “none of these”. Gates held, gates shuffled: the test clips with every gate at its mean over the clip, and with the frames' gates mixed.\n\n"
+        "without the clips of “none of these”. Gates held, gates shuffled: the test clips with every gate at its mean over the "
+        "clip, and with the frames' gates mixed.\n\n"
         f"{table(header, rows)}"
     )
 
@@ -242,8 +246,7 @@ def _actions_gain(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
 
     def gain(split: str, *sides: Sequence[Run]) -> str:
         ours, theirs = ([run for run in side if split in run.splits] for side in sides)
-        score = _difference(ours, theirs, split, right, _known) if ours and theirs else None
-        return f"{score.mean:+.3f} ({score.low:+.3f} to {score.high:+.3f})" if score else UNKNOWN
+        return _difference(ours, theirs, split, right, _known).text("+.3f") if _paired(ours, theirs, split) else UNKNOWN
 
     rows = [
         [

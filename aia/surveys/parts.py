@@ -33,6 +33,7 @@ _MUST_AGREE = {
     "reference": "another reference",
     "ablate": "another --ablate",
     "data": "other data",
+    "root": "another --root",
     "schema": "another version of this program",
 }
 
@@ -101,7 +102,8 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
     if known is None:
         return paths, about
     for field, words in _MUST_AGREE.items():
-        if getattr(known, field) != getattr(about, field):
+        has, wants = getattr(known, field), getattr(about, field)
+        if has != wants and not (field == "root" and not has):  # older surveys do not name it
             raise AIAError(f"{folder} holds a survey of {known.model} with {words}; give another --out.")
     return paths, known
 

@@ -35,50 +35,51 @@ def loose_indices(count: int, segments: int, rng: np.random.Generator) -> NDArra
 
 
 def without_gesture(frames: Frames, segments: int, rng: np.random.Generator) -> Frames:
-    """A clip without a gesture: uint8 `[segments, S, S, 3]`.
+    """A clip without a gesture: uint8 `[segments, H, W, 3]`.
 
     A still frame, a frame seen by a camera that pans and zooms, flat shapes that move over a frame, or noise.
     """
-    frame, side = frames[rng.integers(len(frames))], frames.shape[1]
-    choice = rng.random()
+    frame, (height, width) = frames[rng.integers(len(frames))], frames.shape[1:3]
+    choice, size = rng.random(), np.array((width, height))
     if choice < 0.2:
-        return _noise(side, segments, rng)
+        return _noise(height, width, segments, rng)
     if choice < 0.45:
         return np.repeat(frame[None], segments, axis=0)
     if choice < 0.7:
         return _shapes(frame, segments, rng)
-    start, stop = rng.uniform(-0.12, 0.12, (2, 2)) * side  # the camera's pan in pixels
+    start, stop = rng.uniform(-0.12, 0.12, (2, 2)) * size  # the camera's pan in pixels
     zooms = np.exp(rng.uniform(-0.1, 0.2, 2))
     moved = []
     for share in np.linspace(0, 1, segments):
         zoom = zooms[0] + (zooms[1] - zooms[0]) * share
-        shift = start + (stop - start) * share + rng.normal(0, 0.004 * side, 2) + side / 2 * (1 - zoom)
+        shift = start + (stop - start) * share + rng.normal(0, 0.004 * height, 2) + size / 2 * (1 - zoom)
         matrix = np.column_stack([np.eye(2) * zoom, shift])
-        moved.append(cv2.warpAffine(frame, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101))
+        moved.append(cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101))
     return np.stack(moved)
 
 
-def _noise(side: int, segments: int, rng: np.random.Generator) -> Frames:
+def _noise(height: int, width: int, segments: int, rng: np.random.Generator) -> Frames:
     """Fine to coarse noise, new in each frame or the same."""
-    grain = int(rng.choice([4, 12, 40, side]))
+    grain = int(rng.choice([4, 12, 40, height]))
     mean, spread = rng.uniform(40, 215), rng.uniform(10, 90)
     count = segments if rng.random() < 0.5 else 1
     noise = np.clip(rng.normal(mean, spread, (count, grain, grain, 3)), 0, 255).astype(np.uint8)
-    return np.stack([cv2.resize(noise[i % count], (side, side)) for i in range(segments)])
+    return np.stack([cv2.resize(noise[i % count], (width, height)) for i in range(segments)])
 
 
 def _shapes(frame: NDArray[np.uint8], segments: int, rng: np.random.Generator) -> Frames:
     """One to four flat ellipses, boxes or outlines that move over a plain color, blurred noise or a frame."""
-    side = len(frame)
+    side, width = frame.shape[:2]
+    across = np.array((width, side))
     ground = rng.random()
     if ground < 0.4:
         frame = np.full_like(frame, rng.integers(0, 256, 3))
     elif ground < 0.7:
-        frame = _noise(side, 1, rng)[0]
+        frame = _noise(side, width, 1, rng)[0]
     pictures = [frame.copy() for _ in range(segments)]
     for _ in range(rng.integers(1, 5)):
         color = tuple(map(int, rng.integers(0, 256, 3)))
-        place, way = rng.uniform(0, 1, 2) * side, rng.uniform(-0.8, 0.8, 2) * side
+        place, way = rng.uniform(0, 1, 2) * across, rng.uniform(-0.8, 0.8, 2) * across
         size, turn, spin = rng.uniform(0.03, 0.25, 2) * side, rng.uniform(0, 360), rng.uniform(-180, 180)
         kind, beat = rng.integers(3), rng.uniform(0, 0.2, 2) * side
         for i, picture in enumerate(pictures):

@@ -48,7 +48,7 @@ def label_of(steps: NDArray[np.float32]) -> int | None:
     """
     steps = steps[:, :4]
     lost = np.isnan(steps).any(axis=1)
-    if lost.mean() > 0.1 or len(steps) < 4:
+    if len(steps) < 4 or lost.mean() > 0.1:
         return None
     steps = steps[~lost]
     total, unsigned = steps.sum(axis=0), np.abs(steps).sum(axis=0)

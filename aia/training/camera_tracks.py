@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-COLUMNS = ("right", "down", "scale", "turn")  # of a step; how the picture's content moves
 MIN_TRACKS = 12  # fewer cannot tell the camera's movement from that of things in front of it
 _CORNERS: Any = {"maxCorners": 200, "qualityLevel": 0.01, "minDistance": 5, "blockSize": 5}
 _FLOW: Any = {

@@ -37,6 +37,7 @@ from aia.datasets.places import (
     split_folders,
 )
 from aia.errors import AIAError
+from aia.modeling.config import AIAConfig
 from aia.modeling.preprocess import preprocess, resized_size
 from aia.synthetic.gestures import LABELS, render_gesture
 from aia.text_files import read_labels, read_lines, read_table
@@ -203,12 +204,21 @@ def _from_folders(folder: Path) -> list[Sample]:
     filled = [top.name for top in _sorted_folders(folder) if any(map(_videos, (top, *_sorted_folders(top))))]
     splits = split_folders(filled)
     tops = [(folder / name, splits[name]) for name in sorted(splits, key=lambda name: SPLITS.index(splits[name]))]
-    return [
+    others = [name for name in filled if splits and name not in splits]
+    samples = [
         Sample(video, kind.name, split=split)
         for top, split in tops or [(folder, "train")]
         for kind in _sorted_folders(top)
         for video in _videos(kind)
     ]
+    if others and not samples:
+        raise AIAError(
+            f"{folder} holds {others[0][:80]!r} beside {tops[0][0].name!r}, which is the name of a split; put the clips of all "
+            "classes into SPLIT/CLASS/, or rename the class."
+        )
+    if others:
+        log.warning("%s: folders beside those of the splits are ignored, such as %r.", folder, others[0][:80])
+    return samples
 
 
 def _videos(folder: Path) -> list[Path]:
@@ -248,7 +258,7 @@ def class_order(data: str | Path, samples: Sequence[Sample]) -> list[str]:
     Raises:
         AIAError: labels.txt has a label twice, or lacks one.
     """
-    kinds = sorted({sample.kind for sample in samples})
+    kinds = sorted({sample.kind for sample in samples if sample.split not in UNUSED_SPLITS})
     file = labels_beside(data)
     if file is None:
         return kinds
@@ -277,8 +287,42 @@ def split_samples(samples: Sequence[Sample], recipe: Recipe) -> tuple[list[Sampl
 
 def is_held_out(sample: Sample, recipe: Recipe) -> bool:
     """Whether a recipe keeps a clip of any class from training, to choose the recipe."""
-    named = sample.scene in recipe.holdout or sample.video.name in recipe.holdout
+    named = not _names_of(sample).isdisjoint(recipe.holdout)
     return sample.split in HELD_OUT_SPLITS or (named and sample.split in TRAIN_SPLITS)
+
+
+def _names_of(sample: Sample) -> set[str]:
+    """What a recipe's `holdout` may call a clip."""
+    file = sample.video.name
+    return {sample.scene, file, f"{sample.kind}/{file}"}
+
+
+def check_holdout(samples: Sequence[Sample], recipe: Recipe) -> None:
+    """Warns of a `holdout` that names no clip, since what was meant is then trained on."""
+    lost = sorted({*recipe.holdout}.difference(*map(_names_of, samples)))
+    if lost:
+        log.warning(
+            "The recipe holds out what the data does not have: %s%s.",
+            ", ".join(repr(name[:80]) for name in lost[:3]),
+            f" and {len(lost) - 3} more" * (len(lost) > 3),
+        )
+
+
+def clip_names(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The name of each clip's file, with as many folders before it as tell the clips apart."""
+    names = [sample.video.name for sample in samples]
+    for depth in range(2, max((len(sample.video.parts) for sample in samples), default=0) + 1):
+        counts = Counter(names)
+        names = [
+            name if counts[name] == 1 else Path(*sample.video.parts[-depth:]).as_posix()
+            for name, sample in zip(names, samples, strict=True)
+        ]
+    return tuple(names)
+
+
+def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The scene of each clip; a clip without one is a group of its own."""
+    return tuple(sample.scene or str(sample.video) for sample in samples)
 
 
 def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
@@ -290,13 +334,13 @@ def load_frames(sample: Sample, recipe: Recipe, cache: Path) -> Frames:
     if not count:
         return _pictures(sample, recipe)
     if sample.file is None:
-        key = f"rendered-{sample.kind}-{sample.seed}"
+        key = f"rendered-{recipe.classes[sample.kind]}-{sample.seed}"
         key += "" if sample.path is None else f"-{hashlib.sha1(sample.path.tobytes()).hexdigest()}"
     elif sample.item:  # asking for its size and time would take a request for each clip
         key = f"{sample.item.address}-{sample.item.span}"
     else:
         file = sample.file
-        key = f"{file.parent.name}-{file.stem}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
+        key = f"{file.resolve()}-{file.stat().st_size}-{file.stat().st_mtime_ns}"
     size = side if recipe.augment == "warp" else f"published-{recipe.config.resize}"
     path = cache / f"{hashlib.sha1(f'{key}-{size}-{count}'.encode()).hexdigest()}.npy"
     frames = _kept(path)
@@ -423,10 +467,16 @@ class ClipDataset(Dataset[tuple[Tensor, int]]):
 
 
 class PlainDataset(Dataset[tuple[Tensor, int]]):
-    """Clips as the network sees them in use: `(x, y)`, x float32 `[T, 3, S, S]`, y the index of the label."""
+    """Clips as a network sees them in use: `(x, y)`, x float32 `[T, 3, S, S]`, y the index of the label.
 
-    def __init__(self, samples: Sequence[Sample], recipe: Recipe) -> None:
-        self.samples, self.config, self.kinds = samples, recipe.config, list(recipe.classes)
+    Args:
+        samples: Of the recipe's classes.
+        recipe: With named classes.
+        config: Of the network, whose preprocessing may differ from the recipe's; that of the recipe by default.
+    """
+
+    def __init__(self, samples: Sequence[Sample], recipe: Recipe, config: AIAConfig | None = None) -> None:
+        self.samples, self.config, self.kinds = samples, config or recipe.config, list(recipe.classes)
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -62,7 +62,8 @@ class Recipe:
             is named as in the data or by the index of its logit, and "*": "*" lets every class not named keep its label.
         reverse: Class -> class of the clip played backwards. Classes not named are not reversed.
         flip_reverse: Class -> class of the clip mirrored and played backwards. Classes not named do not get both.
-        holdout: Scenes or files of the train split that are held out to choose the recipe, like the split val.
+        holdout: Scenes or files ("a.mp4" or "CLASS/a.mp4") of the train split that are held out to choose the recipe, like
+            the split val.
         synthetic_per_epoch: Drawn clips per epoch.
         rendered_pool: Drawn clips in all; each epoch takes some of them.
         recorded_fraction: Share of the drawn gestures that follow a path drawn by a person; see `recorded_paths`.
@@ -311,6 +312,8 @@ def _rule(name: str, default: Any) -> str:
     """The allowed values of a field, as the end of a sentence."""
     if name in _CHOICES:
         return f"; it is one of {', '.join(_CHOICES[name])}"
+    if name == "holdout":
+        return '; it is a list, such as ["a scene"]'
     if not isinstance(default, (int, float)):
         return ""
     kind, low = "whole number" if isinstance(default, int) else "number", _AT_LEAST.get(name, 0)

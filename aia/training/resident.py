@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from aia.datasets.places import TRAIN_SPLITS, data_set
+from aia.datasets.places import TRAIN_SPLITS, VIDEOS, data_set
 from aia.errors import AIAError
 from aia.training.action_batches import ActionBatches
 from aia.training.bank import Bank
 from aia.training.camera import LABELS
 from aia.training.camera_batches import CameraBatches, Window, labeled_windows
 from aia.training.camera_tracks import camera_steps
-from aia.training.data import Sample
+from aia.training.data import Sample, groups_of, is_held_out
 from aia.training.recipe import Recipe
 from aia.video.reader import read_frames
 
@@ -83,7 +83,7 @@ class ResidentClips:
         chosen = [
             s
             for s in samples
-            if s.split in TRAIN_SPLITS and _held_out(s, recipe) == held_out and (camera or s.kind in recipe.classes)
+            if s.split in TRAIN_SPLITS and is_held_out(s, recipe) == held_out and (camera or s.kind in recipe.classes)
         ]
         if not chosen:
             raise AIAError(f"{data} holds no clip that the recipe {'holds out' if held_out else 'trains on'}.")
@@ -92,7 +92,7 @@ class ResidentClips:
         stills: list[NDArray[np.uint8]] = []
         windows: tuple[list[Window], ...] = ()
         if camera:
-            stills = _stills(data, recipe, held_out)
+            stills = _stills(data, samples, recipe, held_out)
             stills = stills or [_resized(clip[len(clip) // 2], STILL_SIZE)[None] for clip in frames]
             windows = tuple(labeled_windows(camera_steps(_gray(clip))) for clip in frames)
         return cls(
@@ -101,7 +101,7 @@ class ResidentClips:
             Bank.of(stills, device) if camera else None,
             () if camera else tuple(kinds.index(sample.kind) for sample in chosen),
             windows,
-            tuple(sample.scene or sample.video.stem for sample in chosen),
+            groups_of(chosen),
         )
 
     def epoch(self, epoch: int, rank: int, processes: int) -> Epoch:
@@ -140,10 +140,6 @@ class Epoch:
             yield (x - mean) / std, y
 
 
-def _held_out(sample: Sample, recipe: Recipe) -> bool:
-    return sample.scene in recipe.holdout or sample.video.name in recipe.holdout
-
-
 def _frames(sample: Sample) -> NDArray[np.uint8]:
     """A clip at `FRAMES_PER_SECOND` and `CLIP_SIZE`, `[N, H, W, 3]`."""
     with sample.local() as file:
@@ -157,12 +153,15 @@ def _gray(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in clip])
 
 
-def _stills(data: str | Path, recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
-    """The pictures in the folder `stills` whose name has, or has not, the name of a held-out scene."""
+def _stills(data: str | Path, samples: Sequence[Sample], recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
+    """The pictures in the folder `stills` to train on, or those that the recipe holds out, by the scenes in their names."""
+    kept = {name.removesuffix(Path(name).suffix) if name.lower().endswith(VIDEOS) else name for name in recipe.holdout}
+    if not held_out:
+        kept |= {s.scene or s.video.stem for s in samples if s.split not in TRAIN_SPLITS}
     found = []
     folder = data_set(data)
     for path in sorted(folder.glob("stills/*")) if isinstance(folder, Path) else ():
-        if path.suffix.lower() in PICTURES and held_out == any(_scene_in(scene, path.stem) for scene in recipe.holdout):
+        if path.suffix.lower() in PICTURES and held_out == any(_scene_in(scene, path.stem) for scene in kept):
             picture = cv2.imread(str(path))
             if picture is not None:
                 found.append(_resized(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), STILL_SIZE)[None])

@@ -8,6 +8,7 @@ import logging
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -28,11 +29,13 @@ from aia.errors import AIAError
 from aia.hub.pretrained import AIANet
 from aia.modeling import network
 from aia.modeling.blocks import Attention
+from aia.modeling.config import AIAConfig
 from aia.training.curves import draw_curves
 from aia.training.data import (
     ClipDataset,
     PlainDataset,
     Sample,
+    check_holdout,
     class_order,
     load_frames,
     read_manifest,
@@ -69,12 +72,16 @@ class _Clips:
     @classmethod
     def find(cls, recipe: Recipe, data: str | Path, samples: list[Sample]) -> _Clips:
         real, held_out = split_samples(samples, recipe)
+        if not samples:
+            raise AIAError(f"{data} has no clip with a label; write one into the rows of some clips.")
         if not real:
             splits = ", ".join(sorted({repr(sample.split[:40]) for sample in samples})[:6])
             raise AIAError(
                 f"{data} holds no training clip of the recipe's classes: its splits are {splits}, and those named "
                 "train or background are trained on."
             )
+        for kind, count in Counter(s.kind for s in samples if s.kind not in recipe.classes).items():
+            log.warning("The recipe lacks the class %r: clips of it that are left out: %d.", kind[:80], count)
         return cls(real, held_out, rendered_pool(recipe, data))
 
     def of_epoch(self, recipe: Recipe, epoch: int) -> list[Sample]:
@@ -181,6 +188,7 @@ def train(
     found = read_manifest(data, unlabeled=recipe.resident)
     samples = [sample for sample in found if sample.kind]
     recipe = recipe.resolve(class_order(data, samples))
+    check_holdout(found, recipe)
     cache = cache or Path(out, "cache")
     torch.manual_seed(recipe.seed)
     clips = _Clips.find(recipe, data, samples)
@@ -425,9 +433,9 @@ def _read_state(out: str | Path, identity: Mapping[str, str]) -> dict[str, Any] 
     return state
 
 
-def decode_all(samples: Sequence[Sample], recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Clips as the network sees them in use, `[N, T, 3, S, S]`, and the indices of their labels `[N]`."""
-    dataset = PlainDataset(samples, recipe)
+def decode_all(samples: Sequence[Sample], recipe: Recipe, config: AIAConfig | None = None) -> tuple[Tensor, Tensor]:
+    """Clips as the network sees them in use, `[N, T, 3, S, S]`, and the indices of their labels `[N]`; see `PlainDataset`."""
+    dataset = PlainDataset(samples, recipe, config)
     clips = [dataset[index] for index in range(len(dataset))]
     return (torch.stack([x for x, _ in clips]) if clips else torch.empty(0)), torch.tensor([y for _, y in clips])
 

@@ -19,6 +19,7 @@ from aia.evaluation.calibration import CHOSEN_ON, Calibration, calibrate, cross_
 from aia.evaluation.evaluate import (
     Logits,
     Run,
+    _run_to,
     differences,
     evaluate,
     measure,
@@ -27,6 +28,7 @@ from aia.evaluation.evaluate import (
     run_name,
     write_results,
 )
+from aia.evaluation.faithfulness import intervals
 from aia.evaluation.shipped import check
 from aia.evaluation.task_report import results_file
 from aia.modeling.config import NO_GESTURE
@@ -196,6 +198,36 @@ def test_a_file_that_holds_no_results_is_refused(tmp_path, content):
         read_results(tmp_path / "gone.json")
 
 
+def test_runs_of_other_labels_never_share_a_file(tmp_path, runs):
+    file = tmp_path / "results.json"
+    write_results(runs.values(), file)
+    before = file.read_bytes()
+    other = dataclasses.replace(runs["tsm-cinst-s0"], labels=("archery", "none of these"))
+    with pytest.raises(AIAError, match=r"results\.json holds runs with other labels; give another file"):
+        write_results([other], file)
+    assert file.read_bytes() == before
+    with pytest.raises(AIAError, match="other labels; give --task camera or --task actions"):
+        report.tables({**runs, "mixed": other})
+    with pytest.raises(AIAError, match="holds no run"):
+        report.tables({})
+
+
+def test_runs_without_unknown_or_without_clips_have_tables_too(tmp_path, runs, checkpoints):
+    kept = {name: made_run(*run.setting, run.seed, splits=("held-out", "test")) for name, run in runs.items()}
+    assert "| TSM with CinST |" in report.tables(kept, checkpoints) and calibrate([*kept.values()][:1]).temperature > 0
+    content = {name: _run_to(run) for name, run in kept.items()}
+    for run in content.values():
+        run["splits"]["test"] = {"clips": [], "targets": [], "logits": []}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    read = read_results(tmp_path / "results.json")
+    assert all({*run.splits} == {"held-out"} for run in read.values()) and report.tables(read, checkpoints)
+
+
+def test_one_group_has_a_mean_and_no_interval():
+    alone, two = (intervals(np.array([[1.0], [0], [1]]), [*groups], 0)[0] for groups in ("aaa", "aab"))
+    assert alone.text(".2f") == "0.67" and re.fullmatch(r"0\.67 \(0\.50 to 1\.00\)", two.text(".2f"))
+
+
 def test_cross_fitting_never_uses_the_clips_that_it_answers(runs):
     held = [runs[run_name("tsm", "cinst", seed)] for seed in range(3)]
     part = held[0].splits["held-out"]
@@ -362,6 +394,29 @@ def test_test_clips_are_only_seen_when_they_are_asked_for(data, run_folder, tmp_
     capsys.readouterr()
     assert main([*args, "--split", "test"]) == 0
     assert json.loads(capsys.readouterr().out)["clips"] == 2
+
+
+@pytest.mark.slow
+def test_a_network_sees_its_clips_as_its_own_config_says(data, run_folder):
+    net = aia.load(run_folder, device="cpu")
+    own = recipe_of(run_folder)
+    other = dataclasses.replace(own, network={**NETWORK, "num_segments": 3, "input_size": 64, "resize": [64, 64]})
+    a, b = (measure(net, data, recipe, ["test"]).splits["test"] for recipe in (own, other))
+    assert a.clips == b.clips and np.array_equal(a.logits, b.logits)
+
+
+def test_the_tables_of_a_task_are_printed_alone(capsys):
+    for task, other in (("camera", "macro-F1"), ("actions", "copies")):
+        assert main(["evaluate", "--task", task]) == 0
+        said = capsys.readouterr().out
+        assert "| TSN with CinST | 3 |" in said and other not in said
+
+
+def test_a_folder_of_training_clips_only_is_no_data_to_contrast(tmp_path, capsys):
+    (tmp_path / "wave").mkdir()
+    (tmp_path / "wave" / "a.mp4").touch()
+    assert main(["contrast", "--data", str(tmp_path), "tsn-mobilenetv2-stinc"]) == 1
+    assert "are for training; give a folder of videos" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said(data, run_folder, capsys):

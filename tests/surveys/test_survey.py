@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import fsspec
 import made_survey
@@ -191,6 +192,19 @@ def test_a_part_at_an_address_is_whole_or_not_there(monkeypatch):
     for _ in range(2):
         parts.write_part("unsteady://parts", table, about)
     assert len(parts.surveyed("unsteady://parts", about)[0]) == read_survey("unsteady://parts")[0].num_rows == 3
+
+
+def test_rows_of_files_below_another_root_are_not_kept(tmp_path):
+    table, about = pa.Table.from_pylist(made_survey.made_rows(3), SCHEMA), made_survey.about()
+    for known, wanted in (("", "b"), ("b", "b"), ("a", "b"), ("a", "")):
+        out = tmp_path / f"{known}-{wanted}"
+        out.mkdir()
+        parts.write_part(str(out), table, replace(about, root=known))
+        if known in ("", wanted):  # an older survey does not name its root
+            assert len(parts.surveyed(str(out), replace(about, root=wanted))[0]) == 3
+        else:
+            with pytest.raises(aia.AIAError, match="with another --root; give another --out"):
+                parts.surveyed(str(out), replace(about, root=wanted))
 
 
 def test_a_local_folder_is_the_same_by_a_relative_path_a_whole_one_and_an_address(home, tmp_path, monkeypatch):

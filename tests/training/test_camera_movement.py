@@ -1,6 +1,7 @@
 """Camera movement: what is rendered is what is measured, and what a label says after a mirror, a turn or backwards."""
 
 import csv
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,10 +13,11 @@ from drawn_clips import camera_clip
 import aia
 from aia.evaluation.evaluate import measure, recipe_of
 from aia.synthetic.camera_scenes import MOVEMENTS, render_camera
-from aia.training import camera
+from aia.training import camera, resident
 from aia.training.bank import Bank
 from aia.training.camera_batches import CameraBatches, change, labeled_windows, transform
 from aia.training.camera_tracks import camera_steps
+from aia.training.data import Sample
 from aia.training.recipe import Recipe
 from aia.training.train import train
 
@@ -117,6 +119,18 @@ def test_a_batch_depends_on_its_seed_alone():
     assert torch.equal(x, again) and torch.equal(y, labels) and not torch.equal(x, other)
 
 
+def test_pictures_of_scenes_that_are_not_trained_on_are_not_rendered_over(tmp_path):
+    (tmp_path / "stills").mkdir()
+    for name in ("kept_1", "held_1", "tested_1", "file_1", "other"):
+        cv2.imwrite(str(tmp_path / "stills" / f"{name}.png"), np.full((8, 8, 3), len(name), np.uint8))
+    clips = [
+        Sample(Path(f"{name}.mp4"), "static", name, split) for name, split in (("kept", "train"), ("tested", "test"))
+    ]
+    recipe = Recipe.from_file(ROOT / "aia/training/configs/camera.json", ['holdout=["held", "file_1.mp4"]'])
+    train_on, held = (len(resident._stills(tmp_path, clips, recipe, held_out)) for held_out in (False, True))
+    assert (train_on, held) == (2, 2)
+
+
 @pytest.mark.long
 def test_a_camera_model_is_trained_and_evaluated(tmp_path):
     data = tmp_path / "data"
@@ -143,6 +157,9 @@ def test_a_camera_model_is_trained_and_evaluated(tmp_path):
     loaded = aia.load(tmp_path / "run", device="cpu")
     run = measure(loaded, data, recipe_of(tmp_path / "run"), ("test", "copies", "held"))
     assert len(run.splits["test"].clips) == len(run.splits["held"].clips) == 4
+    assert "rendered" not in measure(loaded, data, recipe_of(tmp_path / "run"), ("rendered", "test")).splits, (
+        "none is held out"
+    )
     copies = dict(zip(run.splits["copies"].clips, run.splits["copies"].targets, strict=True))
     assert run.labels[copies["pan-left-test.mp4/mirrored"]] == "pan right"
     assert run.labels[copies["pan-left-test.mp4/turned"]] == "tilt up"

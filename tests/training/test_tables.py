@@ -1,6 +1,7 @@
 """Tables and lists of labels as spreadsheets and other data sets write them."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from aia import AIAError
 from aia.cli import main
 from aia.datasets.listing import list_clips
 from aia.text_files import read_labels
-from aia.training.data import class_order, read_manifest
+from aia.training.data import check_holdout, class_order, clip_names, groups_of, is_held_out, read_manifest
 from aia.training.recipe import Recipe
 from aia.visualization.render import write_mp4
 
@@ -353,6 +354,55 @@ def test_split_folders_of_any_spelling_are_no_classes(tops, splits, tmp_path):
     )
     listed = {(item.label, item.split) for item in list_clips(f"file://{tmp_path}")}
     assert listed == {("wave", split) for split in splits} | {(top, None) for top in tops[len(splits) :]}
+
+
+def test_a_class_that_is_called_like_a_split_is_told(tmp_path, caplog):
+    for place in ("bus", "train"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.mp4").touch()
+    with pytest.raises(
+        AIAError, match=r"holds 'bus' beside 'train', which is the name of a split; .* or rename the class"
+    ):
+        read_manifest(tmp_path)
+    (tmp_path / "train" / "wave").mkdir()
+    (tmp_path / "train" / "wave" / "b.mp4").touch()
+    assert [s.kind for s in read_manifest(tmp_path)] == ["wave"]
+    assert "folders beside those of the splits are ignored, such as 'bus'" in caplog.text
+
+
+def test_a_class_of_rows_that_are_left_out_on_purpose_is_no_class(folder):
+    content = table(rows=[*ROWS[:2], ("Übung é.mp4", "bad", "exclude")])
+    (folder / "clips.csv").write_text(content)
+    assert class_order(folder, read_manifest(folder)) == ["ring", "star"]
+
+
+def test_clips_of_one_name_are_told_apart(tmp_path):
+    files = ["left/000.mp4", "left/001.mp4", "right/000.mp4", "right/a/002.mp4", "right/b/002.mp4"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    found = read_manifest(tmp_path)
+    assert clip_names(found) == ("left/000.mp4", "001.mp4", "right/000.mp4", "a/002.mp4", "b/002.mp4")
+    assert len(set(groups_of(found))) == len(files), "without a scene, each clip is a group of its own"
+    recipe = Recipe({"num_segments": 2, "input_size": 32, "resize": [32, 32]}, holdout=["left/000.mp4", "002.mp4"])
+    assert [is_held_out(clip, recipe) for clip in found] == [True, False, False, True, True]
+
+
+def test_what_a_recipe_holds_out_and_the_data_lacks_is_told(folder, caplog):
+    (folder / "clips.csv").write_text(table())
+    network = {"num_segments": 2, "input_size": 32, "resize": [32, 32]}
+    check_holdout(read_manifest(folder), Recipe(network, holdout=["star.mp4", "star/star.mp4"]))
+    assert not caplog.records
+    check_holdout(read_manifest(folder), Recipe(network, holdout=["star.mp4", *"dbca"]))
+    assert "The recipe holds out what the data does not have: 'a', 'b', 'c' and 1 more." in caplog.text
+
+
+def test_a_folder_of_any_bytes_can_be_a_label(tmp_path):
+    place = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(place)  # noqa: PTH102  a path of bytes
+    open(place + b"/a.mp4", "wb").close()  # noqa: PTH123
+    (item,) = list_clips(tmp_path)
+    assert (item.label, item.path) == ("caf\\udce9", "caf\\udce9/a.mp4")
 
 
 def test_labels_of_a_data_folder_may_be_numbered(tmp_path):
