@@ -32,6 +32,7 @@ from aia.modeling.blocks import Attention
 from aia.modeling.config import AIAConfig
 from aia.training.curves import draw_curves
 from aia.training.data import (
+    UNUSED_SPLITS,
     ClipDataset,
     PlainDataset,
     Sample,
@@ -80,7 +81,8 @@ class _Clips:
                 f"{data} holds no training clip of the recipe's classes: its splits are {splits}, and those named "
                 "train or background are trained on."
             )
-        for kind, count in Counter(s.kind for s in samples if s.kind not in recipe.classes).items():
+        lacking = Counter(s.kind for s in samples if s.kind not in recipe.classes and s.split not in UNUSED_SPLITS)
+        for kind, count in lacking.items():
             log.warning("The recipe lacks the class %r: clips of it that are left out: %d.", kind[:80], count)
         return cls(real, held_out, rendered_pool(recipe, data))
 
