@@ -62,6 +62,8 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.write and (not options.models or options.faithfulness or options.robustness):
+        raise AIAError("--write keeps the logits of models; name a model, and no study.")
     if options.faithfulness:
         return _faithfulness(options)
     if options.robustness:
@@ -236,6 +238,8 @@ def _survey(options: argparse.Namespace) -> int:
         raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
     if options.address and options.engine != "ray":
         raise AIAError("An --address is that of a Ray cluster; add --engine ray.")
+    if options.device and options.engine == "ray":
+        raise AIAError("With --engine ray the cluster has its own devices; leave --device out.")
     result = survey(
         options.data,
         load_chosen(options),

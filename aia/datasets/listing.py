@@ -53,7 +53,8 @@ def list_clips(
         raise AIAError(
             f"{data} holds no videos (such as *.mp4); give a folder, a table, a pattern of videos, or shards (*.tar)."
         )
-    chosen = [item for item in items.values() if split in (None, item.split)]
+    wanted = split and OTHER_NAMES.get(split.lower(), split.lower())
+    chosen = [item for item in items.values() if wanted in (None, item.split)]
     if not chosen:
         raise AIAError(f"{data} has no clips of the split {split!r:.60}.")
     return chosen

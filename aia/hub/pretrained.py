@@ -102,6 +102,7 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
         """
         if kwargs.get("push_to_hub") and kwargs.get("repo_id") is None:
             kwargs["repo_id"] = Path(save_directory).name
+        kwargs["config"] = kwargs.get("config") or self.config  # the mixin keeps the one that the network was made with
         reference = self._own_reference()
         with files.writing_into(save_directory) as part:
             try:

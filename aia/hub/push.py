@@ -37,18 +37,21 @@ def push(
         private: Whether a repository that is created is private; None for its owner's default.
         token: Instead of the environment's HF_TOKEN. A login that the Hub's client has stored is not used.
         commit_message: Of the commit; the Hub client's own by default.
-        branch: To push to; the main one by default.
-        create_pr: Whether to open a pull request.
+        branch: To push to, made if need be; the main one by default.
+        create_pr: Whether to open a pull request, to the main branch.
 
     Returns:
         The commit's address.
 
     Raises:
-        AIAError: No valid model or no card, no token, an invalid name, no permission or no connection.
+        AIAError: No valid model or no card, no token, an invalid name, a branch for a pull request, no permission or no
+            connection.
     """
     token = (token or os.environ.get("HF_TOKEN", "")).strip()
     if not token:
         raise AIAError("Pushing to the Hub needs a token that may write; set HF_TOKEN in the environment.")
+    if branch and create_pr:
+        raise AIAError("A pull request has a branch of its own; give a branch or create_pr, not both.")
     if not Path(folder).is_dir():
         raise AIAError(f"There is no folder {folder}; give one with {CONFIG}, {WEIGHTS} and {CARD}.")
     config, weights = find_model(str(folder))
@@ -63,10 +66,14 @@ def push(
             raise HFValidationError(repo)
         api = HfApi(token=token)
         api.create_repo(repo, private=private, exist_ok=True)
+        if branch:
+            api.create_branch(repo, branch=branch, exist_ok=True)
         commit = api.upload_folder(
             repo_id=repo,
             folder_path=folder,
             allow_patterns=list(FILES),
+            ignore_patterns=["*/*"],
+            delete_patterns=[REFERENCE],  # one that is not uploaded belongs to other weights
             commit_message=commit_message,
             revision=branch,
             create_pr=create_pr,

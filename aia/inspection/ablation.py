@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from aia.errors import AIAError
-from aia.inspection.inspection import clip_for
+from aia.inspection.inspection import clip_for, probabilities
 from aia.modeling import recording
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess
@@ -123,6 +123,7 @@ def rank_blocks(
     x = preprocess(clip.frames, model.config).to(model.device)
     pairs = logits_switched(model, x, [(Switch(mode, block),) for block in blocks])
     logits = pairs[0][0]
+    probabilities(model, logits)  # refuses numbers that are not finite
     index = int(logits.argmax()) if label is None else labels.index(label)
     effects = [
         BlockEffect(

@@ -129,7 +129,7 @@ class Stream:
         return True
 
     def inspect(self, model: AIANet | None = None) -> Inspection | None:
-        """Inspects the window as it is now; the same as `aia.inspect(model, stream.clip())`.
+        """Inspects the window as it is now; the same as `aia.inspect(model, stream.clip(T))` with the network's T.
 
         Args:
             model: Another network than the stream's.
@@ -141,7 +141,7 @@ class Stream:
             AIAError: The logits are not finite.
         """
         model = model or self.model
-        chosen = self._choose(model.config.num_segments)
+        chosen = self._choose(model.config.num_segments, full_for=self.model.config.num_segments)
         return chosen and _inspect(model, *chosen)
 
     def clip(self, num_segments: int | None = None) -> Clip | None:

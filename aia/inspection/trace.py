@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from aia import _moved
 from aia.errors import AIAError
-from aia.inspection.inspection import clip_for
+from aia.inspection.inspection import clip_for, probabilities
 from aia.modeling import recording
 from aia.modeling.attention import AXES, Stages, Unit
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
@@ -147,6 +147,7 @@ def trace_block(model: AIANet, clip: Clip | str | os.PathLike[str], block: str) 
     x = preprocess(clip.frames, model.config).to(model.device)
     with torch.inference_mode():
         passes = {mode: _run(model, x, block, () if mode == "trained" else (Switch(mode, block),)) for mode in SETTINGS}
+        probabilities(model, passes["trained"].logits)  # refuses numbers that are not finite
         trained = passes["trained"].recorded
         feature = trained.inputs[block]
         units = _units(attention, model.config.attention, feature)
@@ -155,7 +156,8 @@ def trace_block(model: AIANet, clip: Clip | str | os.PathLike[str], block: str) 
         for name in model.block_names
     }
     height, width = clip.frames.shape[1:3]
-    left, top, right, bottom = seen_box(height, width, model.config)
+    box = np.array(seen_box(height, width, model.config)) * (width, height, width, height)
+    left, top, right, bottom = box.round().astype(int)
     return BlockTrace(
         network=model.config.method,
         attention=model.config.attention,
@@ -164,7 +166,7 @@ def trace_block(model: AIANet, clip: Clip | str | os.PathLike[str], block: str) 
         x=_array(feature),
         units=units,
         output=_array(trained.outputs[block]),
-        frames=clip.frames[:, round(top * height) : round(bottom * height), round(left * width) : round(right * width)],
+        frames=clip.frames[:, top : max(bottom, top + 1), left : max(right, left + 1)],
         times=clip.times,
         labels=model.config.labels,
         probabilities={

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -35,12 +36,13 @@ def library(name: str, *defines: str) -> ctypes.CDLL | None:
     Returns:
         The compiled file, or None without a C compiler that can compile it.
     """
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    given = os.environ.get("CC", "")
+    compiler = shlex.split(given) or [path for path in map(shutil.which, ("cc", "gcc", "clang")) if path][:1]
     if not compiler:
         _warn_once("The gates run without compiled passes, which is slower: there is no C compiler.")
         return None
     source = Path(__file__).with_name(name)
-    command = [compiler, *FLAGS, *(f"-D{define}" for define in defines), str(source)]
+    command = [*compiler, *FLAGS, *(f"-D{define}" for define in defines), str(source)]
     try:
         return _load(command, f"{source.stem}-{_key(source, command[:-1])}.so")
     except (OSError, subprocess.SubprocessError) as error:
@@ -81,7 +83,10 @@ def _compile(command: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name
         for parallel in (["-fopenmp"], []):
-            result = subprocess.run([*command, *parallel, "-o", str(part)], capture_output=True, timeout=120)
+            try:
+                result = subprocess.run([*command, *parallel, "-o", str(part)], capture_output=True, timeout=120)
+            except OSError as error:  # not one of the cache's
+                raise subprocess.SubprocessError(str(error)) from None
             if not result.returncode:
                 break
         result.check_returncode()

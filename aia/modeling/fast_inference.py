@@ -300,7 +300,7 @@ class _Module:
         for axis, unit in self.units.items():
             assert unit.bn.running_mean is not None and unit.bn.running_var is not None
             scale = unit.bn.weight * torch.rsqrt(unit.bn.running_var + unit.bn.eps)
-            taps[axis] = (unit.conv.weight[0] * scale).permute(layout.KERNEL[axis]).contiguous()
+            taps[axis] = (unit.conv.weight[0] * scale).float().permute(layout.KERNEL[axis]).contiguous()
             shifts[axis] = (unit.bn.bias - unit.bn.running_mean * scale).item()
         self.averages = any(unit.channel_mean for unit in self.units.values())
         self.weights = [*map(taps.get, _GATES), *(shifts.get(axis, 0.0) for axis in _GATES)]
@@ -312,7 +312,10 @@ class _Module:
         changed = self.averages or recording.has_switches()
         maps = _kept("maps", _workspace_bytes(self.passes, x.shape))
         size, kept = b * (h * w * c + t * w * c + t * h * c + t * h * w), recording.is_recording()
-        gates = torch.empty(size) if kept or changed else _kept("gates", 4 * size)
+        fresh = (
+            kept or changed
+        )  # a recorded gate stays; other libraries may set other defaults than float32 and the CPU
+        gates = torch.empty(size, dtype=torch.float32, device="cpu") if fresh else _kept("gates", 4 * size)
         low, high = (max(-_LARGEST, min(_LARGEST, value)) for value in activation)
         # A changed gate is computed in a step of its own, before the steps that use it.
         for steps in [self.steps[i : i + 1] for i in range(len(self.steps))] if changed else [self.steps]:
@@ -340,7 +343,7 @@ def _kept(name: str, size: int) -> Tensor:
     """A buffer that the thread keeps and reuses: getting fresh memory costs as much as filling it, and it is in no cache."""
     memory: Tensor | None = getattr(_thread, name, None)
     if memory is None or memory.nbytes < size:
-        memory = torch.empty(size, dtype=torch.uint8)
+        memory = torch.empty(size, dtype=torch.uint8, device="cpu")
         setattr(_thread, name, memory)
     return memory
 

@@ -81,7 +81,8 @@ def overlay(
     table, (low, high) = colormap_table(colormap), scale
     # cubic interpolation would draw values that no gate has
     enlarge = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT
-    out = (frames * UNSEEN_DIM).astype(np.uint8)
+    dimmed = (np.arange(256) * UNSEEN_DIM).astype(np.uint8)
+    out: np.ndarray = dimmed[frames]
     for picture, frame, values in zip(out, frames, maps, strict=True):
         levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1).astype(np.float32) * 255
         levels = cv2.resize(levels, (right - left, bottom - top), interpolation=enlarge)

@@ -425,6 +425,9 @@ def test_what_is_missing_is_said(data, run_folder, capsys):
     (run_folder / "recipe.json").unlink()
     assert main(["evaluate", str(run_folder), "--data", str(data)]) == 1
     assert "--recipe" in capsys.readouterr().err
+    for rest in ([], [str(run_folder), "--data", str(data), "--robustness"]):
+        assert main(["evaluate", *rest, "--write", "r.json"]) == 1
+        assert "--write keeps the logits of models" in capsys.readouterr().err
     assert main(["evaluate", "--results", "gone.json"]) == 1
     assert "gone.json" in capsys.readouterr().err
 

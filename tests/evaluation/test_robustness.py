@@ -97,7 +97,7 @@ def test_an_unsure_answer_counts_as_refused(data):
 def saved(folder):
     """A small model and its recipe."""
     net = small_net("none", "tsn", size=32)
-    net.config = AIAConfig.from_dict({**NETWORK, "labels": LABELS})
+    net.config = AIAConfig.from_dict({**NETWORK, "arch": "resnet18", "attention": "none", "labels": LABELS})
     net.save_pretrained(folder / "net")
     (folder / "net" / "recipe.json").write_text(json.dumps(RECIPE))
     return SimpleNamespace(net=net, path=str(folder / "net"))

@@ -36,6 +36,9 @@ def test_a_model_is_pushed_and_loaded_with_a_token_into_a_cache_of_ones_own(serv
     loaded = aia.AIANet.from_pretrained("user/own", cache_dir=cache, device="cpu", token=OWN)
     assert loaded.config == net.config and {request.token for request in server.requests[-2:]} == {OWN}
     assert (cache / "models--user--own").is_dir()
+    net.config = dataclasses.replace(net.config, threshold=0.25)  # what is saved is what the network has now
+    net.save_pretrained(tmp_path / "changed")
+    assert aia.load(tmp_path / "changed", device="cpu").config.threshold == 0.25
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from hub_server import HubServer, Repo
 
 import aia
 from aia.cli import main
+from aia.hub.push import push
 
 TOKEN = "hf_OfThisTestAlone"
 CARD = "---\nlibrary_name: aia-studio\npipeline_tag: video-classification\n---\n\n# Mine\n\n![Curves](curves.svg)\n"
@@ -41,7 +42,7 @@ def folder(weights, tmp_path):
     (path / "README.md").write_text(CARD)
     (path / "curves.svg").write_text("<svg/>")
     (path / "cache").mkdir()
-    for kept in ("state.pt", "notes.txt", "cache/clip.npy"):
+    for kept in ("state.pt", "notes.txt", "cache/clip.npy", "cache/clip.png"):
         (path / kept).write_text("private")
     return path
 
@@ -62,6 +63,18 @@ def test_a_folder_arrives_with_its_own_card_and_pictures_and_nothing_else(server
     assert sorted(held) == ["README.md", "config.json", "curves.svg", "model.safetensors", "reference.safetensors"]
     assert held == {name: (folder / name).read_bytes() for name in held}
     assert {request.token for request in server.asked() if request.method == "POST"} == {TOKEN}
+
+
+@pytest.mark.slow
+def test_a_reference_of_older_weights_does_not_stay_and_a_branch_is_made(server, folder):
+    push(folder, "user/mine")
+    (folder / "reference.safetensors").unlink()
+    push(folder, "user/mine", branch="next")
+    repo = server.repos["user/mine"]
+    held = {ref: repo.commits[commit] for ref, commit in repo.refs.items()}
+    assert "reference.safetensors" in held["main"] and "reference.safetensors" not in held["next"]
+    with pytest.raises(aia.AIAError, match="give a branch or create_pr, not both"):
+        push(folder, "user/mine", branch="next", create_pr=True)
 
 
 @pytest.mark.slow

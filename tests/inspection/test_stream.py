@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -55,6 +56,9 @@ def test_a_frozen_window_can_go_through_what_an_uploaded_clip_can(net):
     assert stream.clip(16).indices.tolist() == list(range(16)) and "8 frames" in repr(clip.backwards())
     other = small_net("stinc", size=64)  # another network on the same window
     assert_same(stream.inspect(other), aia.inspect(other, clip))
+    longer = small_net("stinc", size=64)
+    longer.config = dataclasses.replace(longer.config, num_segments=16)
+    assert_same(stream.inspect(longer), aia.inspect(longer, stream.clip(16)))
     stream.clear()
     assert stream.clip() is None and stream.inspect() is None
 

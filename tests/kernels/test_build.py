@@ -73,7 +73,15 @@ def test_a_compiled_file_is_kept_and_used_again(fresh, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", [None, "false"])
+@needs_compiler
+def test_a_compiler_may_have_arguments(fresh, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "env cc -O1")
+    assert build.library("training.c") is not None and not fresh.records
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", [None, "false", "no-such-compiler -O2"])
 def test_without_a_compiler_that_works_the_reference_runs_and_that_is_said_once(fresh, monkeypatch, tmp_path, compiler):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if compiler:

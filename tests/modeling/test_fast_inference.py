@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from conftest import LABELS, others_long, small_net
@@ -329,8 +330,21 @@ def test_numbers_that_overflow_are_not_hidden(attention, clip):
     net = small_net(attention, "tsn", "resnet18").optimize()
     with torch.no_grad():
         net.backbone.layer2[0].conv1.weight.mul_(1e38)
-    with pytest.raises(aia.AIAError, match="not finite"):
-        aia.inspect(net, clip)
+    for look in (aia.inspect, aia.rank_blocks, lambda net, clip: trace_block(net, clip, net.block_names[0])):
+        with pytest.raises(aia.AIAError, match="not finite"):
+            look(net, clip)
+
+
+def test_defaults_that_another_library_sets_change_no_gate(clip):
+    net = small_net("cinst", "tsm", "resnet18", size=64).optimize()
+    before = aia.inspect(net, clip)
+    torch.set_default_dtype(torch.float16)
+    try:
+        after = aia.inspect(net, clip)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert before.scores == after.scores
+    assert all(np.array_equal(gate, after.block(b.name).gates[u]) for b in before.blocks for u, gate in b.gates.items())
 
 
 def test_a_workspace_beyond_two_gib_is_no_negative_number():

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 API = re.compile(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/([^/]+)")
+TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)")
+BRANCH = re.compile(r"/api/models/([^/]+/[^/]+)/branch/(.+)")
 BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 LIST = "/api/models"
 LARGE = (".safetensors", ".bin")  # what the Hub keeps outside git, under its sha256
@@ -115,12 +117,12 @@ class HubServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def commit(self, name: str, files: dict[str, bytes], *refs: str) -> str:
-        """Adds files to a repository (made if need be), moves `refs` ("main" if none is given), returns the commit."""
+    def commit(self, name: str, files: dict[str, bytes | None], *refs: str) -> str:
+        """Adds or (None) deletes files, in a repository that is made if need be, moves `refs` ("main"), returns the commit."""
         repo = self.repos.setdefault(name, Repo())
         base = repo.commits.get(repo.refs.get("main", ""), {})
         sha = hashlib.sha1(f"{name}{len(repo.commits)}".encode()).hexdigest()
-        repo.commits[sha] = {**base, **files}
+        repo.commits[sha] = {path: data for path, data in {**base, **files}.items() if data is not None}
         repo.refs.update(dict.fromkeys(refs or ("main",), sha))
         return sha
 
@@ -166,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.note()
         if path == LIST:
             return self.send_list(self.hub.faults.get(LIST, Fault()))
+        if match := TREE.fullmatch(path):
+            return self.send_names(match[1], unquote(match[2]))
         match = RESOLVE.fullmatch(path)
         if not match:
             return self.refuse(404, "", "")
@@ -203,6 +207,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.hub.listed if isinstance(self.hub.listed, bytes) else json.dumps(self.hub.listed).encode()
         self.answer(200, body[: fault.cut], {"Content-Length": str(len(body)), **fault.headers})
 
+    def send_names(self, name: str, revision: str) -> None:
+        repo = self.hub.repos[name]
+        if revision != "main" and revision not in repo.refs:
+            return self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        files = repo.commits.get(repo.refs.get(revision, ""), {})
+        self.reply([{"type": "file", "path": path, "size": len(data), "oid": ""} for path, data in files.items()])
+
     def deliver(self, data: bytes, commit: str, file: str, fault: Fault) -> None:
         large = file.endswith(LARGE)
         etag = hashlib.sha256(data) if large else hashlib.sha1(b"blob %d\0" % len(data) + data)
@@ -237,6 +248,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply({"url": f"{self.hub.url}/{name}", "name": name})
         if path == "/api/validate-yaml":
             return self.reply({"errors": [], "warnings": []})
+        if match := BRANCH.fullmatch(path):
+            refs = self.hub.repos[match[1]].refs
+            if unquote(match[2]) in refs:
+                return self.refuse(409, "", "Reference already exists")
+            refs[unquote(match[2])] = refs.get("main", "")
+            return self.reply({})
         if BATCH.fullmatch(path):
             objects = [
                 {**wanted, "actions": {"upload": {"href": f"{self.hub.url}/upload/{wanted['oid']}"}}}
@@ -259,6 +276,8 @@ class _Handler(BaseHTTPRequestHandler):
                 files[item["value"]["path"]] = base64.b64decode(item["value"]["content"])
             elif item["key"] == "lfsFile":
                 files[item["value"]["path"]] = self.hub.uploads[item["value"]["oid"]]
+            elif item["key"] == "deletedFile":
+                files[item["value"]["path"]] = None
         sha = self.hub.commit(match[1], files, unquote(match[3]))
         return self.reply({"commitUrl": f"{self.hub.url}/{match[1]}/commit/{sha}", "commitOid": sha})
 
@@ -277,5 +296,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def reply(self, data: dict) -> None:
+    def reply(self, data: dict | list) -> None:
         self.answer(200, json.dumps(data).encode(), {"Content-Type": "application/json"})

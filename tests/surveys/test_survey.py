@@ -17,6 +17,7 @@ import made_survey
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from conftest import ROOT, small_net, until
 from fsspec.implementations.memory import MemoryFileSystem
 from surveyed import CLASSES, assert_same_rows, data_set, model_folder
@@ -102,6 +103,17 @@ def test_the_numbers_of_each_gate_are_those_of_its_block(home, attention):
                     assert scores == pytest.approx({c: block.channel_zscore[c] for c in scores}, abs=1e-3)
                     assert min(map(abs, scores.values())) >= np.sort(np.abs(block.channel_zscore))[::-1][:5][-1] - 1e-3
         assert next(gates, None) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ["cinst", "c->st"])
+def test_numbers_that_overflow_are_errors_of_their_clips(attention, home):
+    net = small_net(attention).optimize()
+    with torch.no_grad():
+        net.backbone.layer2[0].conv1.weight.mul_(1e38)
+    clips = [prepare(item, net.config) for item in list_clips(home / "data" / "right")]
+    rows = measure(net, clips).to_pylist()
+    assert len(rows) == len(clips) > 1 and all("not finite" in row["error"] for row in rows)
 
 
 def test_the_rows_are_the_same_for_each_batch_order_and_form_of_the_data(home, tmp_path):

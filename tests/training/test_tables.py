@@ -356,6 +356,12 @@ def test_split_folders_of_any_spelling_are_no_classes(tops, splits, tmp_path):
     assert listed == {("wave", split) for split in splits} | {(top, None) for top in tops[len(splits) :]}
 
 
+def test_a_split_is_found_by_any_of_its_names(folder):
+    (folder / "clips.csv").write_text(table())
+    for spelling in ("val", "dev", "Valid"):
+        assert [item.path for item in list_clips(folder / "clips.csv", split=spelling)] == ["Übung é.mp4"]
+
+
 def test_a_class_that_is_called_like_a_split_is_told(tmp_path, caplog):
     for place in ("bus", "train"):
         (tmp_path / place).mkdir()
