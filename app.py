@@ -49,7 +49,7 @@ def main() -> None:
         signal.SIGTERM, signal.default_int_handler
     )  # a service manager's stop works as Ctrl-C: files are deleted
     with temp_folder.folder() as folder:
-        os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        os.environ["GRADIO_TEMP_DIR"] = str(temp_folder.uploads(folder))
         _serve(options, host, port)
 
 

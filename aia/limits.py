@@ -123,7 +123,12 @@ MAX_CHANNEL_BYTES = _limit(
 )
 MAX_REQUEST_BYTES = _limit("MAX_REQUEST_BYTES", 2**20, "bytes", "what a program or the page sends, except uploads")
 MAX_TOOL_BYTES = _limit("MAX_TOOL_BYTES", 16 * 2**20, "bytes", "what a tool's client sends (MCP), including its clip")
-MAX_DOWNLOAD_SECONDS = _limit("MAX_DOWNLOAD_SECONDS", 600, "seconds", "that the page waits for a model from the Hub")
+MAX_DOWNLOAD_SECONDS = _limit(
+    "MAX_DOWNLOAD_SECONDS",
+    600,
+    "seconds",
+    "that the start waits for a model from the Hub; a visitor waits 20",
+)
 MODELS_IN_MEMORY = _limit("MODELS_IN_MEMORY", 14, "models", "loaded at a time, as many as are shipped")
 EXAMPLES_IN_MEMORY = _limit("EXAMPLES_IN_MEMORY", 16, "results", "of examples, kept for the next visitor, some MB each")
 SESSIONS = _limit("SESSIONS", 60, "visitors", "whose last results are kept: about 9 MB a side with 8 frames")

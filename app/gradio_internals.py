@@ -44,6 +44,11 @@ def is_uploaded(path: str) -> bool:
     return is_in_or_equal(path, get_upload_folder()) and Path(path).is_file()
 
 
+def delete_in_time(page: gr.Blocks, file: Path) -> None:
+    """Has a file in the upload folder deleted when an upload would be."""
+    page.upload_file_set.add(str(file))
+
+
 def permanent_files(page: gr.Blocks) -> list[Path]:
     """Files in the upload folder that belong to the page itself, such as its examples."""
     return [Path(file) for block in page.blocks.values() for file in block.keep_in_cache]
@@ -110,6 +115,22 @@ async def forget_session(page: gr.Blocks, session: str) -> set[str]:
     await queue.clean_events(session_hash=session)
     queue.pending_messages_per_session.pop(session, None)
     return queue.pending_event_ids_session.pop(session, set())
+
+
+def forget_sessions_without_state(page: gr.Blocks) -> None:
+    """Makes room for visitors' results: each call of a program has left a session, and Gradio keeps a limited number.
+
+    Call it in the event loop of the server, as Gradio does with its own cleaning.
+    """
+    holder = getattr(page, "state_holder", None)  # only a page that is served has one
+    if holder is None:
+        return
+    busy = {event.session_hash for event in _queue(page).event_ids_to_events.values()}
+    for session, state in list(holder.session_data.items()):
+        if not state.state_data and session not in busy:
+            with holder.lock:
+                holder.session_data.pop(session, None)
+                holder.time_last_used.pop(session, None)
 
 
 def queue_is_full(page: gr.Blocks) -> bool:
@@ -231,6 +252,15 @@ def describe_value(
         vars(component)["api_info"] = lambda: schema
     vars(component)["example_payload"] = lambda: example
     return component
+
+
+def take_any_text(menu: gr.Dropdown) -> gr.Dropdown:
+    """Leaves it to the handlers to check a menu's value, and returns the menu.
+
+    Gradio knows the entries that were added for a visitor only as long as it keeps the visitor's session.
+    """
+    vars(menu)["preprocess"] = lambda value: value if isinstance(value, str) else ""
+    return menu
 
 
 def on_example_loaded(page_examples: Any) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ class Result:
         backwards: Whether the clip was played backwards.
         switches: Changes made to the gates.
         inspection: Prediction and gates. Its frames are no larger than `app.service.requests.KEPT_SIDE`.
-        asked: What the best model of each group says about the clip, or why it says nothing, by the group's task. Empty while
+        asked: What the model of each group says about the clip, or why it says nothing, by the group's task. Empty while
             they are being asked; None if only this model was asked.
     """
 

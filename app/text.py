@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aia import AIAError, limits
@@ -142,12 +143,11 @@ TOO_LARGE_CLIP = "This clip is too large; the page says how large one may be."
 LOST = "The server did not answer this request: check your connection, then try again."
 FULL = "Too many visitors are waiting at this moment; try again in a minute."
 NO_DISK = "This server has no room for more clips at this moment; try again in an hour."
-DOWNLOADING = (
-    "The model {name} is being downloaded from the Hub; try again in a minute, the other models are available."
-)
-NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, the other models are available."
+DOWNLOADING = "The model {name} is being downloaded from the Hub; try again in a minute, or choose another model."
+NOT_DOWNLOADED = "The model {name} could not be downloaded; try again later, or choose another model."
 STEP_MODEL = "Getting the model"
 NO_MEMORY = "There is not enough memory for this model and clip; try a smaller model or later."
+NO_GPU = "There is no GPU for this request at this moment; please try again later."
 DISK = "The disk of this server is full or cannot be written; please try again later."
 CRASH = "Something went wrong on our side (report number {id}); your clip is fine, please try again."
 CLOSE = "Close"
@@ -266,7 +266,7 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
         "more": "{block} is more open than usual around {where}{when}: {value}, usually {usual}.",
         "less": "{block} is less open than usual around {where}{when}: {value}, usually {usual}.",
         "usual": "{block} is nowhere far from usual on this clip.",
-        "small": "This gate hardly changes from clip to clip: the deepest colours stand for {limit}.",
+        "small": "This gate hardly changes from clip to clip: the deepest colors stand for {limit}.",
         "open": "{block} is most open around {where}{when}: {value}.",
     },
     "less": "less open than usual",
@@ -278,10 +278,10 @@ VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "flat": FLAT_SPREAD,
     "flat_note": "This gate is flat: it is nearly uniform.",
     "scales": {
-        "typical": "Usual is the mean over {clips}. The same colours for every clip.",
-        "absolute": "The same colours for every clip and block.",
-        "clip": "Colours stretched to this gate in all blocks of the clip: small differences look large.",
-        "block": "Colours stretched to this gate in this block: small differences look large.",
+        "typical": "Usual is the mean over {clips}. The same colors for every clip.",
+        "absolute": "The same colors for every clip and block.",
+        "clip": "Colors stretched to this gate in all blocks of the clip: small differences look large.",
+        "block": "Colors stretched to this gate in this block: small differences look large.",
     },
     "unseen": "The network did not see this part of the picture.",
     "try": "Try",
@@ -392,6 +392,7 @@ SURVEY: dict[str, Any] = {  # sentences of the survey's own script
     "look_at": "Look at {clip}",
     "look_at_example": "Look at our example {example}",
     "nowhere": "The clips of this survey are not on this page, and it has no example of this class.",
+    "clip_nowhere": "The clips of this survey are not on this page.",
     "no_model": "This page does not offer the model {model}, so it cannot show a clip with it.",
 }
 RECORD_SECONDS = 3
@@ -543,7 +544,11 @@ def card(answer: Prediction | AIAError) -> tuple[str, str, bool]:
 
 def entry_of_group(task: str, entry: str) -> str:
     """A menu's entry of a model, after the title of its group."""
-    return f"{GROUPS[task].title if task in GROUPS else OTHER_GROUP} · {entry}"
+    return f"{_group(task)} · {entry}"
+
+
+def _group(task: str) -> str:
+    return GROUPS[task].title if task in GROUPS else OTHER_GROUP
 
 
 def hub_entry(model: HubModel) -> str:
@@ -608,6 +613,19 @@ def side_title(result: Result) -> str:
     return ", ".join(parts)
 
 
+def side_titles(a: Result, b: Result) -> tuple[str, str]:
+    """The titles of two sides. If they are of two models, each begins with what tells these apart, if the rest does not."""
+    titles = side_title(a), side_title(b)
+    groups = [_group(side.inspection.config.task) for side in (a, b)]
+    if groups[0] != groups[1]:
+        return f"{groups[0]} · {titles[0]}", f"{groups[1]} · {titles[1]}"
+    if a.model == b.model or titles[0] != titles[1]:
+        return titles
+    names = [PurePath(side.model).name or side.model for side in (a, b)]
+    first, second = names if names[0] != names[1] else (a.model, b.model)
+    return f"{first} · {titles[0]}", f"{second} · {titles[1]}"
+
+
 def side_says(inspection: Prediction) -> str:
     """The answer and its probability; below the threshold also that it is only the closest label."""
     caveat = "" if inspection.is_confident else "does not know; closest: "
@@ -617,7 +635,7 @@ def side_says(inspection: Prediction) -> str:
 def what_changed(before: Inspection, after: Inspection, title: str) -> str:
     """One sentence on how switching gates changed the answer."""
     was, now = _says(before), _says(after)
-    if before.label == after.label:
+    if was == now:
         old, new = (percent(side.scores[before.label]) for side in (before, after))
         return f"{title}: it still says {now}, with {new} instead of {old} for “{before.label}”."
     return f"{title}: it says {now} instead of {was}."
@@ -634,7 +652,8 @@ def ranked(ranking: Ranking, number: Mapping[str, int]) -> str:
     first = ranking.effects[0]
     mode = {"mean": "held at their mean", "identity": "wide open", "shuffle": "shuffled"}[ranking.mode]
     changed = [numbered(effect.block, number) for effect in ranking.effects if effect.label != ranking.label]
-    flips = f" The answer changes at block {_few(changed)}." if changed else " No block alone changes the answer."
+    blocks = "block" if len(changed) == 1 else "blocks"
+    flips = f" The answer changes at {blocks} {_few(changed)}." if changed else " No block alone changes the answer."
     return (
         f"One block at a time with its gates {mode}: the score of “{ranking.label}” changes most at "
         f"block {numbered(first.block, number)}: {signed(first.logit_delta)}.{flips}"
@@ -652,7 +671,8 @@ def signed(value: float) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    *others, last = names if len(names) <= 4 else [*names[:4], f"{len(names) - 4} more"]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def compared(a: Result, b: Result) -> str:

@@ -100,7 +100,7 @@ class ClipBox {
     Object.assign(video, { src: address, muted: true, playsInline: true, ariaLabel: name });
     const unplayable = () => {
       const sentence = document.createElement("p");
-      sentence.textContent = this.words.unplayable.replace("{name}", name);
+      sentence.textContent = this.words.unplayable.replace("{name}", () => name);
       this.part("clip").replaceChildren(sentence);
     };
     video.addEventListener("error", unplayable);
@@ -133,7 +133,7 @@ class ClipBox {
     form.append("files", file);
     const progress = this.part("progress");
     progress.removeAttribute("value");
-    this.part("busy").textContent = this.words.uploading.replace("{name}", file.name);
+    this.part("busy").textContent = this.words.uploading.replace("{name}", () => file.name);
     this.show("busy");
     request.upload.addEventListener("progress", ({ loaded, total }) => (progress.value = loaded / total));
     request.addEventListener("error", () => this.show("empty", this.words.no_server));

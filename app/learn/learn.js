@@ -171,10 +171,16 @@ function show(next) {
   update();
 }
 
+/** Moves to the next frame; stops where another tab is open. */
+function turnFrame() {
+  if (find("[data-stage]").offsetParent) move({ T: (cell.T + 1) % size("T") });
+  else play(false);
+}
+
 /** @param {boolean} on */
 function play(on) {
   clearInterval(playTimer);
-  playTimer = on ? setInterval(() => move({ T: (cell.T + 1) % size("T") }), FRAME_MS) : undefined;
+  playTimer = on ? setInterval(turnFrame, FRAME_MS) : undefined;
   find("[data-play]").setAttribute("aria-label", on ? "Pause" : "Play the frames");
   find("[data-play]").classList.toggle("on", on);
 }

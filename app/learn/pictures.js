@@ -190,7 +190,7 @@ function picture(options) {
     const text = number(tensor.at(where));
     value.textContent = span === grid.rows || span === grid.cols ? "" : text;
     const { low, high } = grid.scale;
-    const range = `Colours go from ${number(low)} to ${number(high)}.`;
+    const range = `Colors go from ${number(low)} to ${number(high)}.`;
     element.setAttribute("aria-label", `${title.replace("_", " ")}: ${text} at ${inWords(where, tensor.axes)}. ${range}`);
   });
   if (!still) followInput(element, boxes, grid);

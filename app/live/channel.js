@@ -15,6 +15,7 @@
  * @property {Answer & { names: string[] }} view
  */
 
+const TRY_AGAIN = 10_000; // ms after which what is usual is asked for again if it did not arrive
 const PATIENCE = 60_000; // ms; a model that nobody has used yet takes seconds
 
 /** The server has refused a request: the message is a sentence for the visitor. Any other error is a lost connection. */
@@ -83,7 +84,10 @@ async function openLiveAnswer(bytes) {
   const { key } = view.reference ?? {};
   if (key && !typicalNow.has(key)) {
     typicalNow.set(key, null);
-    typicalOf(view.reference).then((typical) => typicalNow.set(key, typical));
+    typicalOf(view.reference).then((typical) => {
+      if (typical) typicalNow.set(key, typical);
+      else setTimeout(() => typicalNow.delete(key), TRY_AGAIN);
+    });
   }
   view.typical = typicalNow.get(key) ?? null;
   return answer;

@@ -25,7 +25,8 @@ function drawLive(live) {
   const bars = channelBars(/** @type {any} */ (live), view);
   const order = bars.values.map((_, channel) => channel);
   drawBars(live.part("bars"), bars, order, null, getComputedStyle(live.root).color);
-  live.part("ends").textContent = `−${bars.limits[1].toFixed(2)} … +${bars.limits[1].toFixed(2)}`;
+  const end = bars.limits[1].toFixed(digitsOf(bars.limits[1]));
+  live.part("ends").textContent = `−${end} … +${end}`;
   live.part("ends").hidden = !bars.isDifference;
 }
 
@@ -105,7 +106,8 @@ function drawLiveFilm(live, map, limits, table) {
  */
 function drawLiveLegend(live, limits, table) {
   const { words } = live;
-  const [low, high] = live.isDifference ? [`${words.less} −${limits[1].toFixed(2)}`, `+${limits[1].toFixed(2)} ${words.more}`] : [words.low, words.high];
+  const end = limits[1].toFixed(digitsOf(limits[1]));
+  const [low, high] = live.isDifference ? [`${words.less} −${end}`, `+${end} ${words.more}`] : [words.low, words.high];
   if (live.part("low").textContent === low && live.drawnTable === table) return;
   live.drawnTable = table;
   live.part("low").textContent = low;

@@ -5,7 +5,7 @@
  * @typedef {object} LiveOptions
  * @property {Record<string, string>} words Sentences.
  * @property {Record<string, string>} colours Color maps, see `Viewer`.
- * @property {string} all The name that stands for the best model of each group.
+ * @property {string} all The name that stands for the model of each group.
  * @property {Record<string, [string, string]>} groups Title of each of these groups and what it knows, by their task.
  * @property {Record<string, string>} tasks The group of each model.
  * @property {number} side Pixels of a frame's longer side.
@@ -250,6 +250,7 @@ class Live {
     this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.input("seconds").value).toFixed(1));
     const { model } = this.state;
     this.state.model = this.input("model").value;
+    this.part("byItself").hidden = fitsEveryClip(this); // it would wait for ever
     if (this.answer && model !== this.state.model) return this.fill();
     this.history.forget();
     drawGroups(this);

@@ -151,7 +151,7 @@ class Guard:
             raise HTTPException(404, text.ANSWER_GONE)
 
     async def check_queue(self, page: gr.Blocks) -> None:
-        """Drops results that nobody fetches: Gradio keeps those of two thousand visitors, some MB each.
+        """Drops empty sessions, and results that nobody fetches: Gradio keeps those of two thousand visitors, some MB each.
 
         Raises:
             HTTPException: The queue is full.
@@ -165,6 +165,7 @@ class Guard:
         for session in sessions | gradio_internals.sessions_without_messages(page):
             for event in await gradio_internals.forget_session(page, session):
                 self.unread.pop(event, None)
+        gradio_internals.forget_sessions_without_state(page)
         if gradio_internals.queue_is_full(page):
             raise HTTPException(503, text.FULL)
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, QueryParams
@@ -89,18 +90,21 @@ class Live:
         session.under_way.add(kind)
         try:
             if kind == "moment":
-                return JSONResponse({"path": str(await self._moment(session))}, headers=HEADERS)
+                path = await self._moment(session, gradio_internals.page_of(scope["app"]))
+                return JSONResponse({"path": str(path)}, headers=HEADERS)
             answer = await self._window(session, scope, receive)
             return Response(answer, media_type="application/octet-stream", headers=HEADERS)
         finally:
             session.under_way.remove(kind)
             session.touch()
 
-    async def _moment(self, session: live.Session) -> Path:
+    async def _moment(self, session: live.Session, page: gr.Blocks) -> Path:
         folder = gradio_internals.upload_folder()
         folder.mkdir(parents=True, exist_ok=True)
         check_disk(folder)
-        return await run_sync(session.save, folder, limiter=self.threads)
+        path = await run_sync(session.save, folder, limiter=self.threads)
+        gradio_internals.delete_in_time(page, path)
+        return path
 
     async def _window(self, session: live.Session, scope: Scope, receive: Receive) -> bytes:
         asked = live.Asked.from_query(QueryParams(scope["query_string"]))

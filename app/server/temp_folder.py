@@ -39,6 +39,15 @@ def folder() -> Iterator[Path]:
                 os.close(own_lock)
 
 
+def uploads(own: Path) -> Path:
+    """The folder of the uploads: in the page's own folder, or in the one that GRADIO_TEMP_DIR names.
+
+    There it is a folder apart: the page deletes old files in it, and other programs may keep theirs beside it.
+    """
+    given = os.environ.get("GRADIO_TEMP_DIR")
+    return Path(given) / "aia-studio" if given else own / "uploads"
+
+
 def _lock(path: Path) -> int | None:
     """Locks a folder of this user and returns the open file; None if another page has the lock, or there are no locks."""
     if fcntl is None:

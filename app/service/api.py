@@ -52,7 +52,7 @@ def endpoints(names: Sequence[str], queue: dict[str, Any]) -> None:
 
         Args:
             video: The video file.
-            model: A name from list_models, or "all": the best model of each group answers.
+            model: A name from list_models, or "all": one model of each group answers.
         """
         if model == ALL_MODELS and model not in names:
             answers = requests.classify_all(video, models.asked_models(names))

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from aia.locations import ASSETS
 from aia.visualization import snippet
 from aia.visualization.view import View
 from app.result import Result
@@ -17,10 +18,10 @@ EXPORT_SECONDS = 60
 def script(result: Result, view: View) -> str:
     """A script that reproduces a view. It names an example by its path in the project, a visitor's clip by its file name."""
     example = requests.example_of(result.video)
-    name = f"assets/examples/{example}.mp4" if example else Path(result.video).name
+    file = requests.example_file(example).relative_to(ASSETS.parent).as_posix() if example else Path(result.video).name
     return snippet.as_python(
         result.model,
-        name,
+        file,
         view,
         switches=result.switches,
         backwards=result.backwards,

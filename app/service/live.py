@@ -57,7 +57,7 @@ class Asked(NamedTuple):
     """What a browser wants to see of a window.
 
     Attributes:
-        model: A name, or `ALL_MODELS` for the best model of each group.
+        model: A name, or `ALL_MODELS` for one model of each group.
         task: The group whose gates are shown, if all are asked.
         block: A block; any other name stands for the model's first.
         seconds: Length of the window.

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import aia
 from aia import limits
-from aia.hub import ALL_MODELS, groups, loading
+from aia.hub import ALL_MODELS, files, groups, loading
 from aia.locations import ASSETS
 from aia.video import worker
 from app import text
 from app.service import disconnect, gallery, references
 
 WARM_UP_CLIP = ASSETS / "examples" / "swipe-left.mp4"
+LACK_OF_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED")  # of torch, of the CPU, of CUDA's libraries
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 30  # from a failed download to the next try
 _load_lock, _downloads_lock = Lock(), Lock()
@@ -60,7 +62,7 @@ class LoadedModel:
         try:
             return function(self.network)
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):
+            if not _is_lack_of_memory(error):
                 raise
             log.warning("no memory left on %s for %s", self.network.device, self.name)
         # Outside of the except block: the error holds every tensor of the failed pass.
@@ -69,14 +71,23 @@ class LoadedModel:
         import torch
 
         torch.cuda.empty_cache()
-        return function(aia.load(self.name, device="cpu"))
+        try:
+            return function(aia.load(self.name, device="cpu"))
+        except (RuntimeError, MemoryError) as error:
+            if not _is_lack_of_memory(error):
+                raise
+        raise aia.AIAError(text.NO_MEMORY)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or bool(LACK_OF_MEMORY.search(str(error)))
 
 
 def offered(extra: Sequence[str] = ()) -> list[str]:
     """Names to choose from: `extra`, the shipped models, and the models in the environment variable AIA_MODELS.
 
-    The default is the first of the shipped models. Each group begins with its best model; AIA comes before no AIA, and TSN,
-    where the gates decide, before TSM.
+    The default is the first of the shipped models. Each group begins with the model that answers for it; AIA comes before no
+    AIA, and TSN, where the gates decide, before TSM.
 
     AIA_MODELS holds folders and Hub repositories, separated by commas or white space.
     """
@@ -110,20 +121,24 @@ def title(name: str) -> str:
     """The paper's name for the network of a shipped model, a folder's name without its path."""
     if name in aia.available_models() and (model := config(name)):
         return model.title
-    return Path(name).name if Path(name).is_dir() else name
+    return (Path(name).name or name) if Path(name).is_dir() else name
 
 
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:
     """Entries of a menu of models: what it shows, and the model's name. Where there are several groups, each has its own."""
+    entries = _entries(names)
     if not asks_all(names):
-        return [(_entry(name), name) for name in names]
+        return [(entries[name], name) for name in names]
     ordered = sorted(names, key=lambda name: _place(group(name)))
-    return [(text.entry_of_group(group(name), _entry(name)), name) for name in ordered]
+    return [(text.entry_of_group(group(name), entries[name]), name) for name in ordered]
 
 
-def _entry(name: str) -> str:
-    model = config(name) if name in aia.available_models() else None
-    return text.model_entry(model, name) if model else title(name)
+def _entries(names: Sequence[str]) -> dict[str, str]:
+    shipped = {name: model for name in aia.available_models() if name in names and (model := config(name))}
+    titles = {name: title(name) for name in names if name not in shipped}
+    often = Counter(titles.values())  # folders of one name are told apart by their paths
+    others = {name: name if often[title] > 1 else title for name, title in titles.items()}
+    return {name: text.model_entry(model, name) for name, model in shipped.items()} | others
 
 
 def menu(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -233,13 +248,13 @@ def _load(name: str) -> aia.AIANet:
 
 def config(name: str) -> aia.AIAConfig | None:
     """The config of a model without loading its weights; None if it is not on this machine yet, or is broken."""
-    for folder in (Path(name), loading.CHECKPOINTS / name):
-        if (folder / loading.CONFIG).is_file():
-            try:
+    try:
+        for folder in (Path(name), loading.CHECKPOINTS / name):
+            if (folder / loading.CONFIG).is_file():
                 return aia.AIAConfig.from_file(folder / loading.CONFIG)
-            except aia.AIAError:  # a visitor who chooses the model gets this sentence
-                return None
-    return None
+        return files.find_model(name, options=files.HubOptions(local_files_only=True))[0]
+    except aia.AIAError:  # a visitor who chooses the model gets this sentence
+        return None
 
 
 def labels(name: str) -> tuple[str, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import filecmp
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import gradio as gr
 
 import aia
 from aia.locations import ASSETS
@@ -26,12 +29,37 @@ if TYPE_CHECKING:
     from app.service.models import LoadedModel
 
 F = TypeVar("F", bound=Callable[..., Any])
+log = logging.getLogger(__name__)
 
 try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is not installed
     import spaces
 
     ZERO_GPU = True
-    on_gpu = spaces.GPU(duration=10)
+
+    def on_gpu(function: F) -> F:
+        """The function with a GPU. It runs in another process, and no error arrives from there as it was but as a value."""
+
+        @spaces.GPU(duration=10)
+        @wraps(function)
+        def answer(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except aia.AIAError as error:
+                return error
+
+        @wraps(function)
+        def answer_or_raise(*arguments: Any) -> Any:
+            try:
+                answered = answer(*arguments)
+            except gr.Error as error:  # of ZeroGPU: no quota, no free GPU, or a bug
+                log.error("ZeroGPU: %s", error, exc_info=error)
+                raise aia.AIAError(text.NO_GPU) from None
+            if isinstance(answered, aia.AIAError):
+                raise answered
+            return answered
+
+        return cast("F", answer_or_raise)
+
 except ImportError:
     ZERO_GPU = False
 
@@ -127,7 +155,7 @@ def ask_all(
     current: str = "",
     step: Step = lambda *_: None,
 ) -> Result:
-    """Asks the best model of each group about a clip, which is read once, and looks into what one of them says.
+    """Asks one model of each group about a clip, which is read once, and looks into what one of them says.
 
     An example is looked into by its own group; another clip by the first of those that know it (`first_to_show`), else by
     `current`.
@@ -158,7 +186,7 @@ def ask_all(
 
 
 def classify_all(video: str | None, best: Mapping[str, str]) -> dict[str, Classified | aia.AIAError]:
-    """What the best model of each group says about a clip, or why it says nothing; see `ask_all`."""
+    """What the model of each group says about a clip, or why it says nothing; see `ask_all`."""
     return _ask(video, best, {})[1]
 
 

@@ -34,26 +34,27 @@ function targetOf(survey, key, clip, kind, page, words) {
   const names = Object.values(page.examples);
   if (clip !== null) {
     const example = survey.examples[clip];
-    const said = words.look_at.replace("{clip}", shortName(survey.clips[clip]));
+    const said = words.look_at.replace("{clip}", () => shortName(survey.clips[clip]));
     if (names.includes(example)) return { example, model, said };
     if (page.local.includes(key)) return { survey: key, clip, model, said };
   }
   if (kind === null) return null;
-  const example = exampleOf(survey.classes[kind], page.examples);
-  return example ? { example, model, said: words.look_at_example.replace("{example}", example) } : null;
+  const found = exampleOf(survey.classes[kind], page.examples);
+  if (!found) return null;
+  const [label, example] = found;
+  return { example, model, said: words.look_at_example.replace("{example}", () => label) };
 }
 
 /**
- * The page's example of a class: the label may have a remark behind it, and so may the example's.
+ * The page's example of a class, with its label: the class may have a remark behind it, and so may the example's label.
  *
- * @param {string} label
+ * @param {string} kind
  * @param {Record<string, string>} examples
  */
-function exampleOf(label, examples) {
-  const found = Object.entries(examples).find(
-    ([known]) => known === label || label.startsWith(`${known} (`) || known.endsWith(`(${label})`),
+function exampleOf(kind, examples) {
+  return Object.entries(examples).find(
+    ([label]) => label === kind || kind.startsWith(`${label} (`) || label.endsWith(`(${kind})`),
   );
-  return found?.[1] ?? "";
 }
 
 /** @param {string} path */

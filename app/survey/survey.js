@@ -60,14 +60,14 @@ function startSurvey(element, props, trigger) {
     if (target instanceof HTMLInputElement && target.dataset.mode) tab.set({ mode: target.dataset.mode });
   });
   walkGrid(tab.part("grid"));
+  new MutationObserver(() => tab.draw()).observe(document.body, { attributeFilter: ["class"] }); // the theme
+  matchMedia(NARROW).addEventListener("change", () => tab.draw());
   if (!surveys.length) return;
   new IntersectionObserver((seen, observer) => {
     if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
     observer.disconnect(); // the file is loaded when the tab is first opened
     openShipped();
   }).observe(root);
-  new MutationObserver(() => tab.draw()).observe(document.body, { attributeFilter: ["class"] }); // the theme
-  matchMedia(NARROW).addEventListener("change", () => tab.draw());
 }
 
 /**
@@ -105,12 +105,16 @@ function look(tab, trigger) {
 
 const viewerNow = () => /** @type {any} */ (document.querySelector(".viewer"))?.viewer;
 
-/** The page has answered: opens the single-clip view at the block and the channel, or stays if there was a problem. */
-function showSurveyedClip() {
+/**
+ * The page has answered: opens the single-clip view at the block and the channel, or stays if there was a problem.
+ *
+ * @param {boolean} isLost Whether the request was lost.
+ */
+function showSurveyedClip(isLost = false) {
   const lead = surveyLead;
   surveyLead = null;
   if (surveyTab) surveyTab.button("look").ariaBusy = null;
-  if (!lead || document.querySelector("#problem .problem")) return;
+  if (isLost || !lead || document.querySelector("#problem .problem")) return;
   const tab = document.querySelector("#tab-look-button");
   if (tab instanceof HTMLElement) {
     tab.click();
@@ -120,7 +124,10 @@ function showSurveyedClip() {
   const follow = () => {
     const viewer = viewerNow();
     if (!viewer) return;
-    if (viewer.answers[0] === lead.before && Date.now() < end) return void setTimeout(follow, 50); // it is still being opened
+    if (viewer.answers[0] === lead.before) {
+      if (Date.now() < end) setTimeout(follow, 50); // it is still being opened
+      return;
+    }
     viewer.set({ block: lead.block, gate: "combined", channel: lead.channel });
     if (lead.channel !== null && viewer.state.channel === null) viewer.set({ gate: "T", channel: lead.channel });
   };

@@ -96,8 +96,9 @@ class SurveyTab {
     const { survey, words } = this;
     if (!survey) return "";
     const { num_clips: clips, num_groups: groups, errors, model, accuracy, classes_left_out: left } = survey;
+    const network = model.network.replace(/, ([^,]+)$/, " ($1)"); // the backbone stands behind the rest
     return [
-      counted(words.facts, clips).replace("{model}", model.network || model.name),
+      counted(words.facts, clips).replace("{model}", () => network || model.name),
       survey.has_groups ? counted(words.groups, groups) : words.no_groups,
       accuracy ? words.accuracy.replace("{accuracy}", points(accuracy)) : words.no_accuracy,
       survey.are_labels ? "" : words.by_answer,
@@ -156,7 +157,7 @@ class SurveyTab {
     this.part("block").textContent = words.block_title
       .replace("{number}", `${survey.blocks.indexOf(block) + 1}`)
       .replace("{count}", `${survey.blocks.length}`)
-      .replace("{block}", block.name);
+      .replace("{block}", () => block.name);
     const size = matchMedia(NARROW).matches ? PAGE_OF_CHANNELS.narrow : PAGE_OF_CHANNELS.wide;
     const pages = Math.max(1, Math.ceil(block.channels.length / size));
     const first = (state.page % pages) * size;
@@ -195,8 +196,10 @@ class SurveyTab {
     this.button("look").hidden = !target;
     this.button("look").textContent = target?.said ?? "";
     this.part("nowhere").hidden = Boolean(target) || (state.kind === null && state.clip === null);
-    const offered = this.page.models.includes(survey.model.name);
-    this.part("nowhere").textContent = offered ? words.nowhere : words.no_model.replace("{model}", survey.model.name);
+    const model = survey.model.name;
+    const nowhere = state.kind === null ? words.clip_nowhere : words.nowhere;
+    const isOffered = this.page.models.includes(model);
+    this.part("nowhere").textContent = isOffered ? nowhere : words.no_model.replace("{model}", () => model);
   }
 
   /** A clip that gets another answer without the gates of the block. */
@@ -218,7 +221,8 @@ class SurveyTab {
    */
   sentence(survey, block) {
     const { words, state } = this;
-    if (state.clip !== null) return words.said_clip.replace("{clip}", survey.clips[state.clip]);
+    const { clip } = state;
+    if (clip !== null) return words.said_clip.replace("{clip}", () => survey.clips[clip]);
     if (state.kind === null) {
       if (this.target()) return words.said_flipped;
       const leads = survey.classes.some((_, kind) => targetOf(survey, this.key, block.typical[kind], kind, this.page, words));
@@ -242,6 +246,7 @@ class SurveyTab {
     if (typeof change === "number") {
       parts.push(words.said_class.replace("{change}", minus(100 * change, 1, true)).replace("{mode}", words.modes[state.mode]));
     }
-    return `${label} (${counted(words.clips, survey.counts[state.kind])}): ${parts.join(" ")}`;
+    const numbers = parts.length ? `: ${parts.join(" ")}` : ".";
+    return `${label} (${counted(words.clips, survey.counts[state.kind])})${numbers}`;
   }
 }

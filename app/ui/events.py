@@ -121,7 +121,9 @@ def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
     def load_link(request: gr.Request):
         return _update(parts, handlers.load_link(dict(request.query_params), names, best))
 
-    def run_first_example(request: gr.Request):
+    def run_first_example(shown, request: gr.Request):
+        if shown:  # the visitor was quicker
+            return _nothing(parts)
         return _update(parts, handlers.run_first_example(dict(request.query_params), names, best))
 
     def ask_the_others(shown):
@@ -135,7 +137,7 @@ def _bind_opening(page: gr.Blocks, parts: Parts, names: list[str]) -> None:
         # One after the other: otherwise the prepared answer could replace the computed result.
         prepared = page.load(load_link, None, first, show_progress="hidden", queue=False, **PRIVATE)
         result = _select(parts, *handlers.RESULT)
-        computed = prepared.then(run_first_example, None, result, show_progress="hidden", **HEAVY)
+        computed = prepared.then(run_first_example, parts["shown"], result, show_progress="hidden", **HEAVY)
         computed.then(None, js=AFTER_RESULT)
         if best:
             others = _select(parts, "problem", "shown", "cards")
@@ -245,7 +247,8 @@ def _bind_exports(parts: Parts) -> None:
     def python(shown, other, side, view):
         return _update(parts, handlers.python(shown, other, side, view))
 
-    of_view: dict[str, Any] = {"js": WITH_VIEW, **PRIVATE}
+    # In the queue of new results: a file that was asked for before one never appears under it.
+    of_view: dict[str, Any] = {"js": WITH_VIEW, **PRIVATE, **MODEL_QUEUE}
     sides = ("shown", "other", "side")
     parts["make"].click(
         make_file, _select(parts, *sides, "format", "view"), _select(parts, "problem", "file"), **of_view
@@ -264,7 +267,7 @@ def _bind_survey(parts: Parts, names: list[str]) -> None:
     outputs = _select(parts, *handlers.RESULT, "model", "video")
     looked = parts["survey"].select(look, parts["own"], outputs, show_progress="hidden", **HEAVY)
     looked.then(None, js=SHOW_SURVEYED_CLIP)
-    looked.failure(None, js=SHOW_SURVEYED_CLIP)  # Gradio skips `then` after a failed request
+    looked.failure(None, js="() => showSurveyedClip(true)")  # Gradio skips `then` after a failed request
 
 
 def _best(names: list[str]) -> dict[str, str]:

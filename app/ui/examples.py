@@ -1,6 +1,6 @@
 """Results of the examples: computed once and kept in memory. A small form in assets/ is for the first paint.
 
-`python -m app.ui.examples` writes the files of each example's best model into assets/answers.
+`python -m app.ui.examples` writes a file for each example, by the model of its group, into assets/answers.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ def best_model(example: str) -> str:
 
 
 def asked(example: str, best: Mapping[str, str]) -> dict[str, Classified | AIAError]:
-    """What the best model of each group says about an example."""
-    return dict(_asked(example, tuple(best.items())))
+    """What the model of each group says about an example."""
+    answers = _asked(example, tuple(best.items()))
+    if any(isinstance(answer, AIAError) for answer in answers.values()):
+        _asked.cache_clear()  # the reason may be gone the next time
+    return dict(answers)
 
 
 @lru_cache(maxsize=limits.EXAMPLES_IN_MEMORY)

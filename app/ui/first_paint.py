@@ -9,6 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import text
+from app.server.guard import rooted
 
 HEAD = b"<head>"
 # Otherwise Gradio translates its own words and declares the browser's language for the whole page: a screen reader would
@@ -37,7 +38,7 @@ class FirstPaint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on; a request for the page by way of `_page`."""
-        is_page = scope["type"] == "http" and scope["path"] == "/"
+        is_page = scope["type"] == "http" and rooted(scope)[1] == "/"
         await (self.page if is_page else self.app)(scope, receive, send)
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:

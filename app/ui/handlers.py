@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 import aia
+from aia import limits
 from aia.hub import ALL_MODELS
 from aia.visualization import export
 from aia.visualization.view import View
@@ -22,6 +23,8 @@ from app.service import exports, models, requests, surveys
 from app.ui import examples, html
 
 log = logging.getLogger(__name__)
+# For which a choice waits for its download, in one of a few places. The download itself goes on.
+CHOOSE_SECONDS = min(20, limits.MAX_DOWNLOAD_SECONDS)
 FIRST_EXAMPLE = next(iter(requests.EXAMPLES))
 
 Updates = dict[str, Any]  # name of a component -> its new value
@@ -94,7 +97,7 @@ def _no_result(error: Exception, shown: Result | None) -> Updates:
 
 
 def look_into(shown: Result | None, task: str, best: Best, step: requests.Step) -> Updates:
-    """What the best model of another group says about the same clip, in detail. The cards stay."""
+    """What the model of another group says about the same clip, in detail. The cards stay."""
     try:
         result = _existing(shown)
         other = requests.inspect_video(result.video, best[task], [best[task]], step=step)
@@ -167,11 +170,11 @@ def choose(model: str, offered: Sequence[str], best: Best, own: list[str], refus
     if model == ALL_MODELS and best:
         for name in best.values():
             with suppress(aia.AIAError):  # its card says why
-                models.download(name)
+                models.download(name, CHOOSE_SECONDS)
         return {"known": html.about_clips(*map(text.knows_of, best))}
     if model not in (*offered, *own) and (refusal or not isinstance(model, str)):
         raise aia.AIAError((refusal or text.UNKNOWN_MODEL).format(name=str(model)[:100]))
-    models.download(model)
+    models.download(model, CHOOSE_SECONDS)
     labels = models.get(model).network.config.labels
     if model not in (*offered, *own):
         own.append(model)
@@ -182,7 +185,7 @@ def choose(model: str, offered: Sequence[str], best: Best, own: list[str], refus
 def load_link(query: dict[str, str], offered: Sequence[str], best: Best) -> Updates:
     """The model of a link, or the first of the page, with the prepared answer of the link's example.
 
-    A link to the best model of a group opens with all groups asked. The box of the clip stays empty: it invites an upload.
+    A link to the model of a group opens with all groups asked. The box of the clip stays empty: it invites an upload.
     """
     example, model, sentence = _parse_link(query, offered, best)
     problem = _problem(sentence) if sentence else {"problem": NO_PROBLEM}
@@ -204,7 +207,7 @@ def run_first_example(query: dict[str, str], offered: Sequence[str], best: Best)
 def _parse_link(query: dict[str, str], offered: Sequence[str], best: Best) -> tuple[str, str, str]:
     """Example, model and problem of a link. The first of the page replace those that do not exist; the problem says so.
 
-    An example without a model gets its group's best where all groups are asked.
+    An example without a model gets its group's where all groups are asked.
     """
     example = query.get("example") or FIRST_EXAMPLE
     usual = best.get(requests.group_of_example(example), offered[0]) if offered[0] in best.values() else offered[0]
@@ -272,18 +275,18 @@ def what_if(shown: Result | None, mode: str, where: str, units: Sequence[str], s
         before.video, before.model, [before.model], backwards=before.backwards, switches=switches, step=step
     )
     title = text.side_title(other)
-    return _side_b(other, text.what_changed(before.inspection, other.inspection, title)) | {
+    return _side_b(other, text.what_changed(before.inspection, other.inspection, title), title) | {
         "what_if": html.change(before.inspection, other.inspection, title),
         "compared": "",
     }
 
 
-def _side_b(other: Result, verdict: str) -> Updates:
-    """Side B of the viewer, with a sentence that compares it with side A."""
+def _side_b(other: Result, verdict: str, title: str) -> Updates:
+    """Side B of the viewer, with its title and a sentence that compares it with side A."""
     answer, channels = requests.answer(other)
     return {
         "other": other,
-        "viewer": gr.update(other=viewer.value(answer | {"verdict": verdict}, channels)),
+        "viewer": gr.update(other=viewer.value(answer | {"title": title, "verdict": verdict}, channels)),
         "side": gr.update(visible=True),
     }
 
@@ -340,7 +343,7 @@ def compare(
         other = requests.inspect_video(clip, model, offered, backwards=backwards, step=step)
     except requests.Gone as error:
         return _problem(errors.sentence(error)) | ({"other_video": None} if another else {})
-    return _side_b(other, text.compared(result, other)) | {
+    return _side_b(other, text.compared(result, other), text.side_titles(result, other)[1]) | {
         "compared": html.comparison(result, other),
         "what_if": "",
     }

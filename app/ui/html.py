@@ -74,7 +74,7 @@ def muted(sentence: str) -> str:
 
 
 def cards(tasks: Sequence[str], chosen: str, asked: Mapping[str, Classified | AIAError]) -> str:
-    """A card for each group: what its best model says about the clip. A press shows that model's gates.
+    """A card for each group: what its model says about the clip. A press shows that model's gates.
 
     Args:
         tasks: The tasks of the groups.
@@ -222,8 +222,8 @@ def _gain(value: float, largest: float) -> str:
 def comparison(a: Result, b: Result) -> str:
     """Two results side by side."""
     sides = "".join(
-        f"<div><h3>{letter}: {escape(text.side_title(result))}</h3>{_answer(result.inspection)}</div>"
-        for letter, result in (("A", a), ("B", b))
+        f"<div><h3>{letter}: {escape(title)}</h3>{_answer(result.inspection)}</div>"
+        for letter, title, result in zip("AB", text.side_titles(a, b), (a, b), strict=True)
     )
     return (
         f'<section aria-label="Comparison"><p class="words">{escape(text.compared(a, b))}</p>'

@@ -141,6 +141,7 @@ def _what_if() -> dict[str, Any]:
     with gr.Row():
         units = gr.CheckboxGroup(list("CTHW"), value=list("CTHW"), label=text.UNITS, elem_id="units", min_width=200)
         where = gr.Dropdown([(text.ALL_BLOCKS, "*")], value="*", label=text.WHERE, elem_id="where", min_width=200)
+        gradio_internals.take_any_text(where)
     mode = gr.Radio(list(text.MODES), value="mean", label=text.MODE, elem_id="mode")
     with gr.Row():
         switch = gr.Button(text.SWITCH, variant="primary", elem_id="switch", min_width=140)
@@ -156,6 +157,7 @@ def _compare(names: list[str], first: str | None) -> dict[str, Any]:
         model = gr.Dropdown(
             models.choices(names), value=first, label=text.OTHER_MODEL, elem_id="other-model", min_width=240
         )
+        gradio_internals.take_any_text(model)
         which = gr.Radio(
             [text.SAME, text.BACKWARDS, text.ANOTHER_CLIP],
             value=text.BACKWARDS,

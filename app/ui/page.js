@@ -105,7 +105,10 @@ function viewerOfPage() {
  */
 function startProblem(element, props, watch) {
   element.addEventListener("click", ({ target }) => {
-    if (target instanceof Element && target.closest(".close")) props.value = "";
+    if (!(target instanceof Element) || !target.closest(".close")) return;
+    props.value = "";
+    const tab = document.querySelector("#tabs [role=tab][aria-selected=true]");
+    if (tab instanceof HTMLElement) tab.focus({ preventScroll: true }); // the pressed button disappears
   });
   const bringIntoView = () => {
     if (scrollY > 0) element.querySelector(".problem")?.scrollIntoView({ block: "nearest" });
@@ -115,15 +118,21 @@ function startProblem(element, props, watch) {
 }
 
 /**
- * Runs the cards of the groups: a press asks the page to look into another group. The pressed card keeps the focus, though its
- * element is replaced.
+ * Runs the cards of the groups: a press asks the page to look into another group. The pressed card gets the focus and a focused
+ * one keeps it, though its element is replaced.
  *
  * @param {HTMLElement} element
  * @param {(event: string, data: object) => void} trigger
  * @param {(name: string, call: () => void) => void} watch
  */
 function startCards(element, trigger, watch) {
-  let pressed = "";
+  let [pressed, focused] = ["", ""];
+  for (const event of ["focusin", "pointerdown"])
+    document.addEventListener(event, ({ target }) => {
+      /** @type {HTMLElement | null} */
+      const card = target instanceof Element && element.contains(target) ? target.closest("[data-task]") : null;
+      focused = card?.dataset.task ?? "";
+    });
   element.addEventListener("click", ({ target }) => {
     /** @type {HTMLElement | null} */
     const card = target instanceof Element ? target.closest("[data-task]") : null;
@@ -133,8 +142,10 @@ function startCards(element, trigger, watch) {
     trigger("select", { task: pressed });
   });
   watch("value", () => {
-    const card = element.querySelector(`[data-task="${pressed}"], [aria-pressed="true"]`);
-    if (pressed && document.activeElement === document.body && card instanceof HTMLElement) card.focus();
+    const task = pressed || focused;
     pressed = "";
+    if (!task || document.activeElement !== document.body) return;
+    const card = element.querySelector(`[data-task="${task}"]`) ?? element.querySelector("[aria-pressed=true]");
+    if (card instanceof HTMLElement) card.focus({ preventScroll: true });
   });
 }

@@ -68,7 +68,7 @@ function drawChannels(viewer) {
   for (const canvas of /** @type {NodeListOf<HTMLCanvasElement>} */ (viewer.root.querySelectorAll("canvas.bars"))) {
     const bars = channelBars(viewer, viewer.answers[Number(canvas.dataset.bars)]);
     drawBars(canvas, bars, order, viewer.view.channel, getComputedStyle(viewer.root).color);
-    describeBars(canvas, bars, order, viewer.view.channel);
+    describeBars(viewer, canvas, bars, order, canPin);
   }
   drawEnds(viewer, order, canPin);
 }
@@ -95,15 +95,18 @@ function channelsNote(viewer, hasBars) {
  * @param {boolean} canPin
  */
 function drawEnds(viewer, order, canPin) {
-  const { values, ranks, isDifference } = channelBars(viewer, viewer.lead);
+  const bars = channelBars(viewer, viewer.lead);
+  const { values, ranks, isDifference } = bars;
   const sorted = [...order].sort((a, b) => ranks[b] - ranks[a]);
-  const [strongest, weakest] = [sorted.slice(0, 3), sorted.slice(-3).reverse()];
-  const sign = (/** @type {number} */ value) => (isDifference ? (value < 0 ? "−" : "+") : "");
-  const label = (/** @type {number} */ channel) => `${channel} (${sign(values[channel])}${Math.abs(values[channel]).toFixed(2)})`;
+  const strongest = sorted.filter((channel) => !isDifference || values[channel] > 0).slice(0, 3);
+  const weakest = sorted.filter((channel) => !isDifference || values[channel] < 0).slice(-3).reverse();
+  const label = (/** @type {number} */ channel) => `${channel} (${barValue(bars, channel)})`;
   const chip = (/** @type {number} */ channel) =>
     make("button", { type: "button", class: "chip", disabled: !canPin, "data-channel": channel }, label(channel));
   const [first, last] = isDifference ? viewer.words.unusual : viewer.words.ends;
-  const draw = () => viewer.part("ends").replaceChildren(`${first} `, ...strongest.map(chip), ` ${last} `, ...weakest.map(chip));
+  const list = (/** @type {string} */ heading, /** @type {number[]} */ channels) =>
+    channels.length ? [`${heading} `, ...channels.map(chip), " "] : [];
+  const draw = () => viewer.part("ends").replaceChildren(...list(first, strongest), ...list(last, weakest));
   once(viewer, "ends", [canPin, strongest.map(label), weakest.map(label)], draw); // new buttons would lose the focus
 }
 
@@ -147,16 +150,41 @@ function drawBars(canvas, { values, limits, table, isDifference }, order, chosen
 }
 
 /**
+ * What a bar shows, in words.
+ *
+ * @param {ChannelBars} bars
+ * @param {number} channel
+ */
+function barValue({ values, limits, isDifference }, channel) {
+  const [value, digits] = [values[channel] ?? 0, digitsOf(limits[1])];
+  return isDifference ? signed(value, digits) : value.toFixed(digits);
+}
+
+/**
+ * Makes the bars a slider of channels or, where no channel has a map of its own, a picture.
+ *
+ * @param {Viewer} viewer
  * @param {HTMLCanvasElement} canvas
  * @param {ChannelBars} bars
  * @param {number[]} order
- * @param {number | null} chosen
+ * @param {boolean} canPin
  */
-function describeBars(canvas, { values, isDifference }, order, chosen) {
-  const what = isDifference ? "difference from usual" : "mean";
-  const text = chosen === null ? "all channels" : `channel ${chosen}, ${what} ${decimals(values[chosen] ?? 0)}`;
-  canvas.setAttribute("aria-valuemin", "0");
-  canvas.setAttribute("aria-valuemax", String(order.length - 1));
-  canvas.setAttribute("aria-valuenow", String(chosen ?? order[0]));
-  canvas.setAttribute("aria-valuetext", text);
+function describeBars(viewer, canvas, bars, order, canPin) {
+  const { channel } = viewer.view;
+  const side = sideName(viewer, Number(canvas.dataset.bars), ", side ");
+  const what = bars.isDifference ? "difference from usual" : "mean";
+  /** @type {Record<string, any>} */
+  const slider = {
+    "aria-valuemin": 0,
+    "aria-valuemax": order.length - 1,
+    "aria-valuenow": channel ?? order[0],
+    "aria-valuetext": channel === null ? "all channels" : `channel ${channel}, ${what} ${barValue(bars, channel)}`,
+  };
+  canvas.tabIndex = canPin ? 0 : -1;
+  canvas.setAttribute("role", canPin ? "slider" : "img");
+  canvas.setAttribute("aria-label", canPin ? `Channel${side}` : `Channels${side}: ${viewer.part("channels-note").textContent}`);
+  for (const [name, value] of Object.entries(slider)) {
+    if (canPin) canvas.setAttribute(name, value);
+    else canvas.removeAttribute(name);
+  }
 }

@@ -98,15 +98,25 @@ function describe(viewer, answer, frame) {
 }
 
 /**
+ * A difference with its sign.
+ *
+ * @param {number} value
+ * @param {number} digits
+ */
+function signed(value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
+}
+
+/**
  * A value that is drawn: of a gate, or of a difference with its sign.
  *
  * @param {Viewer} viewer
  * @param {number} value
  */
-function number(viewer, value, digits = 3) {
-  const text = Math.abs(value).toFixed(digits);
-  if (!viewer.isDifference) return value.toFixed(digits);
-  return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
+function number(viewer, value) {
+  if (!viewer.isDifference) return decimals(value);
+  return signed(value, Math.max(3, digitsOf(viewer.colorsOf(viewer.lead).limits[1])));
 }
 
 /** @param {Viewer} viewer */
@@ -203,7 +213,8 @@ function drawLegend(viewer) {
   new Uint32Array(picture.data.buffer).set(table32(table, 255));
   viewer.part("legend").getContext("2d").putImageData(picture, 0, 0);
   if (viewer.isDifference) {
-    const gated = answers.filter(({ blocks }) => blocks.length).map((answer) => viewer.colorsOf(answer).limits[1].toFixed(2));
+    const ends = answers.filter(({ blocks }) => blocks.length).map((answer) => viewer.colorsOf(answer).limits[1]);
+    const gated = ends.map((end) => end.toFixed(digitsOf(end)));
     const differ = new Set(gated).size > 1; // two models
     viewer.part("low").textContent = `${words.less} −${differ ? gated.join(" (A), −") + " (B)" : gated[0]}`;
     viewer.part("high").textContent = `+${differ ? gated.join(" (A), +") + " (B)" : gated[0]} ${words.more}`;
@@ -218,7 +229,7 @@ function drawLegend(viewer) {
     viewer.part("high").textContent = isAbsolute ? words.high : decimals(high);
     viewer.part("note").textContent = state.scale === "typical" ? words.no_typical : high - low < words.flat ? words.flat_note : words.scales[state.scale];
   }
-  viewer.part("legend").setAttribute("aria-label", `Colours from ${decimals(low)} to ${decimals(high)}`);
+  viewer.part("legend").setAttribute("aria-label", `Colors from ${number(viewer, low)} to ${number(viewer, high)}`);
 }
 
 /** @param {Viewer} viewer */

@@ -270,30 +270,3 @@ function leave(viewer, target) {
   viewer.updateReadout = null;
   for (const node of viewer.root.querySelectorAll(".readout")) node.textContent = "";
 }
-
-/**
- * The value at a place of the picture, in words; x and y are fractions of its size.
- *
- * @param {Viewer} viewer
- * @param {Answer} answer
- * @param {number} x
- * @param {number} y
- */
-function readout(viewer, answer, x, y) {
-  const [left, top, right, bottom] = answer.seen_box;
-  const [across, down] = [(x - left) / (right - left), (y - top) / (bottom - top)];
-  const map = viewer.mapOn(answer);
-  if (viewer.isWaiting) return viewer.words.waiting_typical;
-  if (!map || across < 0 || across >= 1 || down < 0 || down >= 1) return viewer.words.unseen;
-  const frame = viewer.frameOf(answer);
-  const [frames, rows, columns] = map.shape;
-  const [row, column] = [Math.floor(down * rows), Math.floor(across * columns)];
-  const cell = [rows > 1 ? `row ${row + 1}` : "all rows", columns > 1 ? `column ${column + 1}` : "all columns"];
-  const when = frames > 1 ? `${answer.times[frame].toFixed(2)} s` : "all frames";
-  const block = blockOf(answer, viewer.view.block).name;
-  const value = at(map, frame, row, column);
-  const { gate, channel } = viewer.view;
-  const own = at(mapOf(answer, block, gate, channel), frame, row, column);
-  const text = viewer.isDifference ? `${own.toFixed(2)}, usually ${(own - value).toFixed(2)}` : decimals(value);
-  return `${text} at ${block}, ${cell.join(", ")}, ${when}`;
-}

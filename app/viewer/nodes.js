@@ -9,7 +9,8 @@ function build(viewer) {
   viewer.part("stage").replaceChildren(...answers.map((answer, side) => pane(viewer, answer, side)));
   viewer.part("film").replaceChildren(...answers.map((answer, side) => filmRow(viewer, answer, side)));
   viewer.part("ladder").replaceChildren(...lead.blocks.map((block) => rung(lead, block)));
-  viewer.part("bars").replaceChildren(...answers.flatMap(({ blocks }, side) => (blocks.length ? [barsOf(viewer, side)] : [])));
+  const bars = (/** @type {number} */ side) => make("canvas", { class: "bars", width: 960, height: 132, "data-bars": side });
+  viewer.part("bars").replaceChildren(...answers.flatMap(({ blocks }, side) => (blocks.length ? [bars(side)] : [])));
   for (const node of root.querySelectorAll(".tools, .legend, .blocks")) node.toggleAttribute("hidden", !hasGates);
   for (const name of ["channels", "table", "sentence"]) viewer.part(name).hidden = !hasGates;
   viewer.part("tries").replaceChildren(make("h3", {}, viewer.words.try), ...tries(viewer));
@@ -88,16 +89,6 @@ function rung(lead, block) {
   const label = `${block.name}, ${rows} by ${columns}, ${channels} channels`;
   const attributes = { type: "button", role: "radio", "aria-label": label, "data-block": block.name };
   return make("button", attributes, canvas, make("b", {}, shortName(block.name)), make("small", {}, `${rows}×${columns}`));
-}
-
-/**
- * @param {Viewer} viewer
- * @param {number} side
- */
-function barsOf(viewer, side) {
-  const label = `Channel${sideName(viewer, side, ", side ")}`;
-  const size = { width: 960, height: 132 };
-  return make("canvas", { class: "bars", ...size, tabindex: 0, role: "slider", "aria-label": label, "data-bars": side });
 }
 
 /**

@@ -187,6 +187,13 @@ function differenceLimit(answer, name, wanted, channel) {
 }
 
 /**
+ * How many digits distinguish the values within a span, as in `aia.visualization.render`.
+ *
+ * @param {number} span
+ */
+const digitsOf = (span) => (span > 0 ? Math.min(Math.max(1 - Math.floor(Math.log10(span)), 2), 4) : 2);
+
+/**
  * The ends of the bars of frames: those of the combined gate belong to the block, others are a third of the colors'.
  *
  * @param {Answer} answer

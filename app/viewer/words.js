@@ -48,13 +48,14 @@ function drawSentence(viewer) {
   const { blocks } = lead;
   const own = blockOf(lead, block);
   const [low, high] = viewer.colorsOf(lead).limits;
+  const digits = digitsOf(viewer.isDifference ? high : high - low);
   const filled = {
     block: `Block ${blocks.indexOf(own) + 1} of ${blocks.length}`,
     where: whereIs((Math.floor((place % size) / columns) + 0.5) / rows, ((place % columns) + 0.5) / columns, rows, columns),
     when: frames > 1 ? ` at ${lead.times[Math.floor(place / size)].toFixed(1)} s` : " in every frame",
-    value: value.toFixed(2),
-    usual: (value - data[place]).toFixed(2),
-    limit: high.toFixed(2),
+    value: value.toFixed(digits),
+    usual: (value - data[place]).toFixed(digits),
+    limit: high.toFixed(digits),
   };
   const isFlat = viewer.isDifference ? Math.abs(data[place]) < 0.1 * (high - low) : false;
   const { usual, more, less, open, small } = words.sentences;
@@ -77,4 +78,32 @@ function whereIs(y, x, rows, columns) {
   if (!down && !across) return rows === 1 ? "the middle columns" : columns === 1 ? "the middle rows" : "the center";
   if (!across) return columns === 1 ? `the ${down} rows` : `the ${down} middle`;
   return down ? `the ${down} ${across}` : `the ${across}`;
+}
+
+/**
+ * The value at a place of the picture, in words; x and y are fractions of its size.
+ *
+ * @param {Viewer} viewer
+ * @param {Answer} answer
+ * @param {number} x
+ * @param {number} y
+ */
+function readout(viewer, answer, x, y) {
+  const [left, top, right, bottom] = answer.seen_box;
+  const [across, down] = [(x - left) / (right - left), (y - top) / (bottom - top)];
+  const map = viewer.mapOn(answer);
+  if (viewer.isWaiting) return viewer.words.waiting_typical;
+  if (!map || across < 0 || across >= 1 || down < 0 || down >= 1) return viewer.words.unseen;
+  const frame = viewer.frameOf(answer);
+  const [frames, rows, columns] = map.shape;
+  const [row, column] = [Math.floor(down * rows), Math.floor(across * columns)];
+  const cell = [rows > 1 ? `row ${row + 1}` : "all rows", columns > 1 ? `column ${column + 1}` : "all columns"];
+  const when = frames > 1 ? `${answer.times[frame].toFixed(2)} s` : "all frames";
+  const block = blockOf(answer, viewer.view.block).name;
+  const value = at(map, frame, row, column);
+  const { gate, channel } = viewer.view;
+  const own = at(mapOf(answer, block, gate, channel), frame, row, column);
+  const digits = digitsOf(viewer.colorsOf(answer).limits[1]);
+  const text = viewer.isDifference ? `${own.toFixed(digits)}, usually ${(own - value).toFixed(digits)}` : decimals(value);
+  return `${text} at ${block}, ${cell.join(", ")}, ${when}`;
 }

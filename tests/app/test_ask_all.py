@@ -143,8 +143,10 @@ def test_every_group_says_something_about_an_uploaded_clip_and_one_is_looked_int
 
 @desktop
 def test_another_card_is_one_press_away_by_pointer_and_by_key_and_asks_for_no_second_upload(page, own_clip):
+    card(page, "actions").focus()
     upload(page, own_clip)
     looked_into(page, "camera")
+    expect(card(page, "actions")).to_be_focused()
     sent = []
     page.on("request", lambda request: sent.append(request.url))
     card(page, "actions").click()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from packed import unpacked_gate
 
+from aia import AIAError
 from app import text
 from app.service import requests
 from app.ui import examples
@@ -25,6 +26,18 @@ def test_a_prepared_answer_is_its_groups_best_models(example):
             got = unpacked_gate(said["maps"][unit], base64.b64decode(prepared["data"]))
             assert np.abs(got - gate.mean(axis=1, keepdims=True)).max() < 5e-3
     assert text.headline(seen)[0] in found["summary"]
+
+
+def test_an_answer_that_is_missing_for_now_is_asked_for_again(monkeypatch):
+    said = [{"camera": AIAError("There is not enough memory.")}, {"camera": "pan left"}]
+    monkeypatch.setattr(requests, "classify_all", lambda video, models: said.pop(0))
+    examples._asked.cache_clear()
+    try:
+        assert isinstance(examples.asked("star", {"camera": "model"})["camera"], AIAError)
+        for _ in range(2):
+            assert examples.asked("star", {"camera": "model"}) == {"camera": "pan left"}
+    finally:
+        examples._asked.cache_clear()
 
 
 def test_nothing_is_prepared_for_another_model():

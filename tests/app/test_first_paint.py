@@ -8,8 +8,11 @@ import pytest
 from browser import SIZES
 from conftest import others_long, until
 from playwright.sync_api import Page, expect
+from starlette.responses import HTMLResponse
+from starlette.testclient import TestClient
 
 from app import text
+from app.ui.first_paint import FirstPaint
 
 BRIGHTNESS = """(name) => {
   const color = getComputedStyle(document.body)[name].match(/\\d+/g).slice(0, 3).map(Number);
@@ -68,6 +71,16 @@ def test_the_page_is_sent_compressed_and_begins_with_what_is_drawn_first(shipped
     assert compressed_headers["content-encoding"] == "gzip" and gzip.decompress(compressed) == plain
     assert len(compressed) < len(plain) / 2
     assert plain.index(b'id="first-paint"') < 8_000 < plain.index(b"window.gradio_api_info")
+
+
+def test_the_sketch_is_sent_below_a_root_path_too():
+    async def page(scope, receive, send):
+        await HTMLResponse("<head></head><script>window.gradio_config = {}</script>")(scope, receive, send)
+
+    for path in ("/", "/studio/"):  # a proxy may have removed the root path
+        client = TestClient(FirstPaint(page), root_path="/studio")
+        assert 'id="first-paint"' in client.get(path).text
+        assert 'id="first-paint"' not in client.get(f"{path}config").text
 
 
 @pytest.mark.long

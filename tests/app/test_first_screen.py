@@ -327,6 +327,23 @@ def test_an_opened_tab_comes_into_sight_on_a_phone(page):
         expect(page.locator(part)).to_be_in_viewport()
 
 
+@phone
+def test_controls_whose_words_a_phone_hides_keep_their_names(page):
+    expect(page.get_by_role("combobox", name="Scale", exact=True)).to_be_visible()
+    expect(page.locator(".viewer summary[aria-label=Display]")).to_be_visible()
+
+
+@desktop
+def test_live_looks_by_itself_only_for_a_model_that_may_say_nothing(page):
+    page.get_by_role("tab", name=text.TABS["live"], exact=True).click()
+    menu, by_itself = page.locator("#live [data-state=model]"), page.locator("#live [data-part=byItself]")
+    before = menu.input_value()
+    for model, fits_every_clip in (("camera-tsn-mobilenetv2-cinst", True), ("tsn-mobilenetv2-stinc", False)):
+        menu.select_option(model)
+        assert by_itself.evaluate("label => label.hidden") == fits_every_clip
+    menu.select_option(before)
+
+
 @desktop
 def test_the_five_labels_are_one_click_away(page):
     expect(page.locator(".scores")).to_be_hidden()

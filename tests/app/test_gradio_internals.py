@@ -3,10 +3,22 @@
 import ast
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio
 import pytest
-from gradio import blocks, component_meta, context, data_classes, events, queueing, route_utils, routes, utils
+from gradio import (
+    blocks,
+    component_meta,
+    context,
+    data_classes,
+    events,
+    queueing,
+    route_utils,
+    routes,
+    state_holder,
+    utils,
+)
 from gradio_client import utils as client_utils
 
 from app import gradio_internals
@@ -22,6 +34,7 @@ DOCUMENTED_NAMES = {*gradio.__all__, "components", "themes"}
 UNDOCUMENTED_ATTRIBUTES = {
     *("api_visibility", "blocks_config", "default_config", "fns", "get_api_info", "get_blocks", "keep_in_cache"),
     *("load_input_event", "preprocess_data", "process_api", "root_block", "trigger_mode", "uploaded_file_dir"),
+    *("session_data", "state_data", "state_holder", "time_last_used", "upload_file_set"),
     *(
         "active_jobs",
         "clean_events",
@@ -152,6 +165,39 @@ def test_uploads_lie_where_gradio_says(tmp_path, monkeypatch):
     assert not gradio_internals.is_file_value({"path": "a"}) and not gradio_internals.is_file_value("a")
 
 
+def test_a_file_of_our_own_is_deleted_when_an_upload_would_be(tmp_path):
+    with gradio.Blocks() as page:
+        pass
+    file = tmp_path / "moment.webm"
+    file.touch()
+    gradio_internals.delete_in_time(page, file)
+    route_utils.delete_files_created_by_app(page, age=60)
+    assert file.exists()
+    route_utils.delete_files_created_by_app(page, age=-1)
+    assert not file.exists()
+
+
+def test_sessions_without_state_make_room_for_results():
+    with gradio.Blocks() as page:
+        shown = gradio.State(None)
+    gradio_internals.forget_sessions_without_state(page)  # it is not served yet
+    page.state_session_capacity = 10
+    holder = state_holder.StateHolder()
+    holder.set_blocks(page)
+    holder["visitor"][shown._id] = "result"
+    assert holder["waiting"] and holder["program"]
+    function = SimpleNamespace(concurrency_id="model")
+    page._queue.event_ids_to_events["event"] = queueing.Event("waiting", function, None, None)
+    gradio_internals.forget_sessions_without_state(page)
+    assert list(holder.session_data) == list(holder.time_last_used) == ["visitor", "waiting"]
+
+
+def test_a_menu_takes_what_was_added_for_a_visitor_whose_session_is_gone():
+    menu = gradio.Dropdown(["*"], value="*")
+    assert gradio_internals.take_any_text(menu) is menu and menu.preprocess("layer1.0") == "layer1.0"
+    assert menu.preprocess(["layer1.0"]) == menu.preprocess(None) == ""
+
+
 def test_what_a_component_sent_with_an_event_is_read_and_anything_else_is_nothing():
     assert gradio_internals.event_values(gradio.EventData(None, {"block": "b"})) == {"block": "b"}
     for other in (None, "text", [1]):
@@ -184,5 +230,5 @@ def test_names_that_are_only_text_stand_in_gradios_source():
     gradio_internals.skip_usage_summary()
     assert "GRADIO_ANALYTICS_CACHE_FREQUENCY" in inspect.getsource(queueing.Queue)
     assert "window.gradio_config" in (Path(gradio.__file__).parent / "templates/frontend/index.html").read_text("utf-8")
-    for name in ("api_info", "example_payload"):
+    for name in ("api_info", "example_payload", "preprocess"):
         assert callable(getattr(gradio.components.Component, name)), name

@@ -228,6 +228,9 @@ def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
             seen.add(page.evaluate(canvas))
         page.get_by_role("button", name="Pause").click()
         assert (len(seen) > 1) == moves
+    page.get_by_role("button", name="Play the frames").click()
+    page.evaluate("document.querySelector('#learn').hidden = true")  # as in a tab that is not open
+    expect(page.locator("#learn [data-play]")).to_have_attribute("aria-label", "Play the frames")
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """A page that was left open: its clip and result are gone, or the server was started again. A sentence says so."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from conftest import ROOT, serving, until
 from playwright.sync_api import expect
 
 from app import text
+from app.ui import layout
 
 EXAMPLES = ROOT / "assets" / "examples"
 GONE = re.compile(r"no longer on the server.*upload (it|your clip) again", re.IGNORECASE | re.DOTALL)
@@ -225,6 +228,17 @@ def test_after_restarts_and_while_it_is_down_every_button_says_what_is_gone_and_
     first.give(clip)
     for visitor in (first, buttons):
         visitor.page.close()
+
+
+@pytest.mark.parametrize("handler", ["what_if", "compare"])
+def test_after_a_restart_a_choice_from_a_menu_of_the_old_result_is_told_to_be_gone(handler):
+    page = layout.build()
+    (function,) = (one for one in page.fns.values() if one.name == handler and one.api_visibility == "private")
+    chosen = {"where": "layer1.0", "other-model": "user/added", "units": ["C"], "mode": "mean", "which": text.BACKWARDS}
+    values = [chosen.get(getattr(component, "elem_id", None)) for component in function.inputs]
+    with ThreadPoolExecutor(1) as pool:  # the browser's tests have an event loop in this thread
+        answer = pool.submit(asyncio.run, page.process_api(function, values)).result()
+    assert text.RESULT_GONE in str(answer["data"])
 
 
 # ---- programs

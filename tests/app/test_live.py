@@ -91,7 +91,7 @@ def small_page(tmp_path_factory):
     small_net("cinst").save_pretrained(home / "small")
     arguments = ("--model", str(home / "small"))
     with serving(home, *arguments, AIA_LIVE_SESSIONS="2", AIA_PRECISION="float32") as address:
-        yield address, str(home / "small"), home / "uploads"
+        yield address, str(home / "small"), home / "uploads" / "aia-studio"
 
 
 def opened(browser, address, *, allowed=True, size="desktop"):

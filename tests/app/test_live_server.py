@@ -179,7 +179,7 @@ def live_page(tmp_path_factory):
     small_net("cinst").save_pretrained(home / "small")
     arguments = ("--model", str(home / "small"))
     with serving(home, *arguments, AIA_LIVE_SESSIONS="2", AIA_PRECISION="float32") as address:
-        yield address, str(home / "small"), home / "uploads"
+        yield address, str(home / "small"), home / "uploads" / "aia-studio"
 
 
 def test_strangers_get_one_sentence_and_no_file_is_written(live_page):

@@ -144,8 +144,9 @@ def test_a_visitor_uploads_looks_around_by_keyboard_and_gives_a_bad_file(page, s
     expect(page.locator("#problem")).to_contain_text("“holiday.mp4” could not be opened as a video")
     assert page.locator("#label").inner_text() == label, "nothing is lost"
     assert "Traceback" not in page.locator("body").inner_text()
-    page.locator("#problem .close").click()
+    page.locator("#problem .close").press("Enter")
     expect(page.locator("#problem .problem")).to_have_count(0)
+    expect(page.get_by_role("tab", name="Look", exact=True)).to_be_focused()
 
 
 @pytest.mark.long

@@ -154,6 +154,7 @@ def test_a_root_path_may_have_its_slashes_or_not(pages):
     address = pages["/studio"]
     for place in (address, f"{address}/studio"):  # with the path taken off, and with it kept
         assert httpx.get(f"{place}/config").json()["root"] == f"{address}/studio"
+        assert 'id="first-paint"' in httpx.get(f"{place}/").text
         assert httpx.get(f"{place}/monitoring").status_code == 404
 
 

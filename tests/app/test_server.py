@@ -28,7 +28,7 @@ from video_files import slow_clip
 import aia
 from aia.hub import DEFAULT_MODEL
 from app import errors, text
-from app.server import blocks, guard
+from app.server import blocks, guard, temp_folder
 from app.service import models
 from app.ui import layout
 from tools.page_server import children, serve
@@ -290,7 +290,7 @@ def test_a_body_without_end_is_not_read(server):
     ],
 )
 def test_an_upload_lands_among_the_uploads_whatever_it_is_called(server, name):
-    uploads = Path(server[1][0]).parent / "uploads"
+    uploads = Path(server[1][0]).parent / "uploads" / "aia-studio"
     status, said, _ = upload(server[0], EXAMPLE.read_bytes(), name)
     if status != 200:
         assert status in (400, 413) and len(said) < 300 and str(uploads) not in said and "Traceback" not in said
@@ -301,7 +301,7 @@ def test_an_upload_lands_among_the_uploads_whatever_it_is_called(server, name):
 
 
 def test_what_broken_uploads_left_behind_is_deleted_after_a_while(server):
-    uploads = Path(server[1][0]).parent / "uploads"
+    uploads = Path(server[1][0]).parent / "uploads" / "aia-studio"
     connection = http.client.HTTPConnection(server[0].removeprefix("http://"), timeout=300)
     before = set(uploads.iterdir())
     connection.putrequest("POST", "/gradio_api/upload")
@@ -334,6 +334,14 @@ def test_what_broken_uploads_left_behind_is_deleted_after_a_while(server):
 
     until(is_swept)
     assert [path.exists() for path in lost] == [False, False, False, False, True, True] and new.exists()
+
+
+def test_where_gradio_was_given_a_folder_only_a_folder_apart_is_swept(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shared"))
+    assert temp_folder.uploads(tmp_path / "own").parent == tmp_path / "shared"
+    for given in ("", None):
+        monkeypatch.setenv("GRADIO_TEMP_DIR", "") if given == "" else monkeypatch.delenv("GRADIO_TEMP_DIR")
+        assert temp_folder.uploads(tmp_path / "own").parent == tmp_path / "own"
 
 
 # ---- addresses
@@ -557,6 +565,12 @@ def test_without_memory_on_the_gpu_the_cpu_answers_and_others_keep_their_model(m
     monkeypatch.setattr(full, "forward", no_memory)
     monkeypatch.setattr(models, "_load", lambda name: full)
     seen = models.get(name).run(lambda net: aia.inspect(net, clip))
+
+    def no_memory_anywhere(net):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    with pytest.raises(aia.AIAError, match="not enough memory"):
+        models.get(name).run(no_memory_anywhere)
     assert (seen.label, seen.device) == ("swipe left", "cpu") and full.device.type == "meta"
     own = aia.load(name, device="cpu", optimize=False)
     monkeypatch.setattr(own, "forward", no_memory)
@@ -583,8 +597,12 @@ def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, b
     visitor = browser.new_page()
     visitor.goto(address)
     visitor.wait_for_function("document.querySelector('.viewer')?.viewer?.answers[0]?.channelBytes?.length")
-    visitor.locator("#model input").click()
-    visitor.get_by_role("option", name="user/new").click()
+
+    def choose():
+        visitor.locator("#model input").click()
+        visitor.get_by_role("option", name="user/new").click()
+
+    choose()
     expect(visitor.locator("#summary")).to_contain_text(text.STEP_MODEL)
     until(lambda: hub.asked(WEIGHTS))
     with ThreadPoolExecutor(2) as pool:
@@ -593,11 +611,17 @@ def test_a_slow_hub_keeps_nobody_waiting_and_a_model_is_downloaded_once(space, b
     for name in (DEFAULT_MODEL, "tsn-mobilenetv2-stinc"):
         assert call(address, "classify", clip, name)[0] == "complete"
     assert not list((home / "hub").rglob(WEIGHTS)), "all that while the Hub had not delivered"
+    toast = visitor.get_by_test_id("toast-body").first
+    expect(toast).to_contain_text("user/new is being downloaded")  # waiting choices have few places, which others need
     delivers.set()
+    until(lambda: list((home / "hub").rglob(WEIGHTS)))
+    choose()
     visitor.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.model === 'user/new'")
     expect(visitor.locator("body")).to_contain_text("This model knows 3 labels: left, right, still")
     visitor.close()
     assert call(address, "classify", clip, "user/new")[0] == "complete"
+    (listed,) = (one for one in call(address, "list_models")[1][0] if one["name"] == "user/new")
+    assert listed["labels"] == ["left", "right", "still"]
     assert [request.method for request in hub.asked(WEIGHTS)].count("GET") == 1
 
 

@@ -115,6 +115,24 @@ def test_a_cell_leads_to_a_clip_of_its_class_at_this_block_and_channel(page, sum
     expect(page.locator(".survey [aria-selected=true][data-channel='3']")).to_be_visible()
 
 
+def test_after_a_lost_request_the_visitor_stays_here_and_may_press_again(page):
+    page.locator(".survey [role=gridcell][data-channel='3'][data-kind='1']").click()
+    look, shown = page.locator(".survey [data-do=look]"), "document.querySelector('.viewer').viewer.state"
+    before = page.evaluate(shown)
+    page.route("**/gradio_api/queue/join*", lambda route: route.abort())
+    look.click()
+    toast = page.get_by_test_id("toast-body")
+    expect(toast).to_contain_text(text.LOST)
+    toast.locator(".toast-close").click()
+    expect(look).not_to_have_attribute("aria-busy", "true")
+    expect(page.locator("#tab-survey-button")).to_have_attribute("aria-selected", "true")
+    assert page.evaluate(shown) == before
+    page.unroute("**/gradio_api/queue/join*")
+    look.click()
+    expect(page.locator("#tab-look-button")).to_have_attribute("aria-selected", "true")
+    page.locator("#tab-survey-button").click()
+
+
 def test_the_keyboard_reaches_every_cell_and_another_block(page):
     page.locator(".survey [data-block='layer1.0']").press("Enter")
     expect(page.locator(".survey [data-part=block]")).to_have_text("Block 1 of 2 (layer1.0)")
@@ -133,19 +151,25 @@ def test_the_keyboard_reaches_every_cell_and_another_block(page):
 
 def test_a_visitors_own_file_stays_in_the_browser_and_finds_our_example_of_its_class(page, summary):
     own = copy.deepcopy(summary) | {"title": "My own"}
-    own["classes"][1] = "circle (counter-clockwise)"
+    own["classes"][1:] = ["circle (counter-clockwise)", "check mark"]
     sent = []
     page.on("request", lambda request: sent.append(request.method))
     give(page, own)
     expect(page.locator(".survey h2")).to_have_text("My own")
     page.locator(".survey [data-profile='1']").click()
     expect(page.locator(".survey [data-do=look]")).to_have_text("Look at our example circle")
+    page.locator(".survey [data-profile='2']").click()
+    expect(page.locator(".survey [data-do=look]")).to_have_text("Look at our example check mark")
     page.locator(".survey [data-profile='0']").click()
     expect(page.locator(".survey [data-part=nowhere]")).to_have_text(WORDS["nowhere"])
-    give(page, own | {"model": {"name": "user/unknown", "network": "a net"}})
-    expect(page.locator(".survey [data-part=facts]")).to_contain_text("a net classified")
+    page.locator(".survey [data-part=ends] button").first.click()
+    expect(page.locator(".survey [data-part=nowhere]")).to_have_text(WORDS["clip_nowhere"])
+    blocks = [block | {"without": {}} for block in own["blocks"]]
+    give(page, own | {"model": {"name": "user/$&", "network": "a $& net, resnet18"}, "blocks": blocks})
+    expect(page.locator(".survey [data-part=facts]")).to_contain_text("a $& net (resnet18) classified")
     page.locator(".survey [data-profile='1']").click()
-    expect(page.locator(".survey [data-part=nowhere]")).to_contain_text("does not offer the model user/unknown")
+    expect(page.locator(".survey [data-part=said]")).to_have_text("circle (counter-clockwise) (10 clips).")
+    expect(page.locator(".survey [data-part=nowhere]")).to_contain_text("does not offer the model user/$&")
     assert "POST" not in sent
 
 

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -17,6 +18,7 @@ from aia.modeling.attention_settings import ATTENTION_SETTINGS
 from aia.visualization import render, web
 from aia.visualization.view import View, limits, values
 from app import browser as browser_files
+from app import text
 from app.result import Result
 from app.service import references
 from app.ui import handlers
@@ -56,20 +58,42 @@ def inspected(attention: str) -> aia.Inspection:
     return aia.inspect(net, clip_of(moving_frames(FRAMES, seed=9)))
 
 
-def opened(page, seen: aia.Inspection, *, lost: bool = False) -> None:
-    """Hands an inspection to the page, where it becomes the variable `answer`."""
+def sent(page, seen: aia.Inspection, *, lost: bool = False) -> dict:
+    """An inspection as the viewer gets it; its reference is among the page's files."""
     link = references.link(seen)
     packed = references.pack(seen.reference, seen.config.attention)
     page.files = {} if lost else {f"{packed.key}/{name}": content for name, content in packed.files.items()}
     answer, data = web.pack(seen)
-    value = {
-        "answer": json.dumps(answer | {"reference": link}),
+    return {
+        "answer": json.dumps(answer | {"reference": link, "prepared": True}),  # a blank page has no address to change
         "channels": {"url": f"data:;base64,{base64.b64encode(data).decode()}"} if data else None,
     }
+
+
+def opened(page, seen: aia.Inspection, *, lost: bool = False) -> None:
+    """Hands an inspection to the page, where it becomes the variable `answer`."""
     page.evaluate(
         "async (value) => { window.answer = await openAnswer(value); await answer.typicalLoading; await answer.loading; }",
-        value,
+        sent(page, seen, lost=lost),
     )
+
+
+def viewed(page, seen: aia.Inspection) -> None:
+    """Shows an inspection in a whole viewer, which becomes the variable `viewer`."""
+    names = ("viridis", render.DIFFERENCE, render.DIFFERENCE_DARK)
+    colors = {name: base64.b64encode(render.colormap_table(name).tobytes()).decode() for name in names}
+    page.evaluate(
+        """([html, props]) => {
+            document.body.innerHTML = html;
+            startViewer(document.body, props, () => {}, () => {});
+            window.viewer = document.querySelector(".viewer").viewer;
+        }""",
+        [
+            browser_files.read("viewer/viewer.html"),
+            {"value": sent(page, seen), "other": "", "colours": colors, "words": text.VIEWER},
+        ],
+    )
+    page.wait_for_function("viewer.answers[0]?.channelBytes && viewer.answers[0].typical")
 
 
 @pytest.mark.parametrize("attention", others_long(GATED, "cinst", "stinc", "cinst->stinc"))
@@ -109,6 +133,50 @@ def test_bars_of_channels_are_the_librarys_differences(blank):
     found = blank.evaluate("(name) => channelDifferences(answer, name, 'H')", block.name)
     wanted = (block.gates["H"] - block.reference.gates["H"]).mean(axis=(0, 2, 3))
     np.testing.assert_allclose(found["values"], wanted, atol=1 / 200)
+
+
+def test_numbers_have_as_many_digits_as_the_limit_needs(blank):
+    spans = [1, 0.5, 0.1, 0.0999, 0.018, 0.0042, 1e-6, 0]
+    assert blank.evaluate("(spans) => spans.map(digitsOf)", spans) == [render._digits(span) for span in spans]
+    seen = inspected("cinst")
+    viewed(blank, seen)
+    for block in seen.blocks:
+        for gate in ("combined", *block.gates):
+            blank.evaluate("(state) => viewer.set(state)", {"block": block.name, "gate": gate})
+            limit = blank.evaluate("viewer.colorsOf(viewer.lead).limits[1]")
+            digits = render._digits(limit)
+            low, high, said = blank.evaluate("['low', 'high', 'sentence'].map((name) => viewer.part(name).textContent)")
+            assert f"−{limit:.{digits}f}" in low and f"+{limit:.{digits}f}" in high
+            if found := re.search(r": ([\d.]+), usually ([\d.]+)\.", said):
+                value, usual = found.groups()
+                assert value != usual and len(value) == len(usual) == 2 + digits, said
+
+
+def test_channels_that_are_less_open_than_usual_are_not_called_more_open(blank):
+    viewed(blank, inspected("cinst"))
+    more, less = text.VIEWER["unusual"]
+    for shift, wanted in ((0, (True, True)), (0.2, (True, False)), (-0.4, (False, True))):
+        said = blank.evaluate(
+            """(shift) => {
+              viewer.block.channel_mean = viewer.block.channel_mean.map((mean) => mean + shift);
+              drawChannels(viewer);
+              return viewer.part("ends").textContent;
+            }""",
+            shift,
+        )
+        assert (more in said, less in said) == wanted == ("(+" in said, "(−" in said), said
+
+
+def test_bars_that_cannot_be_chosen_are_a_picture_and_their_buttons_are_off(blank):
+    bars = "document.querySelector('canvas.bars')"
+    viewed(blank, inspected("cinst"))
+    assert blank.evaluate(f"[{bars}.role, {bars}.tabIndex, {bars}.ariaValueMin]") == ["slider", 0, "0"]
+    viewed(blank, inspected("stinc"))  # its combined gate is the same for all channels
+    assert blank.evaluate(f"[{bars}.role, {bars}.tabIndex, {bars}.ariaValueMin]") == ["img", -1, None]
+    assert text.VIEWER["differences_only"] in blank.evaluate(f"{bars}.ariaLabel")
+    assert blank.evaluate("[...document.querySelectorAll('.chip')].every((chip) => chip.disabled)")
+    blank.evaluate("viewer.set({ gate: 'T' })")
+    assert blank.evaluate(f"[{bars}.role, {bars}.tabIndex, {bars}.ariaLabel]") == ["slider", 0, "Channel"]
 
 
 def test_colors_of_a_difference_are_the_librarys(blank):

@@ -9,6 +9,7 @@ from conftest import clip_of, moving_frames, small_net
 
 import aia
 from aia.hub import DEFAULT_MODEL
+from aia.inspection.ablation import BlockEffect, Ranking
 from app import text
 from app.result import Result
 from app.service import models
@@ -115,7 +116,68 @@ def test_a_side_says_what_was_run():
     assert text.side_title(side(seen, backwards=True)).endswith(", backwards")
 
 
+@pytest.mark.slow
+def test_a_switch_is_told_to_have_changed_what_the_model_says_or_not():
+    sure, less, unsure = (seen_as((p, 1 - p, 0.0), 0.6) for p in (0.9, 0.8, 0.55))
+    assert text.what_changed(sure, less, "C") == (
+        "C: it still says “swipe left”, with 80.0 % instead of 90.0 % for “swipe left”."
+    )
+    closest = "that it does not know (closest: “swipe left”)"
+    assert text.what_changed(sure, unsure, "C") == f"C: it says {closest} instead of “swipe left”."
+    assert text.what_changed(unsure, sure, "C") == f"C: it says “swipe left” instead of {closest}."
+    assert text.what_changed(unsure, unsure, "C").startswith(f"C: it still says {closest}")
+
+
+@pytest.mark.slow
+def test_two_models_of_one_network_are_told_apart():
+    def of(task: str, model: str, **changes) -> Result:
+        seen = seen_as((0.8, 0.1, 0.1), 0.6)
+        return side(
+            dataclasses.replace(seen, config=dataclasses.replace(seen.config, task=task, **changes)), model=model
+        )
+
+    gesture, network = of("gestures", "g"), "TSM + CinST"
+    assert text.side_titles(gesture, of("camera", "c")) == (f"Gestures · {network}", f"Camera · {network}")
+    assert text.side_titles(of("", "/mine/a"), of("", "user/b")) == (f"a · {network}", f"b · {network}")
+    assert text.side_titles(of("", "x/a"), of("", "y/a")) == (f"x/a · {network}", f"y/a · {network}")
+    assert text.side_titles(gesture, of("gestures", "other", attention="none")) == (network, "TSM, no gates")
+    assert text.side_titles(gesture, gesture) == (network, network), "the clips differ"
+
+
+def test_folders_of_one_name_stand_in_the_menu_with_their_paths(tmp_path, monkeypatch):
+    for folder in ("a/net", "b/net", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    names = [str(tmp_path / folder) for folder in ("a/net", "b/net", "other")]
+    assert models.choices(names) == [(names[0], names[0]), (names[1], names[1]), ("other", names[2])]
+    monkeypatch.chdir(tmp_path)
+    assert models.choices(["."]) == [(".", ".")]
+
+
+def test_a_model_of_the_hub_is_known_once_it_is_on_this_machine(tmp_path, monkeypatch):
+    small_net().save_pretrained(tmp_path)
+    paths = tmp_path / "config.json", tmp_path / "model.safetensors"
+    assert models.labels("user/repo") == ()
+    monkeypatch.setattr(aia.hub.files, "_cached", lambda *_: paths)
+    assert models.labels("user/repo") == small_net().config.labels
+
+
 def test_the_menu_of_places_has_all_blocks_those_of_one_size_and_each_alone():
     choices = text.where_choices(seen_as((0.8, 0.1, 0.1), 0.6))
     assert choices[0] == (text.ALL_BLOCKS, "*")
     assert ("12×12: layer1.0 to layer1.1", "layer1.0,layer1.1") in choices and ("layer4.1", "layer4.1") in choices
+
+
+def test_a_ranking_names_the_blocks_that_change_the_answer():
+    blocks = ("a", "b", "c", "d", "e", "f")
+    for count, wanted in (
+        (0, "No block alone changes the answer."),
+        (1, "The answer changes at block 1 (a)."),
+        (2, "The answer changes at blocks 1 (a) and 2 (b)."),
+        (6, "The answer changes at blocks 1 (a), 2 (b), 3 (c), 4 (d) and 2 more."),
+    ):
+        labels = ["star"] * count + ["cross"] * (6 - count)
+        effects = tuple(
+            BlockEffect(block, np.zeros(2), -1.0, 0.1, label) for block, label in zip(blocks, labels, strict=True)
+        )
+        said = text.ranked(Ranking("cross", "mean", np.zeros(2), effects), {b: i for i, b in enumerate(blocks, 1)})
+        assert said.endswith(f" {wanted}"), said
