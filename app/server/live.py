@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, QueryParams
@@ -90,7 +89,8 @@ class Live:
         session.under_way.add(kind)
         try:
             if kind == "moment":
-                path = await self._moment(session, gradio_internals.page_of(scope["app"]))
+                path = await self._moment(session)
+                gradio_internals.delete_in_time(gradio_internals.page_of(scope["app"]), path)
                 return JSONResponse({"path": str(path)}, headers=HEADERS)
             answer = await self._window(session, scope, receive)
             return Response(answer, media_type="application/octet-stream", headers=HEADERS)
@@ -98,13 +98,11 @@ class Live:
             session.under_way.remove(kind)
             session.touch()
 
-    async def _moment(self, session: live.Session, page: gr.Blocks) -> Path:
+    async def _moment(self, session: live.Session) -> Path:
         folder = gradio_internals.upload_folder()
         folder.mkdir(parents=True, exist_ok=True)
         check_disk(folder)
-        path = await run_sync(session.save, folder, limiter=self.threads)
-        gradio_internals.delete_in_time(page, path)
-        return path
+        return await run_sync(session.save, folder, limiter=self.threads)
 
     async def _window(self, session: live.Session, scope: Scope, receive: Receive) -> bytes:
         asked = live.Asked.from_query(QueryParams(scope["query_string"]))
