@@ -238,8 +238,6 @@ def _survey(options: argparse.Namespace) -> int:
         raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
     if options.address and options.engine != "ray":
         raise AIAError("An --address is that of a Ray cluster; add --engine ray.")
-    if options.device and options.engine == "ray":
-        raise AIAError("With --engine ray the cluster has its own devices; leave --device out.")
     result = survey(
         options.data,
         load_chosen(options),

@@ -312,9 +312,7 @@ class _Module:
         changed = self.averages or recording.has_switches()
         maps = _kept("maps", _workspace_bytes(self.passes, x.shape))
         size, kept = b * (h * w * c + t * w * c + t * h * c + t * h * w), recording.is_recording()
-        fresh = (
-            kept or changed
-        )  # a recorded gate stays; other libraries may set other defaults than float32 and the CPU
+        fresh = kept or changed  # a recorded gate stays; the defaults of PyTorch may be other than float32 and the CPU
         gates = torch.empty(size, dtype=torch.float32, device="cpu") if fresh else _kept("gates", 4 * size)
         low, high = (max(-_LARGEST, min(_LARGEST, value)) for value in activation)
         # A changed gate is computed in a step of its own, before the steps that use it.
