@@ -238,8 +238,8 @@ class SurveyTab {
       parts.push(
         sentence
           .replace("{channel}", `${channel.channel}`)
-          .replace("{mean}", minus(channel.means[state.kind] ?? 0, 2))
-          .replace("{difference}", `${Math.abs(difference).toFixed(2)} ${more}`),
+          .replace("{mean}", minus(channel.means[state.kind] ?? 0, 3))
+          .replace("{difference}", `${Math.abs(difference).toFixed(3)} ${more}`),
       );
     }
     const change = block.without[state.mode]?.classes[state.kind];

@@ -207,7 +207,7 @@ def run_first_example(query: dict[str, str], offered: Sequence[str], best: Best)
 def _parse_link(query: dict[str, str], offered: Sequence[str], best: Best) -> tuple[str, str, str]:
     """Example, model and problem of a link. The first of the page replace those that do not exist; the problem says so.
 
-    An example without a model gets its group's where all groups are asked.
+    An example without a model gets that of its group where all groups are asked.
     """
     example = query.get("example") or FIRST_EXAMPLE
     usual = best.get(requests.group_of_example(example), offered[0]) if offered[0] in best.values() else offered[0]
