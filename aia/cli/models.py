@@ -30,6 +30,14 @@ def _add_convert(commands: Commands) -> None:
     command.add_argument("--net", required=True, help="the published net file, such as TSM_CinST_BN")
     command.add_argument("--segments", type=int, default=8, help="frames per clip it was trained with (8)")
     command.add_argument(
+        "--resize",
+        nargs="+",
+        type=int,
+        default=(240, 320),
+        metavar="PX",
+        help="size of a picture before the crop: height and width (240 320, as in AIA's code), or only the shorter side",
+    )
+    command.add_argument(
         "--labels", required=True, metavar="FILE", help="one label per line, in the order of the classes"
     )
     command.add_argument("--out", required=True, metavar="DIR")
@@ -39,7 +47,14 @@ def _add_convert(commands: Commands) -> None:
 def _convert(options: argparse.Namespace) -> int:
     from aia.hub.convert import convert
 
-    model = convert(options.checkpoint, options.out, net=options.net, labels=options.labels, segments=options.segments)
+    model = convert(
+        options.checkpoint,
+        options.out,
+        net=options.net,
+        labels=options.labels,
+        segments=options.segments,
+        resize=options.resize[0] if len(options.resize) == 1 else tuple(options.resize),
+    )
     classes, segments = model.config.num_classes, model.config.num_segments
     counted = f"{classes} class{'es' * (classes != 1)}, {segments} segment{'s' * (segments != 1)}"
     print(f"{options.out}: {model.config.title}, {counted}")

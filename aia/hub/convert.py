@@ -6,6 +6,7 @@ import difflib
 import logging
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aia.errors import AIAError
-from aia.hub.checkpoint import read_state_dicts
+from aia.hub.checkpoint import StoredTensor, read_state_dicts
 from aia.hub.fit import Fit, best_fits, read_tensors, unwrapped
 from aia.hub.pretrained import AIANet
 from aia.modeling.attention_settings import ATTENTION_SETTINGS
@@ -38,11 +39,19 @@ _SHIFTED = re.compile(r"(layer\d\.\d+)\.conv1\.net\.")  # a name of TSM's own co
 _MOBILENET = re.compile(r"(?:^|\.)features\.\d+\.conv\.")  # a name of torchvision's and TSM's MobileNetV2
 
 
-def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | Path, segments: int = 8) -> AIANet:
+def convert(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    net: str,
+    labels: str | Path,
+    segments: int = 8,
+    resize: int | tuple[int, int] = (240, 320),
+) -> AIANet:
     """Turns a published-format checkpoint into a folder for `aia.load`.
 
-    The net must be given, because several nets share one set of names. So must the number of segments, which is not stored.
-    The trunk's depth follows from the names.
+    The net must be given, because several nets share one set of names. So must what is not stored: the number of segments
+    and the size of the pictures. The trunk's depth follows from the names.
 
     Args:
         checkpoint: A file of torch.save (or safetensors) with named weights, in any container and with any prefix. No code
@@ -51,6 +60,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
         net: A name in `NETS`, such as "TSM_CinST_BN".
         labels: Text file with one label per line, in the order of the classes; see `read_labels`.
         segments: Frames per clip the network was trained with.
+        resize: Size of a picture before the crop, see `AIAConfig`. The default is that of AIA's own code.
 
     Returns:
         The network.
@@ -72,11 +82,12 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise AIAError(f"{labels} has the label {twice[:80]!r} twice; give each class a label of its own.")
+    configured = partial(AIAConfig, names, temporal=temporal, attention=attention, num_segments=segments, resize=resize)
     states = read_state_dicts(checkpoint)
     layouts: dict[_Layout, dict[str, Tensor]] = {}
     for arch, backbone in BACKBONES.items():
         with torch.device("meta"):  # names and shapes without numbers
-            own = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention)).state_dict()
+            own = AIANet(configured(arch=arch)).state_dict()
         namings: tuple[Naming, ...] = get_args(Naming) if backbone.stages else ("own",)
         for naming in namings:
             layouts[arch, naming] = {_stored_name(key, attention, naming): own[key] for key in own}
@@ -88,7 +99,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
             "arch mobilenet_v2 from it: `python -m aia train --init`."
         )
     if not fits:
-        name = next(iter(next(iter(states.values()))))
+        name = next(name for name, value in next(iter(states.values())).items() if isinstance(value, StoredTensor))
         raise AIAError(f"{checkpoint} holds no known network: its names are like {name[:80]!r}.")
     fit, expected = fits[0], layouts[fits[0].layout]
     _check(fit, names, net, f"{checkpoint} as {net}{fit.where}", str(labels))
@@ -96,7 +107,7 @@ def convert(checkpoint: str | Path, out: str | Path, *, net: str, labels: str | 
     if len(fits) > 1:
         log.info("%s: the weights%s are taken; those%s fit too.", checkpoint, fit.where, fits[1].where)
     arch, naming = fit.layout
-    model = AIANet(AIAConfig(names, arch=arch, temporal=temporal, attention=attention, num_segments=segments))
+    model = AIANet(configured(arch=arch))
     stored = {key: _stored_name(key, attention, naming) for key in model.state_dict()}
     model.load_state_dict({key: state[name] for key, name in stored.items() if name in state}, strict=False)
     model.eval()

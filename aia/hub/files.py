@@ -104,10 +104,14 @@ def find_model(name: str, revision: str | None = None, options: HubOptions = Hub
     Raises:
         AIAError: As in `load`.
     """
-    if os.path.isdir(name):  # noqa: PTH112  to Path, "" is the current folder and a name of 10,000 characters an error
-        return _from_folder(Path(name))
-    if name in available_models():
-        return _from_folder(CHECKPOINTS / name)
+    is_folder = os.path.isdir(name)  # noqa: PTH112  to Path, "" is the current folder and a name of 10,000 characters an error
+    if is_folder or name in available_models():
+        if revision:
+            what = "a folder" if is_folder else "a shipped model"
+            raise AIAError(
+                f"{name[:200]!r} is {what}, and only repositories of the Hub have revisions; give no revision."
+            )
+        return _from_folder(Path(name) if is_folder else CHECKPOINTS / name)
     if _REPO.fullmatch(name):
         return _from_hub(name, revision or None, options)
     shipped = available_models()

@@ -72,7 +72,8 @@ def load(
         The network in eval mode.
 
     Raises:
-        AIAError: Nothing by that name, no connection, files that are not a valid AIA model, or no such device.
+        AIAError: Nothing by that name, no connection, files that are not a valid AIA model, no such device, or a revision of
+            a model that is not on the Hub.
 
     Example:
         >>> import aia

@@ -31,6 +31,8 @@ TS_TAIL_PACKETS = 8  # that are checked at the end of the file
 MP4_BOXES = frozenset(b"ftyp moov moof free skip wide sidx styp mfra emsg prft uuid meta mdat".split())
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # the two parts of a Matroska file
 FLV_TAGS = (8, 9, 18)  # sound, pictures, data
+GIF_EXTENSION, GIF_PICTURE = b"!", b","  # first bytes of the parts of a GIF
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 
 def head(path: Path) -> bytes:
@@ -94,6 +96,44 @@ def _flv_truncated(file: BinaryIO, size: int) -> bool:
     return _last_part_overruns(file, size + 4, start, tag_size)
 
 
+def _apng_truncated(file: BinaryIO, size: int) -> bool:
+    def chunk_size(head: bytes) -> int:
+        return 12 + int.from_bytes(head[:4], "big") if head[4:8].isalpha() and head[4:8] != b"IEND" else 0
+
+    return _last_part_overruns(file, size, 8, chunk_size)
+
+
+def _asf_truncated(file: BinaryIO, size: int) -> bool:
+    def object_size(head: bytes) -> int:
+        length = int.from_bytes(head[16:24], "little")
+        return length if length >= 24 else 0  # a live recording may state none
+
+    return file.read(16) == ASF_HEADER and _last_part_overruns(file, size, 0, object_size)
+
+
+def _gif_truncated(file: BinaryIO, size: int) -> bool:
+    """A picture or an extension is followed by blocks of at most 255 bytes, the last of which is empty."""
+    inside = False
+
+    def part_size(head: bytes) -> int:
+        nonlocal inside
+        if inside:
+            inside = head[0] > 0
+            return 1 + head[0]
+        inside = head[:1] in (GIF_EXTENSION, GIF_PICTURE)
+        if head[:1] == GIF_PICTURE:
+            return 11 + (_gif_colors(head[9]) if len(head) > 9 else 0)
+        return 2 if inside else 0
+
+    start = 13 + _gif_colors(file.read(13).ljust(13, b"\0")[10])
+    return _last_part_overruns(file, size - 1, start, part_size)  # the last byte says that no part follows
+
+
+def _gif_colors(flags: int) -> int:
+    """The bytes of a table of colors."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
 def _last_part_overruns(file: BinaryIO, size: int, start: int, part_size: Callable[[bytes], int]) -> bool:
     """Whether the last part of a file, counted from `start`, reaches beyond its end.
 
@@ -102,7 +142,7 @@ def _last_part_overruns(file: BinaryIO, size: int, start: int, part_size: Callab
     offset = start
     for _ in range(limits.MAX_PACKETS):
         file.seek(offset)
-        head = file.read(16)
+        head = file.read(24)
         step = part_size(head) if head else 0
         if not step:
             return False
@@ -145,4 +185,7 @@ TRUNCATION_CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
     "avi": _avi_truncated,
     "flv": _flv_truncated,
     "mpegts": _ts_truncated,
+    "apng": _apng_truncated,
+    "asf": _asf_truncated,
+    "gif": _gif_truncated,
 }

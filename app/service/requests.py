@@ -46,15 +46,18 @@ try:  # ZeroGPU lends a GPU to the decorated function; elsewhere the package is 
                 return function(*arguments)
             except aia.AIAError as error:
                 return error
+            except Exception as error:  # a bug; not every exception can be sent
+                log.exception("in the process with the GPU")
+                return RuntimeError(f"{type(error).__name__}: {error}")
 
         @wraps(function)
         def answer_or_raise(*arguments: Any) -> Any:
             try:
                 answered = answer(*arguments)
-            except gr.Error as error:  # of ZeroGPU: no quota, no free GPU, or a bug
+            except gr.Error as error:  # of ZeroGPU: no quota or no free GPU
                 log.error("ZeroGPU: %s", error, exc_info=error)
                 raise aia.AIAError(text.NO_GPU) from None
-            if isinstance(answered, aia.AIAError):
+            if isinstance(answered, Exception):
                 raise answered
             return answered
 

@@ -64,11 +64,15 @@ def test_the_first_example_never_replaces_what_the_visitor_chose_meanwhile():
         assert functions[name].concurrency_id == events.MODEL_QUEUE["concurrency_id"]
 
 
-def test_on_zero_gpu_a_sentence_arrives_from_the_other_process_and_its_own_errors_are_told_as_one(monkeypatch):
+def test_on_zero_gpu_a_sentence_and_a_bug_arrive_from_the_other_process_and_a_missing_gpu_is_a_sentence(monkeypatch):
+    free = [True]
+
     def gpu(duration):
         def lent(function):
             @wraps(function)
             def elsewhere(*arguments):
+                if not free[0]:
+                    raise gr.Error("No GPU is available")
                 try:
                     return pickle.loads(pickle.dumps(function(*arguments)))
                 except Exception as error:  # only its name arrives
@@ -93,5 +97,8 @@ def test_on_zero_gpu_a_sentence_arrives_from_the_other_process_and_its_own_error
     assert divided(2) == 0.5
     with pytest.raises(aia.AIAError, match="The number is negative"):
         divided(-1)
-    with pytest.raises(aia.AIAError, match=re.escape(text.NO_GPU)):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: division by zero"):
         divided(0)
+    free[0] = False
+    with pytest.raises(aia.AIAError, match=re.escape(text.NO_GPU)):
+        divided(2)

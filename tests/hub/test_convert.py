@@ -96,7 +96,7 @@ def labels(tmp_path):
     return path
 
 
-def run(checkpoint, net, labels, out, segments=8) -> int:
+def run(checkpoint, net, labels, out, *more, segments=8) -> int:
     return main(
         [
             "convert",
@@ -109,6 +109,7 @@ def run(checkpoint, net, labels, out, segments=8) -> int:
             str(labels),
             "--out",
             str(out),
+            *more,
         ]
     )
 
@@ -147,7 +148,19 @@ def test_the_stinc_of_2022_06_has_the_same_keys_and_other_mathematics(tmp_path, 
 @pytest.mark.parametrize("arch", others_long(["resnet18", "resnet101"], "resnet18"))
 def test_the_trunk_is_known_by_its_names(tmp_path, labels, arch):
     assert run(save(tmp_path, state_of("TSM_CinST_BN", arch=arch)), "TSM_CinST_BN", labels, tmp_path / "out") == 0
-    assert aia.load(tmp_path / "out", device="cpu").config.arch == arch
+    config = aia.load(tmp_path / "out", device="cpu").config
+    assert config.arch == arch and config.resize == (240, 320)
+
+
+@pytest.mark.slow
+def test_the_size_of_the_pictures_is_as_given(tmp_path, labels, capsys):
+    checkpoint = save(tmp_path, state_of("TSM", arch="resnet18"))
+    for given, size in ((["256"], 256), (["256", "340"], (256, 340))):
+        out = tmp_path / given[-1]
+        assert run(checkpoint, "TSM", labels, out, "--resize", *given) == 0
+        assert aia.load(out, device="cpu").config.resize == size
+    assert run(checkpoint, "TSM", labels, tmp_path / "out", "--resize", "128") == 1
+    assert "smaller than its 224 px crop" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +224,7 @@ MISFITS = [
     ),
     (lambda s: {"module.x": 3}, "TSM_CinST_BN", "plain state dict"),
     (lambda s: {}, "TSM_CinST_BN", "plain state dict"),
-    (lambda s: {"module.x": torch.ones(1)}, "TSM_CinST_BN", "no known network"),
+    (lambda s: {"epoch": 3, "module.x": torch.ones(1)}, "TSM_CinST_BN", "its names are like 'module.x'"),
 ]
 
 

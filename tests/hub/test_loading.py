@@ -432,6 +432,12 @@ def test_a_missing_revision(server, load, files):
     assert "has no revision 'v9'" in _why(load(revision="v9"))
 
 
+def test_a_model_that_is_here_has_no_revision(server, load, folder):
+    assert "is a folder, and only repositories of the Hub have revisions" in _why(load(str(folder), revision="v1.0"))
+    assert "is a shipped model" in _why(load(loading.DEFAULT_MODEL, revision="v1.0"))
+    assert server.asked() == []
+
+
 @pytest.mark.parametrize("missing", [CONFIG, WEIGHTS])
 def test_a_missing_file(server, load, files, missing):
     server.commit("user/repo", {name: data for name, data in files.items() if name != missing})

@@ -32,6 +32,7 @@ MPEG2 = {"codec": "mpeg2video"}
 MPEG4 = {"codec": "mpeg4"}
 MJPEG = {"codec": "mjpeg", "pix_fmt": "yuvj420p"}
 GIF = {"codec": "gif", "pix_fmt": "rgb8", "rate": 20}
+APNG = {"codec": "apng", "pix_fmt": "rgb24", "format": "apng"}
 PRORES = {"codec": "prores_ks"}
 FASTSTART = {"movflags": "faststart"}
 END = "end of the file"
@@ -323,6 +324,7 @@ FILES: dict[str, Awkward] = {
     "prores.mov": _coded(made=PRORES | {"pix_fmt": "yuv422p10le"}),
     "prores-4444.mov": _coded(made=PRORES | {"pix_fmt": "yuv444p10le"}),
     "animation.gif": _coded(made=GIF),
+    "animation.apng": _coded(made=APNG),
     "mjpeg.avi": _coded(made=MJPEG),
     "mjpeg.mov": _coded(made=MJPEG | {"pix_fmt": "yuvj444p"}),
     "mjpeg.mjpeg": _coded(made=MJPEG),
@@ -435,7 +437,9 @@ FILES: dict[str, Awkward] = {
     "tailless.avi": _shaped(lambda path: cut(path, 0.6), made=MPEG4, count=None, says=END),
     "tailless.flv": _shaped(lambda path: cut(path, 0.6), count=None, says=END),
     "tailless.ts": _shaped(lambda path: cut(path, 0.6), count=None, says=END),
-    "tailless.gif": _shaped(lambda path: cut(path, 0.6), made=GIF, count=None),
+    "tailless.gif": _shaped(lambda path: cut(path, 0.6), made=GIF, count=None, says=END),
+    "tailless.asf": _shaped(lambda path: cut(path, 0.6), count=None, says=END),
+    "tailless.apng": _shaped(lambda path: cut(path, 0.6), made=APNG, count=None, says=END),
     "no-index.mp4": _shaped(lambda path: cut(path, 0.6), refused=NOT_OPENED),
     "hole.mp4": _shaped(
         lambda path: _overwrite(path, 0.4, 300, 255),
