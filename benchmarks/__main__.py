@@ -52,8 +52,8 @@ def _run(options: argparse.Namespace) -> None:
             print(f"\n{table.to_markdown()}", flush=True)
             tables.append({"part": part, **table.to_dict()})
             document.append(table.to_markdown())
-    if options.json:
-        files.write_text(options.json, json.dumps(tables, indent=1, default=float) + "\n")
+            if options.json:  # after each, since a later one may fail
+                files.write_text(options.json, json.dumps(tables, indent=1, default=float) + "\n")
     if options.update:
         put("bench", "\n\n".join(document), DOCS / "benchmarks.md")
 

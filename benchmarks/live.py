@@ -18,7 +18,7 @@ from aia.modeling.preprocess import preprocess
 from aia.video.reader import read_clip
 from benchmarks.page import Page, served
 from benchmarks.table import Options, Table
-from benchmarks.viewer import chromium
+from tools.chromium import chromium
 from tools.live_client import LiveClient, jpegs
 from tools.page_server import EXAMPLES
 
@@ -41,7 +41,7 @@ def tables(options: Options) -> Iterator[Table]:
         AIAError: Playwright or a browser is missing.
     """
     bare = _bare_forward(options)
-    with served(options.model) as page:
+    with served(options) as page:
         alone = _upload(page, options.repeats)
         with _browser(page) as live:
             start = live.evaluate(_STATE)["windows"]

@@ -36,7 +36,7 @@ def tables(options: Options) -> Iterator[Table]:
     read = [sys.executable, "-c", f"{BASELINE}; print(open('/proc/self/status').read())"]
     bare = _of_status(subprocess.run(read, capture_output=True, text=True, check=True).stdout, "VmRSS")
     rows = [{"when": BASELINE, "MiB": bare, f"over {BASELINE}": 1.0, "at most": bare, "decoding": 0.0}]
-    with tempfile.TemporaryDirectory() as folder, served(options.model) as page:
+    with tempfile.TemporaryDirectory() as folder, served(options) as page:
 
         def note(when: str) -> None:
             rows.append({"when": when, **_memory(page.pid, bare)})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aia.errors import AIAError
+from benchmarks.table import Options
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,8 +41,8 @@ class Page:
 
 
 @contextmanager
-def served(model: str) -> Iterator[Page]:
-    """Runs the page with a model as its first.
+def served(options: Options) -> Iterator[Page]:
+    """Runs the page with the model as its first, on the device and with the precision of the options.
 
     Raises:
         AIAError: The page does not start.
@@ -50,9 +51,10 @@ def served(model: str) -> Iterator[Page]:
 
     from tools.page_server import serve
 
+    chosen = {"AIA_PRECISION": options.precision} | ({"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {})
     with (
         tempfile.TemporaryDirectory() as folder,
-        serve(Path(folder), "--model", model) as server,
+        serve(Path(folder), "--model", options.model, **chosen) as server,
         httpx.Client(base_url=server.address, timeout=60) as client,
     ):
         try:

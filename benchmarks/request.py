@@ -36,7 +36,7 @@ def tables(options: Options) -> Iterator[Table]:
     """
     model = options.load()
     trunk = _without_gates(model)
-    with tempfile.TemporaryDirectory() as folder, served(options.model) as page:
+    with tempfile.TemporaryDirectory() as folder, served(options) as page:
         for path in [options.video] if options.video else _drawn(Path(folder)):
             clip = read_clip(path, model.config.num_segments)
             height, width = clip.frames.shape[1:3]

@@ -20,11 +20,11 @@ def tables(options: Options) -> Iterator[Table]:
     video = (options.video or EXAMPLE).absolute()
 
     def first_page() -> None:
-        with served(options.model):
+        with served(options):
             pass
 
     def first_answer() -> None:
-        with served(options.model) as page:
+        with served(options) as page:
             page.visit(video)
 
     repeats = min(REPEATS, options.repeats)
@@ -34,10 +34,12 @@ def tables(options: Options) -> Iterator[Table]:
         "python app.py, until a clip is answered": first_answer,
     }
     yield timed("Start of the page, in a fresh process", page, baseline=PAGE, repeats=repeats)
+    chosen = ["--model", options.model, "--precision", options.precision]
+    chosen += ["--device", options.device] if options.device else []
     command_line = {
         COMMAND_LINE: lambda: _run("-c", COMMAND_LINE),
         "python -m aia --help": lambda: _run("-m", "aia", "--help"),
-        "python -m aia classify": lambda: _run("-m", "aia", "classify", str(video), "--model", options.model),
+        "python -m aia classify": lambda: _run("-m", "aia", "classify", str(video), *chosen),
     }
     yield timed("Start of the command line, in a fresh process", command_line, baseline=COMMAND_LINE, repeats=repeats)
 

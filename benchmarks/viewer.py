@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from aia.errors import AIAError
 from aia.inspection.inspection import inspect
@@ -18,6 +15,7 @@ from aia.visualization.render import COLORMAPS, DIFFERENCE, DIFFERENCE_DARK, col
 from app import browser as files
 from app import text
 from benchmarks.table import Options, Table
+from tools.chromium import chromium
 
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "examples" / "swipe-left.mp4"
 WIDTH, HEIGHT = 1440, 900
@@ -99,27 +97,6 @@ def tables(options: Options) -> Iterator[Table]:
             for name, (fps, median, high) in rows.items()
         ],
     )
-
-
-@contextmanager
-def chromium(*flags: str) -> Iterator[Any]:
-    """A headless browser of Playwright.
-
-    Raises:
-        AIAError: Playwright or a Chromium is missing.
-    """
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise AIAError("This needs Playwright; install it: python -m pip install -r requirements-dev.txt") from None
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags]) as browser,
-    ):
-        yield browser
 
 
 def _base64(colours: str) -> str:

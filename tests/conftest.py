@@ -143,8 +143,10 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    from browser import FLAGS, find_chromium, patient
+    from browser import patient
     from playwright.sync_api import sync_playwright
+
+    from tools.chromium import FLAGS, find_chromium
 
     path, reason = find_chromium()
     if path is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from aia import console, files
-from aia.errors import AIAError
+from tools.chromium import chromium
 from tools.page_server import serve
 
 EXAMPLE = "swipe-right"
@@ -31,17 +30,7 @@ def film(path: str | Path, example: str = EXAMPLE) -> int:
     Raises:
         AIAError: There is no Chromium here, or the page does not start.
     """
-    from playwright.sync_api import sync_playwright
-
-    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    if chromium is None:
-        raise AIAError("This needs a Chromium; install one, on Debian by: apt-get install chromium")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serve(Path(folder)) as server,
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
-    ):
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, chromium() as browser:
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.set_default_timeout(120_000)
         page.goto(f"{server.address}/?example={example}&frame=0")

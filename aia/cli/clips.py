@@ -49,6 +49,7 @@ def _classify(options: argparse.Namespace) -> int:
         raise AIAError(f"A batch has one clip or more, not {options.batch}.")
     if options.batch > MAX_BATCH:
         raise AIAError(f"A batch has {MAX_BATCH} clips or fewer, not {str(options.batch)[:20]}.")
+    _refuse_revision_of_all(options)
     failed, videos = False, expanded(options.videos)
     if options.model == ALL_MODELS:
         return _classify_all(options, videos)
@@ -65,6 +66,13 @@ def _classify(options: argparse.Namespace) -> int:
             for warning in result.warnings:
                 print(f"  {warning}", file=sys.stderr)
     return int(failed)
+
+
+def _refuse_revision_of_all(options: argparse.Namespace) -> None:
+    if options.model == ALL_MODELS and options.revision:
+        raise AIAError(
+            f"{ALL_MODELS!r} stands for shipped models, and only repositories of the Hub have revisions; give no revision."
+        )
 
 
 def _classify_all(options: argparse.Namespace, videos: list[str]) -> int:
@@ -186,13 +194,14 @@ def _live(options: argparse.Namespace) -> int:
 
     if options.model and options.task:
         raise AIAError("Both --model and --task choose a model; give one of them.")
+    _refuse_revision_of_all(options)
     source = live.open_source(options.source, fast=options.fast, mirror=options.mirror)
     show = live.open_output(window=options.window, lines=options.json)
     if options.model == ALL_MODELS:
         names = list(asked_models().values())
     else:
         names = [asked_models()[options.task] if options.task else options.model or DEFAULT_MODEL]
-    revision = options.revision if options.model != ALL_MODELS else None
-    models = [load_model(name, revision=revision, device=options.device, precision=options.precision) for name in names]
+    chosen = {"revision": options.revision, "device": options.device, "precision": options.precision}
+    models = [load_model(name, **chosen) for name in names]
     live.run(models, source, show, seconds=options.seconds, interval=options.interval)
     return 0

@@ -14,6 +14,9 @@ from aia.errors import AIAError
 if TYPE_CHECKING:
     from aia.cli.options import Commands
 
+HELD_OUT = "held-out"  # the split that is evaluated by default
+STUDIED_CLIPS = 100  # of a study, at most, by default
+
 
 def add(commands: Commands) -> None:
     """Adds these commands."""
@@ -32,7 +35,7 @@ def _add_evaluate(commands: Commands) -> None:
     )
     command.add_argument("--recipe", metavar="CONFIG", help="if the model's folder has no recipe.json")
     command.add_argument(
-        "--split", default="held-out", help="which clips; test, unknown, rendered, ... or (default) held-out"
+        "--split", metavar="NAME", help=f"which clips; test, unknown, rendered, ... or (default) {HELD_OUT}"
     )
     command.add_argument("--write", metavar="FILE", help="keep the logits of all splits but test in this file")
     command.add_argument(
@@ -55,20 +58,39 @@ def _add_evaluate(commands: Commands) -> None:
     )
     command.add_argument("--block", default="", help="for --faithfulness; the one that the page shows first by default")
     command.add_argument(
-        "--clips", type=int, default=100, metavar="N", help="for --faithfulness and --robustness: at most N (100)"
+        "--clips", type=int, metavar="N", help=f"for --faithfulness and --robustness: at most N ({STUDIED_CLIPS})"
     )
-    command.add_argument("--seed", type=int, default=0, help="for the same")
+    command.add_argument("--seed", type=int, help="for the same (0)")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     if options.write and (not options.models or options.faithfulness or options.robustness):
         raise AIAError("--write keeps the logits of models; name a model, and no study.")
+    _refuse_ignored(options)
+    options.split, options.seed = options.split or HELD_OUT, options.seed or 0
+    options.clips = STUDIED_CLIPS if options.clips is None else options.clips
     if options.faithfulness:
         return _faithfulness(options)
     if options.robustness:
         return _robustness(options)
     return _evaluate_models(options) if options.models else _report(options)
+
+
+def _refuse_ignored(options: argparse.Namespace) -> None:
+    """Raises an AIAError for an option that would do nothing."""
+    is_study, has_model = options.faithfulness or options.robustness, bool(options.models)
+    is_check = options.data and not has_model
+    for option, value, is_used, where in (
+        ("--clips", options.clips, is_study, "--faithfulness or --robustness"),
+        ("--seed", options.seed, is_study, "--faithfulness or --robustness"),
+        ("--block", options.block or None, options.faithfulness, "--faithfulness"),
+        ("--results", options.results, not has_model and not is_study, "the tables and checks without a MODEL"),
+        ("--split", options.split, has_model and not options.write, "a MODEL, and not with --write"),
+        ("--test", options.test or None, options.write or is_check, "--write, or with --data without a MODEL"),
+    ):
+        if value is not None and not is_used:
+            raise AIAError(f"{option} goes with {where}; leave it out.")
 
 
 def _faithfulness(options: argparse.Namespace) -> int:
@@ -137,7 +159,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.data:
         print("\n".join(check(runs, options.data, test=options.test, task=options.task)))
     elif of_task:
-        print(task_tables(options.task, runs=runs))
+        print(task_tables(options.task, runs=runs if options.results else None))
     else:
         of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
         print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))
@@ -224,7 +246,9 @@ def _add_survey(commands: Commands) -> None:
     )
     command.add_argument("--address", help="of a running Ray cluster; one is started on this machine by default")
     command.add_argument("--root", metavar="DIR", help="folder of the files that a csv names")
-    command.add_argument("--group-column", metavar="NAME", help="of a csv; group or scene by default")
+    command.add_argument(
+        "--group-column", metavar="NAME", help="of a csv, or of KEY.json in shards; group or scene by default"
+    )
     command.add_argument("--split", metavar="NAME", help="only the clips of this split")
     command.add_argument("--batch", type=int, default=BATCH, metavar="N", help=f"clips at a time ({BATCH})")
     add_model_options(command)
@@ -271,6 +295,8 @@ def _add_report(commands: Commands) -> None:
 def _report_survey(options: argparse.Namespace) -> int:
     from aia.surveys.report import report, write_summary
 
+    if options.summary and options.out:
+        raise AIAError("--summary writes one file and --out a folder with the whole report; give one of them.")
     chosen: dict[str, Any] = {"title": options.title, "seed": options.seed}
     if options.summary:
         write_summary(options.survey, options.summary, **chosen)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fsspec.utils import glob_translate
+
 from aia.datasets import shards
-from aia.datasets.places import OTHER_NAMES, VIDEOS, Item, Place, as_text, by_folders, place_of, reading
+from aia.datasets.places import VIDEOS, Item, Place, as_text, by_folders, place_of, reading, split_name
 from aia.errors import AIAError
 from aia.text_files import check_size, read_labels, read_table
 
@@ -36,15 +40,17 @@ def list_clips(
         data: A folder (`CLASS/...` or `SPLIT/CLASS/...`, or with one table in it), a table with the column file and, if it
             has them, label, split and group or scene; a pattern such as "clips/*.mp4"; one video; shards (see
             `aia.datasets.shards.clips_in`), by their folder, a pattern or one of them; or the address of any of these that
-            fsspec reads, such as "s3://bucket/folder". Beside videos or a table, tar files are ignored.
+            fsspec reads, such as "s3://bucket/folder". Beside videos or a table, tar files are ignored. Folders behind
+            links on this machine count.
         root: Folder that a table's files are in. By default the folder with the table's name beside it, or else the table's
             own.
         groups: Columns of a table, or keys in a shard, that may have the group; the first that a clip has.
-        group_column: One that a table must have, instead of `groups`.
+        group_column: One that a table must have, or a key that a shard must have, instead of `groups`.
         split: Only the clips of this split.
 
     Raises:
-        AIAError: Nothing is there, it cannot be reached, a table or shard cannot be read, or there are no videos.
+        AIAError: Nothing is there, it cannot be reached, a table or shard cannot be read, there are no videos, or the data
+            are not of a kind that has a `root` or a `group_column`.
     """
     place = place_of(data)
     with reading(data):
@@ -53,7 +59,7 @@ def list_clips(
         raise AIAError(
             f"{data} holds no videos (such as *.mp4); give a folder, a table, a pattern of videos, or shards (*.tar)."
         )
-    wanted = split and OTHER_NAMES.get(split.lower(), split.lower())
+    wanted = split and split_name(split)
     chosen = [item for item in items.values() if wanted in (None, item.split)]
     if not chosen:
         raise AIAError(f"{data} has no clips of the split {split!r:.60}.")
@@ -75,33 +81,57 @@ def _items(
     place: Place, address: str, root: str | None, groups: Sequence[str], group_column: str | None
 ) -> dict[str, Item]:
     fs, name = place
+    names: Iterable[str]
     if _is_pattern(place):
-        return _files(_top(place), sorted(fs.glob(name)), groups)
-    if fs.isdir(name):
+        top, names = _top(place), _matching(place)
+    elif fs.isdir(name):
         inside = sorted(file for file in _names(fs, name) if _is_table(file))
         if len(inside) > 1:
             raise AIAError(f"{address} holds {len(inside)} csv files; give one of them instead of the folder.")
         if inside:
             return _table(place.at(inside[0]), place.address(inside[0]), root, groups, group_column)
-        return _files(place, sorted(fs.find(name)), groups)
-    if not fs.exists(name):
+        top, names = place, _below(name) if place.is_local else fs.find(name)
+    elif not fs.exists(name):
         raise AIAError(f"{address} was not found; check the path or address.")
-    if _is_table(name):
+    elif _is_table(place.path):
         return _table(place, address, root, groups, group_column)
-    return _files(_top(place), [name], groups)
+    else:
+        top, names = _top(place), [name]
+    if root is not None:
+        raise AIAError(f"--root is the folder of a table's files, and {address} is no table; leave it out.")
+    return _files(top, sorted(names), address, groups, group_column)
 
 
 def _is_pattern(place: Place) -> bool:
     """Whether a name is a pattern. An existing file is not taken for one."""
-    return any(sign in place.name for sign in _SIGNS) and not (place.is_local and os.path.lexists(place.name))
+    return any(sign in place.path for sign in _SIGNS) and not (place.is_local and os.path.lexists(place.name))
 
 
 def _top(place: Place) -> Place:
     """The folder of a file, or the one below which a pattern looks."""
-    name = place.name
+    path = place.path
     if _is_pattern(place):
-        name = name[: min(name.index(sign) for sign in _SIGNS if sign in name)]
-    return place.at(name.rpartition("/")[0])
+        path = path[: min(path.index(sign) for sign in _SIGNS if sign in path)]
+    return place.at(path.rpartition("/")[0])
+
+
+def _matching(place: Place) -> list[str]:
+    """The files that a pattern stands for."""
+    if not place.is_local:
+        return list(place.fs.glob(place.name))
+    top, is_match = _top(place).name, re.compile(glob_translate(place.name)).match
+    depth = math.inf if "**" in place.name else place.name.count("/") - top.count("/")
+    return [name for name in _below(top, depth) if is_match(name)]
+
+
+def _below(folder: str, depth: float = math.inf, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The files below a local folder, also behind links, which fsspec leaves out; not behind one that leads in a circle."""
+    above = (*above, os.path.realpath(folder))
+    _, folders, files = next(os.walk(folder or "/"), ("", [], []))  # nothing in a folder that cannot be read
+    yield from (f"{folder.rstrip('/')}/{name}" for name in files)
+    for inside in (f"{folder.rstrip('/')}/{name}" for name in folders):
+        if depth > 1 and os.path.realpath(inside) not in above:
+            yield from _below(inside, depth - 1, above)
 
 
 def _labels(folder: Place) -> tuple[str, bytes] | None:
@@ -124,25 +154,32 @@ def _is_table(name: str) -> bool:
     return path.suffix.lower() in TABLES and not path.name.startswith((".", "~"))
 
 
-def _files(top: Place, names: list[str], groups: Sequence[str]) -> dict[str, Item]:
+def _files(
+    top: Place, names: Sequence[str], address: str, groups: Sequence[str], group_column: str | None
+) -> dict[str, Item]:
     """The videos among some files below a folder, or those in the shards among them."""
-    paths = {name: top.relative(name) for name in names}
-    shown = {name: path for name, path in paths.items() if not any(p.startswith(".") for p in path.split("/"))}
-    tars = [name for name, path in shown.items() if path.lower().endswith(shards.ENDING)]
+    paths: dict[str, str] = {}  # path -> name
+    for name in names:
+        paths.setdefault(top.relative(name), name)  # a server may list a file with several queries
+    shown = {path: name for path, name in paths.items() if not any(p.startswith(".") for p in path.split("/"))}
+    tars = [name for path, name in shown.items() if path.lower().endswith(shards.ENDING)]
     items: dict[str, Item] = {}
-    folders = by_folders(path for path in shown.values() if path.lower().endswith(VIDEOS))
-    for name, path in shown.items():
-        if path in folders:
-            split, label = folders[path]
-            path = as_text(path)
-            items[path] = Item(path, top.address(name), label and as_text(label), split=split)
+    folders = by_folders(path for path in shown if path.lower().endswith(VIDEOS))
+    for path, (split, label) in folders.items():
+        text = as_text(path)
+        items[text] = Item(text, top.address(shown[path]), label and as_text(label), split=split)
+    if items and group_column:
+        raise AIAError(f"A --group-column is of a table or of shards, and {address} is neither; leave it out.")
     if items and tars:  # perhaps the archive that the videos came in
         log.warning("%s: tar files beside videos are ignored: %d.", top.address(top.name), len(tars))
     elif tars:
         file = _labels(top)
         labels = read_labels(*file) if file else ()
+        groups = (group_column, group_column.lower()) if group_column else groups
         for name in tars:
             items |= shards.clips_in(top, name, labels, groups)
+        if items and group_column and not any(item.group for item in items.values()):
+            raise AIAError(f"No clip of {address} has {group_column!r:.60} in its KEY.json; check --group-column.")
     return items
 
 
@@ -153,8 +190,8 @@ def _table(
     if root is not None:
         folder = place_of(root)
     else:
-        beside = table.at(table.name[: -len(PurePosixPath(table.name).suffix)])
-        folder = beside if table.fs.isdir(beside.name) else table.at(table.name.rpartition("/")[0])
+        beside = table.at(table.path[: -len(PurePosixPath(table.path).suffix)])
+        folder = beside if table.fs.isdir(beside.name) else table.at(table.path.rpartition("/")[0])
     groups = (group_column.lower(),) if group_column else groups
     needed = ("file", groups[0]) if group_column else ("file",)
     items: dict[str, Item] = {}
@@ -162,8 +199,8 @@ def _table(
         if not row["file"]:
             raise AIAError(f"Line {line} of {shown} names no file; name one, or remove the line.")
         path, address = _file(folder, row["file"])
-        group, split = next((row[name] for name in groups if row[name]), None), row["split"].lower()
-        item = Item(path, address, row["label"] or None, group, OTHER_NAMES.get(split, split) or None)
+        group, split = next((row[name] for name in groups if row[name]), None), split_name(row["split"])
+        item = Item(path, address, row["label"] or None, group, split or None)
         if items.setdefault(path, item) != item:
             raise AIAError(
                 f"Line {line} of {shown} names {path[:200]!r} again with another label, split or group; keep one."

@@ -79,6 +79,12 @@ class Place(NamedTuple):
         """Whether it is on this machine."""
         return isinstance(self.fs, LocalFileSystem)
 
+    @property
+    def path(self) -> str:
+        """The name without the query of a web address, such as a signature."""
+        is_web = self.name.startswith(("http://", "https://"))
+        return self.name.partition("?")[0] if is_web else self.name
+
     def at(self, name: str) -> Place:
         """Another place of the same file system."""
         return self._replace(name=name)
@@ -88,8 +94,9 @@ class Place(NamedTuple):
         return name if self.is_local else str(self.fs.unstrip_protocol(name))
 
     def relative(self, name: str) -> str:
-        """A file below this folder, by its path from here."""
-        return name[len(self.name.rstrip("/")) :].lstrip("/") if name.startswith(self.name.rstrip("/")) else name
+        """A file below this folder, by its path from here, without a query."""
+        path, folder = self.at(name).path, self.path.rstrip("/")
+        return path[len(folder) :].lstrip("/") if path.startswith(folder) else path
 
 
 def data_set(text: str | os.PathLike[str]) -> str | Path:
@@ -132,6 +139,11 @@ def reading(address: object) -> Iterator[None]:
         ) from None
 
 
+def split_name(word: str) -> str:
+    """The usual name of a split: "Dev" is "val"."""
+    return OTHER_NAMES.get(word.lower(), word.lower())
+
+
 def split_folders(tops: Iterable[str]) -> dict[str, str]:
     """Which top folders of a data set are splits: name -> split.
 
@@ -140,7 +152,7 @@ def split_folders(tops: Iterable[str]) -> dict[str, str]:
     Args:
         tops: All top folders with videos in them.
     """
-    names = {top: OTHER_NAMES.get(top.lower(), top.lower()) for top in tops}
+    names = {top: split_name(top) for top in tops}
     return {top: name for top, name in names.items() if top in SPLITS or set(names.values()) <= {*SPLITS}}
 
 

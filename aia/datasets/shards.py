@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any
 
-from aia.datasets.places import OTHER_NAMES, SPLITS, VIDEOS, Item, Place, as_text, by_folders
+from aia.datasets.places import SPLITS, VIDEOS, Item, Place, as_text, by_folders, split_name
 from aia.errors import AIAError
 
 ENDING = ".tar"
@@ -87,8 +87,7 @@ def _note(ending: str, content: bytes, labels: Sequence[str]) -> dict[str, str]:
     note = {name: str(value) for name, value in values.items() if isinstance(value, str) or type(value) is int}
     if type(values.get("label")) is int:
         note["label"] = _label(note["label"], labels)
-    split = note.get("split", "").lower()
-    return {**note, "split": OTHER_NAMES.get(split, split)}
+    return {**note, "split": split_name(note.get("split", ""))}
 
 
 def _label(text: str, labels: Sequence[str]) -> str:
@@ -100,6 +99,6 @@ def _split_of(shard: str) -> str | None:
     """The split that the name of a shard, or of its folder in the data, begins with."""
     for part in reversed(shard.split("/")[-2:]):
         word = re.split(r"[^a-z]", part.lower(), maxsplit=1)[0]
-        if (split := OTHER_NAMES.get(word, word)) in SPLITS:
+        if (split := split_name(word)) in SPLITS:
             return split
     return None

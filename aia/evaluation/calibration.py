@@ -36,6 +36,7 @@ class CrossFit:
     """The held-out clips of all runs of a setting, each answered with a calibration fitted on other clips.
 
     Attributes:
+        clips: Their names, `[N]`; several runs may hold out the same clip.
         targets: Indices of the labels, `[N]`.
         none: The class "no gesture".
         plain: Probabilities of the logits as they are, `[N, classes]`.
@@ -43,6 +44,7 @@ class CrossFit:
         unanswered: Whether the clip becomes "no gesture" or unsure at the other runs' temperature and threshold, `[N]`.
     """
 
+    clips: tuple[str, ...] = field(repr=False)
     targets: Indices = field(repr=False)
     none: int
     plain: Floats = field(repr=False)
@@ -101,4 +103,6 @@ def cross_fit(runs: Sequence[Run]) -> CrossFit:
     scaled = [softmax(part.logits, fit.temperature) for part, fit in zip(parts, fits, strict=True)]
     refused = [fit.unanswered(run, part.logits) for run, part, fit in zip(runs, parts, fits, strict=True)]
     held = pool(runs, "held-out")
-    return CrossFit(held.targets, runs[0].none, softmax(held.logits), np.concatenate(scaled), np.concatenate(refused))
+    return CrossFit(
+        held.clips, held.targets, runs[0].none, softmax(held.logits), np.concatenate(scaled), np.concatenate(refused)
+    )

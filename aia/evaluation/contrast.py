@@ -62,13 +62,15 @@ def measure_contrast(model: AIANet, clips: Sequence[Clip | str | os.PathLike[str
         )
     if len(clips) < FEWEST_CLIPS:
         raise AIAError(f"Contrast is measured on {FEWEST_CLIPS} clips or more, not {len(clips)}.")
-    inspections = [inspect(model, clip) for clip in clips]
+    limits: dict[str, float] = {}
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in model.block_names}
+    for clip in clips:
+        for block in inspect(model, clip).blocks:  # keep no inspection: each holds the frames of its clip
+            drawn[block.name].append(block.deviation().ravel())
+            limits[block.name] = block.deviation_limit()
     measured = []
-    for name in model.block_names:
-        blocks = [inspection.block(name) for inspection in inspections]
-        drawn = np.stack([block.deviation() for block in blocks])
-        limit = blocks[0].deviation_limit()
-        flat = drawn.reshape(len(drawn), -1)
+    for name, limit in limits.items():
+        flat = np.stack(drawn[name])
         low, high = np.percentile(flat, (5, 95), axis=1)
         span = _place(high / limit) - _place(low / limit)
         saturated = (np.abs(flat) > limit).mean(axis=1)

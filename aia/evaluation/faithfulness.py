@@ -9,7 +9,6 @@ other, read backwards.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +20,8 @@ from tqdm import tqdm
 from aia.errors import AIAError
 from aia.evaluation.deletion import STEPS, Curves, area
 from aia.evaluation.known_clips import Clips
-from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
-from aia.evaluation.metrics import Floats, check_seed, resampled_sums
+from aia.evaluation.metrics import Score, check_seed, intervals
 from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
 from aia.modeling.network import AIANet
@@ -31,7 +29,6 @@ from aia.modeling.reference import COMBINED
 
 RANDOM_DRAWS = 3  # random maps whose curves are averaged
 BATCH_SIZE = 4  # clips at a time for Grad-CAM
-RESAMPLES = 2000  # of the bootstrap
 RANDOM = "random"
 
 
@@ -212,18 +209,3 @@ def orders(model: AIANet, clips: Clips, block: str) -> dict[str, Tensor]:
     side = torch.linspace(-1, 1, clips.x.shape[-1])
     center = -(side**2 + side[:, None] ** 2)
     return maps | {"centre": center.expand(*clips.x.shape[:2], -1, -1)}
-
-
-def intervals(values: Floats, groups: Sequence[str], seed: int) -> list[Score]:
-    """Means over clips with bootstrap intervals of 95 % over groups, one for each column of `[N, K]`.
-
-    Groups are drawn with replacement, with all of their clips. The same seed draws the same groups. One group
-    gives no interval.
-    """
-    if len({*groups}) < 2:
-        return [Score(mean, np.nan, np.nan) for mean in values.mean(0).tolist()]
-    own = np.unique(np.asarray(groups), return_inverse=True)[1]
-    sums = resampled_sums(np.column_stack([values, np.ones(len(values))]), own, resamples=RESAMPLES, seed=seed)
-    means = sums[:, :-1] / sums[:, -1:]
-    low, high = np.quantile(means, (0.025, 0.975), axis=0)
-    return [Score(*bounds) for bounds in zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)]

@@ -6,7 +6,6 @@ A gate has a large floor, so a map's energy is what exceeds its smallest value i
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,13 +13,12 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from aia.errors import AIAError
 from aia.evaluation.maps import gate_maps, grad_cam
-from aia.evaluation.metrics import check_seed
+from aia.evaluation.metrics import Score, check_seed, intervals
 from aia.evaluation.targets import FIRST_SEED, GESTURES, TOLERANCE, Target, draw_target, maps_at_fingertip, measure
 from aia.modeling import recording
 from aia.modeling.backbones import BACKBONES
@@ -32,21 +30,6 @@ Key = TypeVar("Key")
 
 FEWEST_CLIPS = 20  # every gesture once in each half
 BATCH_SIZE = 2  # some GB for a ResNet-50 and its gradients
-RESAMPLES = 2000  # of the bootstrap
-
-
-@dataclass(frozen=True)
-class Score:
-    """A mean over clips and its bootstrap interval of 95 % over clips or groups of them; NaN if there are too few groups."""
-
-    mean: float
-    low: float
-    high: float
-
-    def text(self, form: str = ".3f") -> str:
-        """The mean, and its interval if there is one, for a table."""
-        mean = f"{self.mean:{form}}"
-        return mean if math.isnan(self.low) else f"{mean} ({self.low:{form}} to {self.high:{form}})"
 
 
 @dataclass(frozen=True)
@@ -333,15 +316,9 @@ def _comparison(
 
 
 def _row(name: str, blocks: Iterable[str], sizes: Iterable[tuple[int, int]], values: Tensor, seed: int) -> Row:
-    count = len(values)
-    rng = np.random.default_rng(seed)  # the same for all rows, so that they are comparable
-    picks = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    low, high = np.quantile(picks @ values.numpy() / count, (0.025, 0.975), axis=0)
-    mean = values.double().mean(dim=0)
-    fingertip, hand, energy, _ = (
-        Score(*bounds) for bounds in zip(mean.tolist(), low.tolist(), high.tolist(), strict=True)
-    )
-    return Row(name, tuple(filter(None, blocks)), tuple(sizes), fingertip, mean[3].item(), hand, energy)
+    # The same clips are drawn for all rows, so that they are comparable.
+    fingertip, hand, energy, reachable = intervals(values.double().numpy(), range(len(values)), seed)
+    return Row(name, tuple(filter(None, blocks)), tuple(sizes), fingertip, reachable.mean, hand, energy)
 
 
 def _above_floor(maps: Tensor) -> Tensor:

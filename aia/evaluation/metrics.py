@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,8 +16,23 @@ Indices: TypeAlias = NDArray[np.integer[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
 
 TEMPERATURES = (0.2, 5.0)  # the range of `fit_temperature`
+RESAMPLES = 2000  # of `intervals`
 _DRAWN = 4_000_000  # counts in memory at a time while groups are resampled
 BINS = 15  # of the calibration error, equally wide in [0, 1]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mean over clips and its bootstrap interval of 95 % over clips or groups of them; NaN if there are too few groups."""
+
+    mean: float
+    low: float
+    high: float
+
+    def text(self, form: str = ".3f") -> str:
+        """The mean, and its interval if there is one, for a table."""
+        mean = f"{self.mean:{form}}"
+        return mean if np.isnan(self.low) else f"{mean} ({self.low:{form}} to {self.high:{form}})"
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
@@ -101,11 +117,17 @@ def calibration_error(probabilities: Floats, targets: Indices) -> float:
     return float((count * np.abs(accuracy - confidence)).sum() / count.sum())
 
 
-def calibration_noise(probabilities: Floats, *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+def calibration_noise(
+    probabilities: Floats, clips: Sequence[Hashable] | None = None, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
     """The `calibration_error` of a perfectly calibrated model with these answers. It is not 0, since few clips fill a bin.
+
+    Answers of several seeds to one clip are no independent evidence: a draw takes one random number for each clip, and an
+    answer is right if its probability exceeds that number. So equally sure answers to one clip are right or wrong together.
 
     Args:
         probabilities: `[N, classes]`.
+        clips: The clip of each answer, `[N]`; by default every answer has a clip of its own.
         draws: How often each answer is drawn as right with its probability.
         seed: Of the draws.
 
@@ -113,7 +135,10 @@ def calibration_noise(probabilities: Floats, *, draws: int = 1000, seed: int = 0
         The mean and the 95th percentile of the error.
     """
     rng, answers = np.random.default_rng(seed), probabilities.argmax(1)
-    right = rng.random((draws, len(probabilities))) < probabilities.max(1)
+    clips = range(len(answers)) if clips is None else clips
+    numbers = {clip: number for number, clip in enumerate(dict.fromkeys(clips))}
+    own = [numbers[clip] for clip in clips]
+    right = rng.random((draws, len(numbers)))[:, own] < probabilities.max(1)
     errors = [calibration_error(probabilities, np.where(row, answers, -1)) for row in right]
     return float(np.mean(errors)), float(np.quantile(errors, 0.95))
 
@@ -213,6 +238,21 @@ def check_seed(seed: int) -> None:
     """Raises an AIAError if NumPy or PyTorch cannot take a seed."""
     if not 0 <= seed < 2**32:
         raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
+
+
+def intervals(values: Floats, groups: Sequence[Hashable], seed: int) -> list[Score]:
+    """Means over clips with bootstrap intervals of 95 % over groups, one for each column of `[N, K]`.
+
+    Groups are drawn with replacement, with all of their clips. The same seed draws the same groups. One group
+    gives no interval.
+    """
+    if len({*groups}) < 2:
+        return [Score(mean, np.nan, np.nan) for mean in values.mean(0).tolist()]
+    own = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums = resampled_sums(np.column_stack([values, np.ones(len(values))]), own, resamples=RESAMPLES, seed=seed)
+    means = sums[:, :-1] / sums[:, -1:]
+    low, high = np.quantile(means, (0.025, 0.975), axis=0)
+    return [Score(*bounds) for bounds in zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)]
 
 
 def resampled_sums(values: Floats, groups: Indices, *, resamples: int, seed: int) -> Floats:

@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from tqdm import tqdm
 
-from aia.evaluation.faithfulness import BATCH_SIZE, chosen_block, intervals
+from aia.evaluation.faithfulness import BATCH_SIZE, chosen_block
 from aia.evaluation.known_clips import Clips, pick
-from aia.evaluation.localization import Score
 from aia.evaluation.maps import gate_maps, grad_cam
-from aia.evaluation.metrics import Floats
+from aia.evaluation.metrics import Floats, Score, intervals
 from aia.modeling import recording
 from aia.modeling.blocks import Attention
 from aia.modeling.network import AIANet
@@ -104,8 +103,9 @@ class Randomization:
 def measure_randomization(model: AIANet, clips: Clips, *, block: str = "", seed: int = 0) -> Randomization:
     """Compares maps of a trained network with those of the same network with shuffled weights.
 
-    Every tensor of weights keeps its values in a random order, so that their size and spread stay. The batch norms of
-    shuffled parts measure their means and variances again, on these clips. Grad-CAM is that of the clip's label.
+    Every tensor of weights keeps its values in a random order, so that their size and spread stay. With every further part,
+    the batch norms of all shuffled parts measure their means and variances again, on these clips. Grad-CAM is that of the
+    clip's label.
 
     Args:
         model: With AIA.
@@ -156,18 +156,30 @@ def _shuffled(trained: AIANet, x: Tensor, block: str, noise: torch.Generator) ->
         gates = [m for m in network.modules() if isinstance(m, Attention) and m.block in blocks]
         yield name, shuffle(network, gates, x, noise)
     network = copy.deepcopy(trained)
-    yield "head", shuffle(network, [network.head], x, noise)
-    for part in reversed(trunk_parts(network)):
-        yield f"head to {part}", shuffle(network, [network.backbone.get_submodule(part)], x, noise)
+    earlier: list[nn.Module] = [network.head]
+    yield "head", shuffle(network, earlier, x, noise)
+    for name in reversed(trunk_parts(network)):
+        part = network.backbone.get_submodule(name)
+        yield f"head to {name}", shuffle(network, [part], x, noise, earlier)
+        earlier.append(part)
 
 
 @torch.no_grad()
-def shuffle(network: AIANet, parts: Sequence[nn.Module], x: Tensor, noise: torch.Generator) -> AIANet:
-    """Shuffles the weights of some parts of a `plain` network, and lets their batch norms measure clips `x` again."""
+def shuffle(
+    network: AIANet,
+    parts: Sequence[nn.Module],
+    x: Tensor,
+    noise: torch.Generator,
+    earlier: Sequence[nn.Module] = (),
+) -> AIANet:
+    """Shuffles the weights of some parts of a `plain` network, and lets batch norms measure clips `x` again.
+
+    These are the batch norms of the parts and of those that were shuffled earlier, since their inputs change, too.
+    """
     for weights in (weights for part in parts for weights in part.parameters()):
         order = torch.randperm(weights.numel(), generator=noise).to(weights.device)
         weights.copy_(weights.flatten()[order].view_as(weights))
-    norms = [module for part in parts for module in part.modules() if isinstance(module, BatchNorm)]
+    norms = [module for part in (*earlier, *parts) for module in part.modules() if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

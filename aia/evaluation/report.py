@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +34,20 @@ def tables(runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) -> str:
     Raises:
         AIAError: There is no run, or one has other labels.
     """
-    if not runs:
-        raise AIAError("The results file holds no run; add one with `python -m aia evaluate RUN --write FILE`.")
-    if not all({*sum(PAIRS, ()), NO_GESTURE} <= {*run.labels} for run in runs.values()):
-        raise AIAError(
-            "The tables are about the gestures of EgoGestAR, and the results file is about other labels; give --task camera or "
-            "--task actions for theirs."
-        )
+    check_labels(runs, {*sum(PAIRS, ()), NO_GESTURE}, "the gestures of EgoGestAR")
     parts = _accuracy(runs, checkpoints), _gain(runs), _settings(runs), _unknown(runs, checkpoints)
     return "\n\n".join(part for part in parts if part)
+
+
+def check_labels(runs: Mapping[str, Run], labels: Collection[str], what: str) -> None:
+    """Raises an AIAError if there is no run, or one lacks some of the labels that tables are about."""
+    if not runs:
+        raise AIAError("The results file holds no run; add one with `python -m aia evaluate RUN --write FILE`.")
+    if not all({*labels} <= {*run.labels} for run in runs.values()):
+        raise AIAError(
+            f"The tables are about {what}, and the results file is about other labels; choose other tables with --task, or "
+            "evaluate each model with --data if the labels are your own."
+        )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -105,7 +110,7 @@ def _gain(runs: Mapping[str, Run]) -> str:
         for attention in ("cinst", "stinc"):
             gated = _tested(runs, (temporal, attention))
             cells = [UNKNOWN] * 3
-            if plain and gated:
+            if is_paired(gated, plain, "test"):
                 right = [np.stack([_right(run) for run in tested]) for tested in (gated, plain)]
                 gain, low, high = metrics.bootstrap_difference(*right)
                 cells = [f"{gain:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{len(gated)}, {len(plain)}"]
@@ -164,7 +169,7 @@ def rejection(run: Run, held: Sequence[Run]) -> dict[str, str]:
     cells[f"gestures, held out{star}: lost"] = _share(fit.unanswered[~nothing])
     cells["ECE as trained"], cells[f"ECE with the temperature{star}"] = f"{before:.3f}", f"{after:.3f}"
     cells["ECE of a perfectly calibrated model"] = "{:.3f} (95 %: {:.3f})".format(
-        *metrics.calibration_noise(fit.scaled)
+        *metrics.calibration_noise(fit.scaled, fit.clips)
     )
     for kind, clips in by_kind(pool([run], "unknown")).items():
         star = "*" if kind in CHOSEN_ON else ""
@@ -176,6 +181,11 @@ def rejection(run: Run, held: Sequence[Run]) -> dict[str, str]:
 
 def _tested(runs: Mapping[str, Run], setting: Setting) -> list[Run]:
     return [run for run in of_setting(runs, setting) if "test" in run.splits]
+
+
+def is_paired(own: Sequence[Run], plain: Sequence[Run], split: str) -> bool:
+    """Whether there are runs on both sides, and all of them saw the same clips."""
+    return bool(own and plain) and len({run.splits[split].clips for run in (*own, *plain)}) == 1
 
 
 def test_split(run: Run) -> tuple[Floats, Indices]:

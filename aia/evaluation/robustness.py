@@ -19,10 +19,8 @@ from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
 from aia.errors import AIAError
-from aia.evaluation.faithfulness import intervals
 from aia.evaluation.known_clips import split_samples_of
-from aia.evaluation.localization import Score
-from aia.evaluation.metrics import Floats, Indices, check_seed, softmax, unanswered
+from aia.evaluation.metrics import Floats, Indices, Score, check_seed, intervals, softmax, unanswered
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 from aia.modeling.preprocess import preprocess

@@ -13,14 +13,13 @@ from aia.evaluation import metrics
 from aia.evaluation.calibration import Calibration, pool
 from aia.evaluation.camera_clips import COPIES
 from aia.evaluation.evaluate import Logits, Run, Setting, read_results
-from aia.evaluation.faithfulness import RESAMPLES, intervals
-from aia.evaluation.localization import Score
-from aia.evaluation.metrics import Bools, choose_threshold, fit_temperature, softmax
-from aia.evaluation.report import SHIPPED, UNKNOWN, setting_title, table
+from aia.evaluation.metrics import RESAMPLES, Bools, Score, choose_threshold, fit_temperature, intervals, softmax
+from aia.evaluation.report import SHIPPED, UNKNOWN, check_labels, is_paired, setting_title, table
 from aia.evaluation.shipped import of_setting
-from aia.locations import CHECKPOINTS
+from aia.locations import CHECKPOINTS, PACKAGE
+from aia.training.recipe import Recipe
 
-TASKS = ("camera", "actions")
+TASKS = {"camera": "camera movement", "actions": "14 classes of UCF101"}  # and what their tables are about
 PAIRS = (
     ("pan left", "pan right"),
     ("tilt up", "tilt down"),
@@ -28,7 +27,8 @@ PAIRS = (
     ("roll clockwise", "roll counter-clockwise"),
 )
 STATIC = "static"
-CALIBRATED_ON = ("held-out", "rendered", "unknown")  # splits
+HELD_OUT = ("held-out", "rendered")  # splits
+CALIBRATED_ON = (*HELD_OUT, "unknown")
 FOLDS = 5
 _SCENE = re.compile(r"(.+_g\d+)_c\d+")  # UCF101: clips of one group are cut from one video
 
@@ -44,13 +44,28 @@ def control_file(checkpoints: Path = CHECKPOINTS) -> Path:
 
 
 def task_tables(task: str, checkpoints: Path = CHECKPOINTS, runs: Mapping[str, Run] | None = None) -> str:
-    """The tables of a task, of some or all of its runs. Empty if it has no results file."""
-    path = results_file(task, checkpoints)
-    if not path.is_file():
-        return ""
-    control = control_file(checkpoints)
-    others = read_results(control) if task == "actions" and not runs and control.is_file() else {}
-    runs = runs or read_results(path)
+    """The tables of a task.
+
+    Args:
+        task: One of `TASKS`.
+        checkpoints: Folder of the shipped results files.
+        runs: The runs to show; by default those of the shipped file, beside those of `control_file`.
+
+    Returns:
+        Markdown; empty if no runs are given and there is no shipped file.
+
+    Raises:
+        AIAError: There is no run, or one has other labels.
+    """
+    others: Mapping[str, Run] = {}
+    if runs is None:
+        path, control = results_file(task, checkpoints), control_file(checkpoints)
+        if not path.is_file():
+            return ""
+        runs = read_results(path)
+        others = read_results(control) if task == "actions" and control.is_file() else {}
+    recipe = Recipe.from_file(PACKAGE / "training" / "configs" / f"{task}.json")
+    check_labels(runs, recipe.classes.values(), TASKS[task])
     is_camera = task == "camera"
     parts = [_camera(runs), _camera_gain(runs)] if is_camera else [_actions(runs, others), _actions_gain(runs, others)]
     return "\n\n".join(part for part in [*parts, _refusal(runs)] if part)
@@ -74,7 +89,7 @@ def calibrate_task(runs: Sequence[Run]) -> Calibration:
 
 
 def _held(runs: Sequence[Run]) -> Logits:
-    parts = [pool(runs, split) for split in ("held-out", "rendered") if split in runs[0].splits]
+    parts = [pool(runs, split) for split in HELD_OUT if split in runs[0].splits]
     return Logits(
         tuple(clip for part in parts for clip in part.clips),
         np.concatenate([part.targets for part in parts]),
@@ -176,7 +191,7 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
             if split == "rendered":  # every seed has its own stills: only equal seeds have equal clips
                 seeds = {run.seed for run in ours} & {run.seed for run in theirs}
                 ours, theirs = ([run for run in side if run.seed in seeds] for side in (ours, theirs))
-            if _paired(ours, theirs, split):
+            if is_paired(ours, theirs, split):
                 gain = _difference(ours, theirs, split, _directions, _moving)
                 rows.append([setting_title(setting), title, gain.text("+.3f")])
     return (
@@ -186,11 +201,6 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
         if rows
         else ""
     )
-
-
-def _paired(own: Sequence[Run], plain: Sequence[Run], split: str) -> bool:
-    """Whether there are runs on both sides, and all of them saw the same clips."""
-    return bool(own and plain) and len({run.splits[split].clips for run in (*own, *plain)}) == 1
 
 
 def _difference(
@@ -246,7 +256,9 @@ def _actions_gain(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
 
     def gain(split: str, *sides: Sequence[Run]) -> str:
         ours, theirs = ([run for run in side if split in run.splits] for side in sides)
-        return _difference(ours, theirs, split, right, _known).text("+.3f") if _paired(ours, theirs, split) else UNKNOWN
+        if not is_paired(ours, theirs, split):
+            return UNKNOWN
+        return _difference(ours, theirs, split, right, _known).text("+.3f")
 
     rows = [
         [
@@ -260,26 +272,32 @@ def _actions_gain(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
         for of, remark in ((runs, ""), (control, ", trained on"))
         if setting[1] != "none" and (plain := of_setting(of, (setting[0], "none")))
     ]
+    trained_on = (
+        " Trained on: for as long as the gates were trained, with the same recipe, without gates." if control else ""
+    )
     return (
         "The gain over the same network without AIA, averaged over the seeds of each, and its 95 % interval (paired bootstrap "
-        f"over source videos; {RESAMPLES:,} draws, seed 0). Trained on: for as long as the gates were trained, with the same "
-        f"recipe, without gates.\n\n{table(['network', 'against', 'seeds', 'test clips', 'held-out clips'], rows)}"
+        f"over source videos; {RESAMPLES:,} draws, seed 0).{trained_on}\n\n"
+        f"{table(['network', 'against', 'seeds', 'test clips', 'held-out clips'], rows)}"
         if rows
         else ""
     )
 
 
 def _refusal(runs: Mapping[str, Run]) -> str:
-    rows = []
-    for setting, own in _settings(runs):
-        refused, lost, error, noise = _cross_fitted(own)
-        rows.append([setting_title(setting), refused, lost, error, noise])
+    """How many clips are refused, rightly and wrongly; empty without held-out clips."""
+    held = {name: run for name, run in runs.items() if not run.splits.keys().isdisjoint(HELD_OUT)}
+    rows = [[setting_title(setting), *_cross_fitted(own)] for setting, own in _settings(held)]
+    if not rows:
+        return ""
     header = ["network", "others refused", "known clips lost", "ECE", "ECE of a perfectly calibrated model"]
     return (
         "Refusal at the threshold, and calibration error, on the held-out clips of all seeds, in "
         f"{FOLDS} folds: each is answered with the temperature and threshold that the other folds give, and the clips of one "
         "source video are in one fold. Rendered and drawn clips are parted one by one. "
-        "Others: clips of the label “none of these” and, if measured, unknown clips.\n\n"
+        "Others: clips of the label “none of these” and, if measured, unknown clips. Last column: the error that a perfectly "
+        "calibrated model would show with these answers (mean, 95th percentile); the seeds' answers to one clip are drawn "
+        "together.\n\n"
         f"{table(header, rows)}"
     )
 
@@ -287,7 +305,7 @@ def _refusal(runs: Mapping[str, Run]) -> str:
 def _cross_fitted(runs: Sequence[Run]) -> tuple[str, str, str, str]:
     """The figures of `_refusal`: each fold's clips are answered with a calibration on the clips of the other folds."""
     folds = _folds(runs)
-    refused, lost, scaled, targets = [], [], [], []
+    refused, lost, scaled, targets, clips = [], [], [], [], []
     for fold in range(FOLDS):
         fit = calibrate_task([_part(run, folds, fold, inside=False) for run in runs])
         for run in (_part(run, folds, fold, inside=True) for run in runs):
@@ -300,14 +318,21 @@ def _cross_fitted(runs: Sequence[Run]) -> tuple[str, str, str, str]:
                 refused.append(fit.unanswered(run, run.splits["unknown"].logits))
             scaled.append(softmax(held.logits, fit.temperature))
             targets.append(held.targets)
+            clips += [clip for split in HELD_OUT if split in run.splits for clip in _clip_keys(run, split)]
     others, known_ones, probabilities = np.concatenate(refused), np.concatenate(lost), np.concatenate(scaled)
-    noise, most = metrics.calibration_noise(probabilities)
+    noise, most = metrics.calibration_noise(probabilities, clips)
     return (
         f"{others.sum()} of {len(others)}" if len(others) else UNKNOWN,
         f"{known_ones.sum()} of {len(known_ones)}",
         f"{metrics.calibration_error(probabilities, np.concatenate(targets)):.3f}",
         f"{noise:.3f} (95 %: {most:.3f})",
     )
+
+
+def _clip_keys(run: Run, split: str) -> list[tuple[object, ...]]:
+    """What tells a clip from the others of all seeds. Each seed renders over its own stills: equal names are other clips."""
+    seed = (run.seed,) if split == "rendered" else ()
+    return [(split, *seed, clip) for clip in run.splits[split].clips]
 
 
 def _folds(runs: Sequence[Run]) -> dict[str, int]:

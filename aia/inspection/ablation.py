@@ -100,7 +100,8 @@ def rank_blocks(
         label: The label whose logit is compared; the predicted one by default.
 
     Raises:
-        AIAError: The model has no gates, the mode or label does not exist, or the clip has too many frames.
+        AIAError: The model has no gates, the mode or label does not exist, the video cannot be read or is too narrow for the
+            model, the clip has too many frames, or logits are not finite.
 
     Example:
         >>> import aia
@@ -130,7 +131,7 @@ def rank_blocks(
             block=block,
             logits=switched.numpy(),
             logit_delta=float(switched[index] - trained[index]),
-            probability=float((switched / model.config.temperature).softmax(0)[index]),
+            probability=float(probabilities(model, switched)[index]),
             label=labels[int(switched.argmax())],
         )
         for block, (trained, switched) in zip(blocks, pairs, strict=True)

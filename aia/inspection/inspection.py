@@ -278,7 +278,8 @@ def inspect(
         held: Also predicts with every gate held at its mean over the clip (after `switches`), in the same forward pass.
 
     Raises:
-        AIAError: The video cannot be read, a switch fits no gate of the model, or the logits are not finite.
+        AIAError: The video cannot be read or is too narrow for the model, a switch fits no gate of the model, or the logits
+            are not finite.
 
     Example:
         >>> import aia
@@ -317,7 +318,7 @@ def inspect_input(
         preprocess_seconds: Wall time that was needed for `x`.
 
     Raises:
-        AIAError: A switch fits no gate of the model, or the logits are not finite.
+        AIAError: A switch fits no gate of the model, the frames are too narrow for it, or the logits are not finite.
     """
     import torch  # takes seconds to import, and an inspection can be looked at without it
 

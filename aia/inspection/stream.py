@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 128  # in a window; frames that come faster are thinned out
 MAX_SIDE = 320  # px; twice what the shipped networks look at
+MIN_SECONDS = 0.01  # of a window; a shorter one holds no frame of any camera
 _ROUNDING = 1e-6  # seconds; times of frames are sums and quotients
 
 
@@ -69,8 +70,8 @@ class Stream:
     """
 
     def __init__(self, model: AIANet, seconds: float = 2.5, *, interval: float = 0.0, max_side: int = MAX_SIDE) -> None:
-        if not 0 < seconds <= MAX_SECONDS:
-            raise AIAError(f"A stream's window lasts more than 0 and at most {MAX_SECONDS} seconds, not {seconds!r}.")
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            raise AIAError(f"A stream's window lasts {MIN_SECONDS} to {MAX_SECONDS} seconds, not {seconds!r}.")
         if not 0 <= interval < float("inf"):
             raise AIAError(f"Windows follow each other after 0 or more seconds, not {interval!r}.")
         if max_side < 1:
@@ -99,7 +100,8 @@ class Stream:
             if no inspection is due.
 
         Raises:
-            AIAError: This is not a frame, its time lies before the last frame's, or the network's logits are not finite.
+            AIAError: This is not a frame, it is too narrow for the network, its time lies before the last frame's, or the
+                network's logits are not finite.
         """
         if not self.add(frame, time):
             return None
@@ -112,6 +114,9 @@ class Stream:
 
         Returns:
             Whether it was kept; a frame that comes too soon after the last is left out, see `MAX_FRAMES`.
+
+        Raises:
+            AIAError: This is not a frame, it is too narrow for any network, or its time lies before the last frame's.
         """
         pixels = _small(frame, self.max_side)
         with self._lock:
@@ -138,7 +143,7 @@ class Stream:
             The inspection, or None if the window is not yet full.
 
         Raises:
-            AIAError: The logits are not finite.
+            AIAError: The frames are too narrow for the network, or its logits are not finite.
         """
         model = model or self.model
         chosen = self._choose(model.config.num_segments, full_for=self.model.config.num_segments)

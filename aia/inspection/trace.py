@@ -140,7 +140,8 @@ def trace_block(model: AIANet, clip: Clip | str | os.PathLike[str], block: str) 
         block: One of the model's `block_names`.
 
     Raises:
-        AIAError: The model has no AIA, or no such block.
+        AIAError: The model has no AIA or no such block, the video cannot be read or is too narrow for the model, or the
+            logits are not finite.
     """
     attention = _attention(model, block)
     clip = clip_for(model, clip)
@@ -211,13 +212,15 @@ class _OneBlock(dict[str, Tensor]):
 
 def _units(attention: Attention, setting: str, x: Tensor) -> dict[str, UnitTrace]:
     """Runs the block's attention on its input `[1, T, C, H, W]` again, on a copy, so that the model gets no hooks."""
-    attention = copy.deepcopy(attention)
+    attention = copy.deepcopy(attention).float()
     attention.fused = False
     inputs: dict[nn.Module, Tensor] = {}
     for module in attention.modules():
+        module._forward_hooks.clear()  # a user's hooks are for passes of the network itself
+        module._forward_pre_hooks.clear()
         module.register_forward_pre_hook(partial(_keep_input, inputs))
     with recording.segments_per_clip(x.shape[1]):
-        attention(x.flatten(0, 1))
+        attention(x.flatten(0, 1).float())
     traces = {}
     modules = [module for module in (attention.first, attention.second) if module is not None]
     for kind, module in zip(ATTENTION_SETTINGS[setting].kinds, modules, strict=True):

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import logging
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -18,9 +19,11 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-# Sums may be reordered, so that loops use the processor's vectors; no file relies on NaN or infinity.
+NATIVE = "-march=native"  # unknown to compilers for some processors
+# Sums may be reordered, so that loops use the processor's vectors. A compiler may drop a test for NaN or infinity, except
+# behind the FORGET of `inference.c`.
 FLAGS = (
-    *("-O3", "-march=native", "-shared", "-fPIC", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"),
+    *("-O3", NATIVE, "-shared", "-fPIC", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffinite-math-only"),
 )
 
@@ -47,7 +50,7 @@ def library(name: str, *defines: str) -> ctypes.CDLL | None:
         return _load(command, f"{source.stem}-{_key(source, command[:-1])}.so")
     except (OSError, subprocess.SubprocessError) as error:
         _warn_once("The gates run without compiled passes, which is slower: the C compiler failed.")
-        log.info("%s", error)
+        log.info("%s\n%s", error, (getattr(error, "stderr", None) or b"").decode(errors="replace"))
         return None
 
 
@@ -60,7 +63,7 @@ def _key(source: Path, command: list[str]) -> str:
     """A digest of everything that the compiled file depends on."""
     headers = sorted(source.parent.glob("*.h"))
     content = b"".join(file.read_bytes() for file in (source, *headers))
-    return hashlib.sha256(content + " ".join([*command, _processor()]).encode()).hexdigest()[:16]
+    return hashlib.sha256(content + " ".join([*command, platform.machine(), _processor()]).encode()).hexdigest()[:16]
 
 
 def _load(command: list[str], name: str) -> ctypes.CDLL:
@@ -79,12 +82,13 @@ def _load(command: list[str], name: str) -> ctypes.CDLL:
 
 
 def _compile(command: list[str], path: Path) -> None:
-    """Compiles with OpenMP, which then shares PyTorch's threads, or without it if the compiler lacks it."""
+    """Compiles for this processor and with OpenMP, which then shares PyTorch's threads; without what the compiler lacks."""
+    portable = [argument for argument in command if argument != NATIVE]
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name
-        for parallel in (["-fopenmp"], []):
+        for attempt in ([*command, "-fopenmp"], command, [*portable, "-fopenmp"], portable):
             try:
-                result = subprocess.run([*command, *parallel, "-o", str(part)], capture_output=True, timeout=120)
+                result = subprocess.run([*attempt, "-o", str(part)], capture_output=True, timeout=120)
             except OSError as error:  # not one of the cache's
                 raise subprocess.SubprocessError(str(error)) from None
             if not result.returncode:

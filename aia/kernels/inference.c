@@ -70,9 +70,13 @@ INLINE float fast_exp(float v) {
     return p * power;
 }
 
-INLINE int is_not_finite(float v) {
+// Makes the compiler forget what it knows about the values of an array. It is told that all it computes is finite, so it may
+// drop a test of a value whose computation it sees, as clang 22 does.
+#define FORGET(values) __asm__ volatile("" : : "r"(values) : "memory")
+
+INLINE int is_not_finite(const float *v) { // of an array after FORGET
     uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
+    memcpy(&bits, v, sizeof bits);
     return (bits & 0x7f800000) == 0x7f800000;
 }
 
@@ -122,9 +126,11 @@ static int conv_bn_sigmoid(const float *maps, int pooled, const float *k, float 
         after[N] = 0; // outside the row, as before[LANES - 1] is
         for (int n = 0; n < N; n++) {
             float v = before[LANES + n - 1] + same[n] + after[n + 1] + shift;
-            non_finite |= is_not_finite(v);
+            same[n] = v;
             gate[(size_t)line * N + n] = sigmoid(v);
         }
+        FORGET(same);
+        for (int n = 0; n < N; n++) non_finite |= is_not_finite(same + n);
     }
     return non_finite;
 }

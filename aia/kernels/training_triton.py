@@ -52,11 +52,11 @@ def _pool_hw(
         v = tl.load(x + (row + w) * C + c, mask, 0.0).to(tl.float32)
         if HAS_U:
             v = v * tl.load(u + row + w, w < W, 0.0)
-        seen = tl.where(mask, v, LOWEST)
-        index = tl.where(seen > highest, h, index)
-        highest = tl.maximum(highest, seen)
+        inside = tl.where(mask, v, LOWEST)
+        index = tl.where(inside > highest, h, index)
+        highest = tl.maximum(highest, inside)
         total += v
-        top, at = tl.max(seen, axis=0, return_indices=True)
+        top, at = tl.max(inside, axis=0, return_indices=True)
         to = ((b * 2 * T + t) * H + h) * C + c1
         tl.store(pw + to, top, c1 < C)
         tl.store(pw + to + T * H * C, tl.sum(v, axis=0) / W, c1 < C)

@@ -50,18 +50,17 @@ class Attention(nn.Module):
             The gated feature, same shape.
         """
         v = recording.split_clips(x)
-        run = fast_training.forward if self.fused and fast_training.usable(v) else _reference
-        out = run(self.first, v)
+        out = self._gated(self.first, v)
         if self.second is not None:
             cascade = self.combination == "cascade"
-            out = run(self.second, out) if cascade else 0.5 * out + 0.5 * run(self.second, v)
+            out = self._gated(self.second, out) if cascade else 0.5 * out + 0.5 * self._gated(self.second, v)
         recording.record_features(self.block, v, out)
         return out.flatten(0, 1)
 
-
-def _reference(module: nn.Module, v: Tensor) -> Tensor:
-    out: Tensor = module(v)
-    return out
+    def _gated(self, module: nn.Module, v: Tensor) -> Tensor:
+        compiled = self.fused and fast_training.usable(module, v)
+        out: Tensor = fast_training.forward(module, v) if compiled else module(v)
+        return out
 
 
 class TemporalShift(nn.Module):

@@ -97,12 +97,16 @@ class AIAConfig:
         for name, low in (("mean", -1.0), ("std", 1e-3)):
             value = getattr(self, name)
             if not (
-                isinstance(value, tuple) and len(value) == 3 and all(_is_number(v) and low <= v <= 10 for v in value)
+                isinstance(value, tuple) and len(value) == 3 and all(is_number(v) and low <= v <= 10 for v in value)
             ):
                 raise AIAError(
                     f"The configuration's {name} must be three numbers from {low} to 10, not {_show(value)}."
                 )
         self._check_answer()
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(map(plain_number, getattr(self, name))))
+        for name in ("temperature", "threshold"):
+            object.__setattr__(self, name, plain_number(getattr(self, name)))
 
     def __repr__(self) -> str:
         return (
@@ -112,11 +116,11 @@ class AIAConfig:
 
     def _check_answer(self) -> None:
         low, high = LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE
-        if not _is_number(self.temperature) or not low <= self.temperature <= high:
+        if not is_number(self.temperature) or not low <= self.temperature <= high:
             raise AIAError(
                 f"The configuration's temperature must be a number from {low} to {high}, not {_show(self.temperature)}."
             )
-        if not _is_number(self.threshold) or not 0 <= self.threshold < 1:
+        if not is_number(self.threshold) or not 0 <= self.threshold < 1:
             raise AIAError(
                 f"The configuration's threshold must be at least 0 and less than 1, not {_show(self.threshold)}."
             )
@@ -253,6 +257,16 @@ def split_attention(attention: str) -> tuple[tuple[str, ...], Combination]:
     return ATTENTION_SETTINGS[attention].kinds, ATTENTION_SETTINGS[attention].combination
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python or of NumPy; a truth value is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def plain_number(value: Any) -> int | float:
+    """A real number as an int or float of Python: JSON takes no number of NumPy, and its repr is no literal."""
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
 def _one_of(field: str, value: Any, choices: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in choices:
         raise AIAError(f"The configuration's {field} is {_show(value)}; it must be one of {', '.join(choices)}.")
@@ -265,10 +279,6 @@ def _whole(field: str, value: Any, low: int, high: int) -> None:
 
 def _is_plain(text: str) -> bool:
     return not any(unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS for letter in text)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _show(value: Any) -> str:

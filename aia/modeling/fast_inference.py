@@ -1,7 +1,8 @@
 """The network for inference: batch norms folded, activations fused, gates in compiled passes; equal except for rounding.
 
 `attention.py` and `blocks.py` are the readable reference. The quick form is derived from a network's weights, and again after
-they change. It keeps a second copy of the trunk's weights, in the memory layout that the processor prefers.
+they change. PyTorch does not count writes through `.data`, so call `AIANet.optimize` after them. The quick form keeps a second
+copy of the trunk's weights, in the memory layout that the processor prefers.
 
 The gates run in compiled passes (`inference.c`) on a CPU with a C compiler, and otherwise as `attention.py` writes them.
 """
@@ -27,6 +28,7 @@ from aia.kernels import build, layout
 from aia.modeling import recording
 from aia.modeling.attention import ST, C, CinST, STinC, Unit
 from aia.modeling.blocks import Attention, BasicBlock, Bottleneck, InvertedResidual
+from aia.modeling.fast_training import has_hooks
 
 if TYPE_CHECKING:
     from aia.modeling.backbones import Backbone
@@ -60,10 +62,18 @@ def quick_trunk(network: AIANet, make: Callable[[nn.Module, torch.dtype], Trunk]
     """
     known = _compiled.get(network)
     if known is None or known[0] != precision or known[1].changed():
+        detector = _ChangeDetector(network.backbone)
+        if detector.hooked():  # the quick form may hold copies of modules, and they would keep the hooks
+            return network.backbone
         with _compiling, torch.inference_mode():
-            known = (precision, _ChangeDetector(network.backbone), make(network.backbone, PRECISIONS[precision]))
+            known = (precision, detector, make(network.backbone, PRECISIONS[precision]))
             _compiled[network] = known
     return network.backbone if known[1].hooked() else known[2]
+
+
+def forget(network: nn.Module) -> None:
+    """Drops a network's quick form, so that the next pass derives it anew."""
+    _compiled.pop(network, None)
 
 
 def best_precision(backbone: Backbone, device: torch.device) -> str:
@@ -100,6 +110,7 @@ class _ChangeDetector:
         ]
 
     def changed(self) -> bool:
+        """Whether weights or modules are others or were written to; writes through `.data` are not counted."""
         if any(kept.get(name) is not part for kept, name, part in self.parts):
             return True
         return any(
@@ -107,7 +118,7 @@ class _ChangeDetector:
         )
 
     def hooked(self) -> bool:
-        return any(module._forward_hooks or module._forward_pre_hooks for module in self.modules)
+        return any(map(has_hooks, self.modules))
 
 
 def _version(tensor: Tensor) -> int:
@@ -261,7 +272,7 @@ class _Gates:
         modules = [module for module in (attention.first, attention.second) if module is not None]
         compiled = device.type == "cpu" and all(type(module) in _STEPS for module in modules)
         passes = _passes(dtype) if compiled else None
-        self.reference = None if passes else copy.deepcopy(attention)
+        self.reference = None if passes else copy.deepcopy(attention).float()
         self.modules = [_Module(module, passes) for module in modules] if passes else []
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -16,12 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from aia.kernels import build, layout
 from aia.modeling import recording
 from aia.modeling.attention import ST, C, CinST, STinC, Unit
 
 log = logging.getLogger(__name__)
+GPU_TYPES = torch.float32, torch.bfloat16, torch.float16  # of features, for `training_triton.py`
 Gates = tuple[Tensor, Tensor, Tensor]  # of T, H and W
 
 
@@ -30,15 +32,41 @@ def library() -> ctypes.CDLL | None:
     return build.library("training.c")
 
 
-def usable(x: Tensor) -> bool:
-    """Whether the compiled passes can run on a feature. On a GPU only in training, since each new shape is compiled."""
+def usable(module: nn.Module, x: Tensor) -> bool:
+    """Whether the compiled passes give what a module of `attention.py` gives for a feature.
+
+    On a GPU only in training, since each new shape is compiled.
+    """
+    if type(module) not in _FORWARD or has_hooks(module) or not all(map(_is_plain, module.children())):
+        return False
     if x.device.type == "cuda":
-        return torch.is_grad_enabled() and _gpu() is not None
+        return torch.is_grad_enabled() and x.dtype in GPU_TYPES and _gpu() is not None
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and library() is not None
+    )
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a module has hooks of its own, which run only if the module is called."""
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
+def _is_plain(unit: nn.Module) -> bool:
+    """Whether a unit is as `attention.py` builds it, which is what the compiled passes compute."""
+    if not isinstance(unit, Unit) or unit.channel_mean:  # the STinC of before 2022-08-05 is converted, never trained
+        return False
+    conv, bn = unit.conv, unit.bn
+    return (
+        type(conv) is nn.Conv3d
+        and type(bn) is nn.BatchNorm3d  # and not SyncBatchNorm, whose statistics are those of all processes
+        and bn.momentum is not None
+        and conv.weight.dtype == bn.weight.dtype == torch.float32
+        and not any(map(has_hooks, (unit, conv, bn)))
     )
 
 
@@ -83,6 +111,7 @@ class _PoolTHW(torch.autograd.Function):
         return pt, ph, pw
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
         x, u, *args = ctx.saved_tensors
         dx, du = torch.empty_like(x), None if u is None else torch.empty_like(u)
@@ -104,6 +133,7 @@ class _PoolC(torch.autograd.Function):
         return pooled
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, arg, *gates = ctx.saved_tensors
         dx, dgates = torch.empty_like(x), [torch.empty_like(g) for g in gates]
@@ -123,6 +153,7 @@ class _ApplyTHW(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, *gates = ctx.saved_tensors
         dx, dgates = torch.empty_like(x), [torch.empty_like(g) for g in gates]
@@ -141,6 +172,7 @@ class _ApplyC(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, u = ctx.saved_tensors
         dx, du = torch.empty_like(x), torch.empty_like(u)
@@ -182,6 +214,7 @@ class _ConvBNSigmoid(torch.autograd.Function):
         return gate, mean, var
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         pooled, kernel, weight, y, scale, gate = ctx.saved_tensors
         d = torch.ops.aten.sigmoid_backward(grad.contiguous(), gate)
@@ -253,11 +286,7 @@ _FORWARD: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {C: c, ST: st
 
 
 def forward(module: nn.Module, v: Tensor) -> Tensor:
-    """A module of `attention.py` on `v` `[B, T, C, H, W]`; same shape. Other modules run as they are."""
-    compiled = _FORWARD.get(type(module))
-    if compiled is None or any(isinstance(unit, Unit) and unit.channel_mean for unit in module.children()):
-        out: Tensor = module(v)  # the STinC of before 2022-08-05 is converted, never trained
-        return out
+    """A module of `attention.py` for which the passes are `usable`, on `v` `[B, T, C, H, W]`; same shape."""
     x = v.permute(0, 1, 3, 4, 2).contiguous()  # [B, T, H, W, C]: no copy if v is channels last
     with torch.autocast(x.device.type, enabled=False):
-        return compiled(module, x).permute(0, 1, 4, 2, 3)
+        return _FORWARD[type(module)](module, x).permute(0, 1, 4, 2, 3)

@@ -88,7 +88,8 @@ class AIANet(nn.Module):
 
         In inference (eval mode, no gradients) the trunk runs in its quick form, see `fast_inference.py`: the same logits
         except for rounding. In training features are channels last, and the gates run in compiled passes, see
-        `fast_training.py`.
+        `fast_training.py`. Changed weights count at once, except after writes through `.data`, which PyTorch does not
+        count: call `optimize` again after them.
 
         Args:
             precision: Of inference: "float32", or "bfloat16" or "float16" if the device is fast at it; "auto" for the
@@ -106,6 +107,7 @@ class AIANet(nn.Module):
         if BACKBONES[self.config.arch].quick is None:
             precision = "float32"
         self.precision, self._optimized = fast_inference.usable_precision(precision, self.config.input_size), True
+        fast_inference.forget(self)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's types lack it
@@ -123,11 +125,14 @@ class AIANet(nn.Module):
             return features
         precision = fast_inference.usable_precision(self.precision, min(x.shape[2:]))
         run = fast_inference.quick_trunk(self, make, precision)
-        dtype = torch.float32 if run is self.backbone else fast_inference.PRECISIONS[precision]
+        own = self.head.weight.dtype  # float32, unless the whole network was cast
+        dtype = own if run is self.backbone else fast_inference.PRECISIONS[precision]
         try:
-            return run(x.to(dtype, memory_format=torch.channels_last)).float()
-        except fast_inference.NotFinite:
-            return x.new_full((len(x), self.head.in_features), torch.nan)
+            return run(x.to(dtype, memory_format=torch.channels_last)).to(own)
+        except fast_inference.NotFinite:  # rare; in the readable form only the clips that it comes from are not finite
+            features = self.backbone(x.to(own))
+            hidden = features.isfinite().all()  # an activation may have hidden an infinite value
+            return features.fill_(torch.nan) if hidden else features
 
     def forward(self, x: Tensor) -> Tensor:
         """Classifies clips.

@@ -21,12 +21,19 @@ def preprocess(frames: np.ndarray, config: AIAConfig) -> Tensor:
 
     Returns:
         float32 `[1, T, 3, input_size, input_size]` on the CPU.
+
+    Raises:
+        AIAError: The frames are too narrow, see `resized_size`.
     """
     return normalize(crop(frames, config).unsqueeze(0), config)
 
 
 def crop(frames: np.ndarray, config: AIAConfig) -> Tensor:
-    """The first half of `preprocess`: RGB, uint8 `[T, H, W, 3]` -> resized and cropped, uint8 `[T, 3, S, S]`."""
+    """The first half of `preprocess`: RGB, uint8 `[T, H, W, 3]` -> resized and cropped, uint8 `[T, 3, S, S]`.
+
+    Raises:
+        AIAError: The frames are too narrow, see `resized_size`.
+    """
     x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)  # [T, H, W, 3] -> [T, 3, H, W]
     x = F.resize(x, resized_size(x.shape[-2], x.shape[-1], config), antialias=True)
     cropped: Tensor = F.center_crop(x, [config.input_size, config.input_size])
@@ -54,7 +61,11 @@ def resized_size(height: int, width: int, config: AIAConfig) -> list[int]:
 
 
 def seen_box(height: int, width: int, config: AIAConfig) -> tuple[float, float, float, float]:
-    """The part of a picture that the network sees: (left, top, right, bottom) as fractions of the picture."""
+    """The part of a picture that the network sees: (left, top, right, bottom) as fractions of the picture.
+
+    Raises:
+        AIAError: The picture is too narrow, see `resized_size`.
+    """
     rows, columns = resized_size(height, width, config)
     top, left = round((rows - config.input_size) / 2), round((columns - config.input_size) / 2)
     return (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from aia.errors import AIAError
+from aia.modeling.config import is_number, plain_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ class Switch:
         factor: For "scale": 0 or more.
 
     Raises:
-        AIAError: An unknown mode or unit, or a negative or infinite factor.
+        AIAError: An unknown mode or unit, a block that is no text, or a factor that is no number, negative or infinite.
 
     Example:
         >>> import aia
@@ -61,10 +62,14 @@ class Switch:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise AIAError(f"A gate can be switched to {', '.join(MODES)}, not {self.mode!r}.")
-        if self.unit != "*" and self.unit.split(".")[-1] not in ("C", "T", "H", "W"):
+        if not isinstance(self.block, str):
+            raise AIAError(f"A gate's block is a name such as 'layer1.0', a stage or *, not {self.block!r:.60}.")
+        unit = self.unit.split(".")[-1] if isinstance(self.unit, str) else ""
+        if self.unit != "*" and unit not in ("C", "T", "H", "W"):
             raise AIAError(f"A gate's unit is C, T, H, W or *, not {self.unit!r}.")
-        if not 0 <= self.factor < float("inf"):
-            raise AIAError(f"A gate can be scaled by 0 or more, not by {self.factor!r}.")
+        if not is_number(self.factor) or not 0 <= self.factor < float("inf"):
+            raise AIAError(f"A gate can be scaled by 0 or more, not by {self.factor!r:.60}.")
+        object.__setattr__(self, "factor", plain_number(self.factor))
 
     def covers(self, location: GateLocation) -> bool:
         """Whether the switch applies to the unit at `location`."""
@@ -118,7 +123,7 @@ class Recording:
 
 
 _recording: ContextVar[Recording | None] = ContextVar("aia_recording", default=None)
-_num_segments: ContextVar[int] = ContextVar("aia_num_segments", default=1)
+_num_segments: ContextVar[int | None] = ContextVar("aia_num_segments", default=None)
 
 
 @contextmanager
@@ -155,8 +160,18 @@ def segments_per_clip(num_segments: int) -> Iterator[None]:
 
 
 def num_segments() -> int:
-    """Frames per clip in the current forward pass."""
-    return _num_segments.get()
+    """Frames per clip in the current forward pass.
+
+    Raises:
+        AIAError: A part of a network runs alone, outside `segments_per_clip`.
+    """
+    count = _num_segments.get()
+    if count is None:
+        raise AIAError(
+            "A part of a network that runs alone does not know the frames per clip; run it inside "
+            "aia.modeling.recording.segments_per_clip(T)."
+        )
+    return count
 
 
 def split_clips(x: Tensor) -> Tensor:

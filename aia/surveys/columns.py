@@ -19,7 +19,7 @@ from aia.surveys.schema import About, part_names, read_survey
 BATCH = 512  # rows in memory with all of their gates
 UNEQUAL = "The rows of this survey list different gates, so they cannot be put together; make it again."
 WHOLE_BLOCK = "*"  # in place of a unit
-_COLUMNS = ("path", "label", "group", "answer", "gates", "ablations")
+_TEXTS = ("path", "label", "group", "split", "answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,7 @@ class Rows:
         answers: The most probable labels.
         groups: Clips of one group depend on each other; a clip without a group is a group of its own.
         has_groups: Whether the survey knows groups.
+        splits: "" where unknown.
         errors: Clips that could not be read.
         blocks: By name, in the order of the network.
         ablated: Block, unit ("*" for all) and mode -> the answers with these gates switched, as indices of `about.labels` or
@@ -60,6 +61,7 @@ class Rows:
     answers: np.ndarray
     groups: Sequence[str]
     has_groups: bool
+    splits: np.ndarray
     errors: int
     blocks: Mapping[str, BlockRows]
     ablated: Mapping[tuple[str, ...], Indices]
@@ -109,6 +111,7 @@ def read_rows(folder: str) -> Rows:
         answers=column("answer"),
         groups=[group or f"clip {clip}" for group, clip in zip(groups.tolist(), clips, strict=True)],
         has_groups=bool((groups != "").any()),
+        splits=column("split"),
         errors=errors,
         blocks=blocks,
         ablated=ablated,
@@ -120,7 +123,7 @@ def _batches(folder: str) -> Iterator[pa.RecordBatch]:
     filesystem, root = fsspec.core.url_to_fs(str(folder))
     for name in part_names(filesystem, root):
         with filesystem.open(name) as file:
-            for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=[*_COLUMNS, "error"]):
+            for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=[*_TEXTS, "gates", "ablations", "error"]):
                 batch = batch.filter(pc.is_null(batch["error"]))
                 if batch.num_rows:
                     yield batch
@@ -130,7 +133,7 @@ class _Batch:
     """Some rows as arrays: texts, the combined gates of each block, and the answers with gates switched as indices."""
 
     def __init__(self, batch: pa.RecordBatch, about: About) -> None:
-        self.text = {name: batch[name].to_pylist() for name in ("path", "label", "group", "answer")}
+        self.text = {name: batch[name].to_pylist() for name in _TEXTS}
         rows = batch.num_rows
         self.gates: dict[str, tuple[Floats, Floats, Floats]] = {}
         for (block, unit), entries in _entries(batch["gates"], rows, ("block", "unit")).items():

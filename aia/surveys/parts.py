@@ -34,6 +34,8 @@ _MUST_AGREE = {
     "ablate": "another --ablate",
     "data": "other data",
     "root": "another --root",
+    "split": "another --split",
+    "group_column": "another --group-column",
     "schema": "another version of this program",
 }
 
@@ -103,7 +105,8 @@ def surveyed(folder: str, about: About) -> tuple[set[str], About]:
         return paths, about
     for field, words in _MUST_AGREE.items():
         has, wants = getattr(known, field), getattr(about, field)
-        if has != wants and not (field == "root" and not has):  # older surveys do not name it
+        is_older = has is None or (field == "root" and not has)  # a survey that does not name it
+        if has != wants and not is_older:
             raise AIAError(f"{folder} holds a survey of {known.model} with {words}; give another --out.")
     return paths, known
 

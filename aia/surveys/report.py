@@ -16,12 +16,13 @@ import numpy as np
 
 from aia import files
 from aia.errors import AIAError
+from aia.evaluation.metrics import check_seed
 from aia.locations import example_clips
 from aia.surveys import document, figures
 from aia.surveys.columns import read_rows
 from aia.surveys.document import Heading, Part, Picture
 from aia.surveys.document import Table as DocumentTable
-from aia.surveys.statistics import Interval
+from aia.surveys.statistics import MOST_PERMUTED, Interval
 from aia.surveys.summary import LEVEL, MAX_NAME, Ablation, Summary, summarize
 
 SUMMARY, LOCATIONS = "summary.json", "locations.json"
@@ -48,12 +49,12 @@ def report(folder: str, out: str | Path | None = None, *, title: str = "", seed:
         The files: report.md, report.html, summary.json, tables as CSV and figures as PNG.
 
     Raises:
-        AIAError: It is not a survey, no clip of it could be read, or the files cannot be written.
+        AIAError: It is not a survey, no clip of it could be read, the files cannot be written, or there is no such seed.
     """
     if out is None and "://" in folder:
         raise AIAError(f"The report of {folder} needs a folder on this machine; give one with --out.")
     target = Path(out) if out is not None else Path(folder) / "_report"
-    summary = summarize(read_rows(folder), title=title, seed=seed)
+    summary = _summary(folder, title, seed)
     pictures = figures.draw(summary)
     parts = _parts(summary, pictures)
     with files.writing_into(target) as part:
@@ -83,12 +84,17 @@ def write_summary(folder: str, path: str | Path, *, title: str = "", seed: int =
         seed: See `report`.
 
     Raises:
-        AIAError: It is not a survey, no clip of it could be read, or the file cannot be written.
+        AIAError: It is not a survey, no clip of it could be read, the file cannot be written, or there is no such seed.
     """
-    summary = summarize(read_rows(folder), title=title, seed=seed)
+    summary = _summary(folder, title, seed)
     content, _ = page_content(summary)
     content["model"]["name"] = _without_folder(summary.about.model)[-MAX_NAME:]
     files.write_text(path, _compact(content))
+
+
+def _summary(folder: str, title: str, seed: int) -> Summary:
+    check_seed(seed)
+    return summarize(read_rows(folder), title=title, seed=seed)
 
 
 def page_content(summary: Summary) -> tuple[dict[str, Any], list[str]]:
@@ -166,9 +172,11 @@ def _facts(summary: Summary) -> str:
         else "without known groups, each taken for independent of the others"
     )
     classes = "labels" if summary.are_labels else "answers, since no clip has a label"
+    of_splits = ", ".join(f"{count} {name or 'without one'}" for name, count in summary.splits.items())
+    splits = f" Clips of each split: {of_splits}." if any(summary.splits) else ""
     return (
         f"{len(summary.clips)} clips {groups}, by {about.model} ({about.title}{revision}). Classes are the "
-        f"{len(summary.classes)} {classes}.{errors} Bootstrap: {summary.resamples} resamples of groups. Permutations: "
+        f"{len(summary.classes)} {classes}.{splits}{errors} Bootstrap: {summary.resamples} resamples of groups. Permutations: "
         f"{summary.permutations}. Seed: {summary.seed}."
     )
 
@@ -218,6 +226,7 @@ def _separating(summary: Summary) -> list[Part]:
     if len(summary.classes) < 2 or not summary.blocks:
         return []
     adjusted = np.concatenate([block.q for block in summary.blocks])
+    drawn = f" All three are of {MOST_PERMUTED:,} random clips." if sum(summary.counts) > MOST_PERMUTED else ""
     rows = []
     for block, channel in figures.first_channels(summary, 20):
         means = [
@@ -240,7 +249,8 @@ def _separating(summary: Summary) -> list[Part]:
         Heading("Channels whose gate tells classes apart"),
         f"{(adjusted <= LEVEL).sum()} of {len(adjusted)} channels separate the classes: q ≤ {LEVEL:g}, so about one in "
         f"{1 / LEVEL:.0f} of them at most is expected to be there by chance (Benjamini and Hochberg). Eta squared is the share "
-        "of the variance of a channel's mean gate that lies between the classes; by chance is its mean with permuted labels.",
+        "of the variance of a channel's mean gate that lies between the classes; by chance is its mean with permuted labels."
+        + drawn,
         DocumentTable(("block", "channel", "eta squared", "by chance", "q", "most open in", "least open in"), rows),
     ]
 
@@ -275,20 +285,26 @@ def _ends(summary: Summary) -> list[Part]:
 
 
 def _caveats(summary: Summary) -> list[Part]:
-    few = (
-        f"There are only {summary.num_groups} groups: the intervals are too narrow."
-        if summary.num_groups < FEW_GROUPS
-        else ""
-    )
     return [
         "Switching a block's gates is an intervention, so its effect on this network's answers is causal. It does not say what "
         "a network trained without these gates would answer: this one learned its weights with them.",
-        f"The intervals speak of other clips and groups like these. They do not speak of another training run. {few}".strip(),
+        "The intervals speak of other clips and groups like these. They do not speak of another training run."
+        + _few(summary),
         "Each interval is a 95 % interval by itself. Of 20 blocks without an effect about one is expected to exclude 0.",
         "A gate that differs between classes need not matter for the answer, and what differs may be the background, the light "
         "or the length of the clips. Compare with what happens without the gates.",
         "The gates of right and wrong answers are compared, not changed: a difference may have another cause.",
     ]
+
+
+def _few(summary: Summary) -> str:
+    """A sentence if there are too few groups, of all classes or of one."""
+    if summary.num_groups < FEW_GROUPS:
+        return f" There are only {summary.num_groups} groups: the intervals are too narrow."
+    fewest, name = min(zip(summary.class_groups, summary.classes, strict=True))
+    if fewest >= FEW_GROUPS:
+        return ""
+    return f" The intervals of a class with fewer than {FEW_GROUPS} groups are too narrow; {name:.60} has the fewest, {fewest}."
 
 
 def _share(interval: Interval) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from aia.modeling.config import AIAConfig
 VERSION = "1"  # of the schema
 PREFIX = "aia."  # of the metadata's keys
 PARTS = "part-*.parquet"
+_LATER = ("root", "split", "group_column")  # older surveys do not name them
 
 _floats = pa.list_(pa.float32())
 
@@ -108,6 +109,8 @@ class About:
         version: Of the library.
         schema: Of the rows, `VERSION`.
         root: Folder of the files that a table names, as given; empty without one, and in older surveys.
+        split: The only one surveyed, by its usual name; empty for all clips, None in older surveys.
+        group_column: Of the groups, in lower case; empty for the usual ones, None in older surveys.
     """
 
     model: str
@@ -126,12 +129,15 @@ class About:
     version: str
     schema: str = VERSION
     root: str = ""
+    split: str | None = None
+    group_column: str | None = None
 
     def metadata(self) -> dict[bytes, bytes]:
         """Keys and values of a Parquet file; tuples as JSON lists."""
         return {
             (PREFIX + name).encode(): (value if isinstance(value, str) else json.dumps(value)).encode()
             for name, value in asdict(self).items()
+            if value is not None
         }
 
     @classmethod
@@ -141,8 +147,9 @@ class About:
         Raises:
             KeyError, ValueError: It is not of a survey.
         """
-        known = {(PREFIX + "root").encode(): b"", **(metadata or {})}
-        values = {f.name: known[(PREFIX + f.name).encode()].decode() for f in fields(cls)}
+        known = metadata or {}
+        keys = {f.name: (PREFIX + f.name).encode() for f in fields(cls)}
+        values = {name: known[key].decode() for name, key in keys.items() if key in known or name not in _LATER}
         lists: Any = {name: tuple(json.loads(values[name])) for name in ("labels", "blocks", "units")}
         return cls(**{**values, **lists})
 

@@ -14,10 +14,11 @@ PERMUTATIONS = 999
 MOST_PERMUTED = 4000  # clips; of more, some are drawn for the permutations
 OF_GROUP = 10  # clips of a group before others get their turn, since labels may have to change places within a group
 MARGIN = 1.96  # standard errors of a 95 % interval
+_SMALL = 1e-9  # a sum or a width below it is rounding
 
 
 class Interval(NamedTuple):
-    """An estimate and its 95 % interval; the ends are nan if there are fewer than two groups."""
+    """An estimate and its 95 % interval; the ends are nan if the groups show no spread, as with fewer than two of them."""
 
     value: float
     low: float
@@ -30,10 +31,13 @@ class Permuted(NamedTuple):
     Attributes:
         p: Share of label assignments, the real one included, that separate the classes at least as well, `[C]`.
         chance: Mean eta squared over the permutations, `[C]`.
+        eta: Eta squared with the real labels, of the same clips: how much of a channel's variance lies between the classes,
+            from 0 to 1; 0 for a constant channel, `[C]`.
     """
 
     p: Floats
     chance: Floats
+    eta: Floats
 
 
 def codes(names: Sequence[str]) -> Indices:
@@ -52,44 +56,47 @@ def mean_intervals(values: Floats, groups: Indices, *, resamples: int = RESAMPLE
         resamples: Number of draws, each of as many groups as there are.
         seed: Of the draws. The same seed draws the same groups, so the mean of a difference is paired.
     """
-    means = values.mean(0)
-    if len(np.unique(groups)) < 2:
-        return [Interval(float(mean), np.nan, np.nan) for mean in means]
-    columns = np.column_stack([values, np.ones(len(values))])
-    sums = resampled_sums(columns, groups, resamples=resamples, seed=seed)
-    low, high = np.quantile(sums[:, :-1] / sums[:, -1:], (0.025, 0.975), axis=0)
-    return [Interval(*map(float, ends)) for ends in zip(means, low, high, strict=True)]
+    return _ratio_intervals(values, np.ones(len(values)), groups, resamples, seed)
 
 
-def difference_within_classes(
+def differences_within_classes(
     values: Floats, chosen: Bools, classes: Indices, groups: Indices, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval | None:
-    """How much larger the chosen values are than the others of their class, with a bootstrap interval of 95 % over groups.
+) -> list[Interval] | None:
+    """How much larger the chosen values of each column are than the others of their class.
 
     It is the slope of a regression on `chosen` with a constant for each class, so that a difference between the classes has
-    no effect.
+    no effect. The intervals are those of a bootstrap over groups, of 95 %; only a group with clips of a class that has chosen
+    and other clips adds to them.
 
     Args:
-        values: `[N]`.
+        values: `[N, K]`.
         chosen: `[N]`.
-        classes: A number for each value, `[N]`.
-        groups: A number for each value, `[N]`.
+        classes: A number for each row, `[N]`.
+        groups: A number for each row, `[N]`.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
     Returns:
         None if no class has chosen and other values.
     """
-    x, y = within_classes(chosen.astype(float), classes), within_classes(values, classes)
-    columns = np.column_stack([x * y, x * x])
-    if columns[:, 1].sum() < 1e-9:
+    x = within_classes(chosen[:, None].astype(float), classes)
+    weights = np.square(x[:, 0])
+    if weights.sum() < _SMALL:
         return None
-    difference = float(columns[:, 0].sum() / columns[:, 1].sum())
-    if len(np.unique(groups)) < 2:
-        return Interval(difference, np.nan, np.nan)
-    sums = resampled_sums(columns, groups, resamples=resamples, seed=seed)
-    drawn = sums[sums[:, 1] > 1e-9]
-    return Interval(difference, *map(float, np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))))
+    return _ratio_intervals(x * within_classes(values, classes), weights, groups, resamples, seed)
+
+
+def _ratio_intervals(values: Floats, weights: Floats, groups: Indices, resamples: int, seed: int) -> list[Interval]:
+    """The sum of each column over the sum of the weights, with a bootstrap interval over the groups with weight."""
+    ratios = values.sum(0) / weights.sum()
+    ends = np.full((2, len(ratios)), np.nan)
+    if len(np.unique(groups[weights > 0])) > 1:
+        sums = resampled_sums(np.column_stack([values, weights]), groups, resamples=resamples, seed=seed)
+        sums = sums[sums[:, -1] > _SMALL]
+        drawn = np.quantile(sums[:, :-1] / sums[:, -1:], (0.025, 0.975), axis=0)
+        has_spread = np.ptp(drawn, axis=0) > _SMALL  # a share of 100 % has none, nor a change that no clip shows
+        ends = np.where(has_spread, drawn, np.nan)
+    return [Interval(*map(float, one)) for one in zip(ratios, *ends, strict=True)]
 
 
 def margins(values: Floats, groups: Indices) -> Floats:
@@ -107,23 +114,14 @@ def margins(values: Floats, groups: Indices) -> Floats:
     return MARGIN * error
 
 
-def eta_squared(values: Floats, classes: Indices) -> Floats:
-    """How much of each column's variance lies between the classes, `[C]` from 0 to 1; 0 for a constant column.
-
-    Args:
-        values: `[N, C]`.
-        classes: A number from 0 for each row, `[N]`.
-    """
-    return _between(_standardized(values), classes, int(classes.max()) + 1)
-
-
 def permute_labels(
     values: Floats, classes: Indices, groups: Indices, *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> Permuted:
     """Compares each column's eta squared with that of permuted class labels.
 
-    If each group has clips of one class only, whole groups change their labels: clips of one group resemble each other
-    whatever their class. Otherwise labels change places within their groups.
+    Clips of one group resemble each other whatever their class. So groups whose clips are all of one class change their labels
+    as a whole, among each other, and within a group of several classes the labels change places. Of more than
+    `MOST_PERMUTED` clips some are drawn, and everything is about these.
 
     Args:
         values: `[N, C]`.
@@ -143,19 +141,20 @@ def permute_labels(
     observed = _between(standard, classes, number)
     of_group = np.zeros(int(groups.max()) + 1, int)
     of_group[groups] = classes
-    nested = bool((of_group[groups] == classes).all())
-    slots = np.argsort(groups, kind="stable")
+    several = np.unique(groups[of_group[groups] != classes])  # groups with clips of several classes
+    single = np.setdiff1d(groups, several)
+    inside = np.flatnonzero(np.isin(groups, several))
+    slots = inside[np.argsort(groups[inside], kind="stable")]
     reached, total = np.ones(len(observed)), np.zeros(len(observed))
     for _ in range(permutations):
-        if nested:
-            permuted = rng.permutation(of_group)[groups]
-        else:
-            permuted = np.empty_like(classes)
-            permuted[slots] = classes[np.lexsort((rng.random(len(groups)), groups))]
+        drawn = of_group.copy()
+        drawn[single] = rng.permutation(of_group[single])
+        permuted = drawn[groups]
+        permuted[slots] = classes[inside[np.lexsort((rng.random(len(inside)), groups[inside]))]]
         eta = _between(standard, permuted, number)
         reached += eta >= observed - 1e-6
         total += eta
-    return Permuted(reached / (permutations + 1), total / max(permutations, 1))
+    return Permuted(reached / (permutations + 1), total / max(permutations, 1), observed)
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
@@ -178,9 +177,11 @@ def class_means(values: Floats, classes: Indices, number: int) -> Floats:
 
 
 def within_classes(values: Floats, classes: Indices) -> Floats:
-    """Values `[N]` less the mean of their class."""
+    """Values `[N, K]` less the mean of their class."""
     own = np.unique(classes, return_inverse=True)[1].reshape(-1)
-    difference: Floats = values - (np.bincount(own, values) / np.bincount(own))[own]
+    sums = np.zeros((int(own.max()) + 1, values.shape[1]))
+    np.add.at(sums, own, values)
+    difference: Floats = values - (sums / np.bincount(own)[:, None])[own]
     return difference
 
 

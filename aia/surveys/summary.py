@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from aia.evaluation.metrics import Bools, Floats, Indices
 from aia.surveys import statistics
 from aia.surveys.columns import WHOLE_BLOCK, BlockRows, Rows
 from aia.surveys.schema import About
-from aia.surveys.statistics import PERMUTATIONS, RESAMPLES, Interval
+from aia.surveys.statistics import PERMUTATIONS, RESAMPLES, Interval, Permuted
 
 VERSION = 1
 FORMAT = "aia-survey-summary"
@@ -60,8 +61,8 @@ class BlockSummary:
         right: Mean gate over the clips that are answered right, with interval; None without right and wrong answers.
         wrong: The same for the wrong ones.
         difference: How much more open the gate is for right answers than for wrong ones of the same class.
-        eta: Eta squared of each channel, `[C]`.
-        chance: Its mean over permuted labels, `[C]`.
+        eta: Eta squared of each channel, `[C]`; of some clips if there are many, see `statistics.permute_labels`.
+        chance: Its mean over permuted labels of the same clips, `[C]`.
         q: Adjusted p-values over the channels of all blocks, `[C]`.
         means: Mean gate of each channel in each class, `[K, C]`.
         profiles: Mean gate of each frame in each class, `[K, T]`.
@@ -105,10 +106,12 @@ class Summary:
         clips: Names.
         num_groups: Of the clips.
         has_groups: Whether the survey knows groups; otherwise each clip is one.
+        splits: Clips of each split, by its name; "" for those without one.
         errors: Clips that could not be read.
         classes: The labels, or the answers if no clip has a label.
         are_labels: Whether the classes are labels.
         counts: Clips of each class.
+        class_groups: Groups of each class.
         accuracy: Of the model with its gates as trained; None without labels that it knows.
         by_class: The same for each class.
         blocks: In the order of the network.
@@ -122,10 +125,12 @@ class Summary:
     clips: list[str]
     num_groups: int
     has_groups: bool
+    splits: Mapping[str, int]
     errors: int
     classes: list[str]
     are_labels: bool
     counts: list[int]
+    class_groups: list[int]
     accuracy: Interval | None
     by_class: list[Interval]
     blocks: list[BlockSummary]
@@ -178,24 +183,44 @@ def summarize(
         resamples=resamples,
     )
     accuracy, by_class = clips.accuracy()
-    etas, switched = _channels(rows.blocks, clips, permutations), _ablations(rows, clips)
+    channels, gates = _channels(rows.blocks, clips, permutations), _gates(rows.blocks, clips)
+    switched = _ablations(rows, clips)
     return Summary(
         title=title or "/".join(_parts(rows.about.data)[-1:]) or "clips",
         about=rows.about,
         clips=list(rows.clips),
         num_groups=int(clips.groups.max()) + 1,
         has_groups=rows.has_groups,
+        splits=Counter(sorted(rows.splits.tolist())),
         errors=rows.errors,
         classes=classes,
         are_labels=has_labels,
         counts=np.bincount(own[own >= 0], minlength=len(classes)).tolist(),
+        class_groups=[len(np.unique(clips.groups[own == number])) for number in range(len(classes))],
         accuracy=accuracy,
         by_class=by_class,
-        blocks=[_block(rows.blocks[name], clips, name, switched, *etas[name]) for name in rows.blocks],
+        blocks=[_block(rows.blocks[name], clips, name, switched, channels[name], gates[name]) for name in rows.blocks],
         seed=seed,
         resamples=resamples,
         permutations=permutations,
     )
+
+
+class _Channels(NamedTuple):
+    """`eta`, `chance` and `q` of a `BlockSummary`."""
+
+    eta: Floats
+    chance: Floats
+    q: Floats
+
+
+class _Gates(NamedTuple):
+    """`gate`, `right`, `wrong` and `difference` of a `BlockSummary`."""
+
+    gate: Interval
+    right: Interval | None = None
+    wrong: Interval | None = None
+    difference: Interval | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,28 +261,46 @@ class _Clips:
         return self.intervals(column, self.labelled)[0], [rows[0] for rows in self.each_class(column)]
 
 
-def _channels(
-    blocks: Mapping[str, BlockRows], clips: _Clips, permutations: int
-) -> dict[str, tuple[Floats, Floats, Floats]]:
+def _channels(blocks: Mapping[str, BlockRows], clips: _Clips, permutations: int) -> dict[str, _Channels]:
     """Eta squared, its mean by chance and the adjusted p-value of every channel of every block."""
     known = clips.labelled
-    found: list[tuple[Floats, Floats, Floats]] = []
+    found: list[Permuted] = []
     for block in blocks.values():
         values = block.channels[known]
         if clips.num_classes < 2:
-            found.append((np.zeros(values.shape[1]), np.zeros(values.shape[1]), np.ones(values.shape[1])))
+            zeros = np.zeros(values.shape[1])
+            found.append(Permuted(zeros + 1, zeros, zeros))
             continue
         classes = clips.classes[known]
         groups = np.unique(clips.groups[known], return_inverse=True)[1].reshape(-1)
-        permuted = statistics.permute_labels(values, classes, groups, permutations=permutations, seed=clips.seed)
-        found.append((statistics.eta_squared(values, classes), permuted.chance, permuted.p))
+        found.append(statistics.permute_labels(values, classes, groups, permutations=permutations, seed=clips.seed))
     if not found:
         return {}
-    q = statistics.benjamini_hochberg(np.concatenate([p for _, _, p in found]))
-    ends = np.cumsum([len(p) for _, _, p in found])[:-1]
+    q = statistics.benjamini_hochberg(np.concatenate([permuted.p for permuted in found]))
+    ends = np.cumsum([len(permuted.p) for permuted in found])[:-1]
     return {
-        block: (eta, chance, own) for block, (eta, chance, _), own in zip(blocks, found, np.split(q, ends), strict=True)
+        block: _Channels(permuted.eta, permuted.chance, own)
+        for block, permuted, own in zip(blocks, found, np.split(q, ends), strict=True)
     }
+
+
+def _gates(blocks: Mapping[str, BlockRows], clips: _Clips) -> dict[str, _Gates]:
+    """The mean gate of every block: over all clips, over those with right and with wrong answers, and the difference."""
+    gates = np.array([block.means for block in blocks.values()], float).reshape(len(blocks), len(clips.classes)).T
+    columns = [clips.intervals(gates)]
+    known, is_right = clips.labelled, clips.right == 1
+    if clips.is_graded and is_right[known].any() and not is_right[known].all():
+        columns += [clips.intervals(gates, known & is_right), clips.intervals(gates, known & ~is_right)]
+        differences = statistics.differences_within_classes(
+            gates[known],
+            is_right[known],
+            clips.classes[known],
+            clips.groups[known],
+            resamples=clips.resamples,
+            seed=clips.seed,
+        )
+        columns += [differences] if differences else []
+    return {name: _Gates(*own) for name, *own in zip(blocks, *columns, strict=True)}
 
 
 def _block(
@@ -265,12 +308,10 @@ def _block(
     clips: _Clips,
     name: str,
     switched: Mapping[tuple[str, ...], Ablation],
-    eta: Floats,
-    chance: Floats,
-    q: Floats,
+    channels: _Channels,
+    means: _Gates,
 ) -> BlockSummary:
     gates = block.means.astype(float)
-    right, wrong, difference = _right_and_wrong(clips, gates)
     order = np.argsort(gates, kind="stable")
     of_class = [clips.classes == number for number in range(clips.num_classes)]
     margins = [statistics.margins(block.profiles[own], clips.groups[own]) for own in of_class]
@@ -280,16 +321,11 @@ def _block(
             units.setdefault(unit, {})[mode] = ablation
     return BlockSummary(
         name=name,
-        gate=clips.intervals(gates[:, None])[0],
+        **means._asdict(),
+        **channels._asdict(),
         without=units.pop(WHOLE_BLOCK, {}),
         units=units,
         typical=[_closest_to_mean(gates, own) for own in of_class],
-        right=right,
-        wrong=wrong,
-        difference=difference,
-        eta=eta,
-        chance=chance,
-        q=q,
         means=statistics.class_means(block.channels, clips.classes, clips.num_classes),
         profiles=statistics.class_means(block.profiles, clips.classes, clips.num_classes),
         margins=np.array(margins).reshape(clips.num_classes, -1),
@@ -323,28 +359,16 @@ def _ablations(rows: Rows, clips: _Clips) -> dict[tuple[str, ...], Ablation]:
     without = (answers == labels[:, None]).astype(float)
     change = without - clips.right[:, None]
     by_class = zip(*clips.each_class(change), strict=True)
+    both = clips.intervals(np.column_stack([without, change]), clips.labelled)
     measured = zip(
-        clips.intervals(without, clips.labelled),
-        clips.intervals(change, clips.labelled),
+        both[: len(flips)],
+        both[len(flips) :],
         flips,
         flipped,
         map(list, by_class),
         strict=True,
     )
     return {key: Ablation(*values) for key, values in zip(rows.ablated, measured, strict=True)}
-
-
-def _right_and_wrong(clips: _Clips, gates: Floats) -> tuple[Interval | None, Interval | None, Interval | None]:
-    """Mean gates of right and of wrong answers, and their difference within the classes."""
-    right = clips.right[clips.labelled].astype(bool)
-    if not clips.is_graded or right.all() or not right.any():
-        return None, None, None
-    own, classes, groups = gates[clips.labelled], clips.classes[clips.labelled], clips.groups[clips.labelled]
-    return (
-        clips.intervals(gates[:, None], clips.labelled & (clips.right == 1))[0],
-        clips.intervals(gates[:, None], clips.labelled & (clips.right == 0))[0],
-        statistics.difference_within_classes(own, right, classes, groups, resamples=clips.resamples, seed=clips.seed),
-    )
 
 
 def _parts(path: str) -> Sequence[str]:

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from aia.datasets.listing import list_clips, with_labels
-from aia.datasets.places import Item
+from aia.datasets.places import Item, split_name
 from aia.errors import AIAError
 from aia.evaluation.evaluate import recipe_of
 from aia.hub.loading import load
@@ -83,8 +83,8 @@ def survey(
         address: Of the Ray cluster, such as "auto"; by default that of the variable RAY_ADDRESS, or one
             is started on this machine.
         root: Folder of the files that a table names.
-        group_column: Of a table: clips of one group, such as a source video, are not independent observations. By
-            default "group" or "scene".
+        group_column: Of a table, or a key in shards: clips of one group, such as a source video, are not independent
+            observations. By default "group" or "scene".
         split: Only the clips of this split.
         batch: How many clips go through the network together.
         revision: Of a Hub repository, if `model` is its name.
@@ -114,7 +114,8 @@ def survey(
     with suppress(AIAError):  # a model without a recipe has the labels of its data
         items = with_labels(items, recipe_of(model.name).classes if model.name else {})
     with parts.claimed(os.fspath(out)) as folder:
-        done, about = parts.surveyed(os.fspath(out), _about(model, revision, os.fspath(data), root, ablate))
+        wanted = _about(model, revision, os.fspath(data), root, split, group_column, ablate)
+        done, about = parts.surveyed(os.fspath(out), wanted)
         todo = [item for item in items if item.path not in done]
         if engine == "ray":
             from aia.surveys.ray_engine import run
@@ -171,7 +172,15 @@ def _embedded(
             torch.set_num_threads(threads)  # the readers' setting may hold for the whole process
 
 
-def _about(model: AIANet, revision: str | None, data: str, root: str | None, ablate: str) -> About:
+def _about(
+    model: AIANet,
+    revision: str | None,
+    data: str,
+    root: str | None,
+    split: str | None,
+    group_column: str | None,
+    ablate: str,
+) -> About:
     config, reference = json.dumps(model.config.to_dict(), ensure_ascii=False), model.reference
     return About(
         model=model.name,
@@ -189,6 +198,8 @@ def _about(model: AIANet, revision: str | None, data: str, root: str | None, abl
         data=data.rstrip("/"),
         version=_version(),
         root=root or "",
+        split=split_name(split or ""),
+        group_column=(group_column or "").lower(),
     )
 
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aia.errors import AIAError
 from aia.synthetic.scenes import backdrop
 
 HEIGHT, WIDTH = 240, 320
@@ -37,10 +38,17 @@ def render_camera(label: str, scene: str, seed: int, *, fps: float = 20, seconds
 
     Returns:
         RGB uint8 `[N, 240, 320, 3]`.
+
+    Raises:
+        AIAError: There is no such movement or scene, or the clip would have no frame.
     """
+    if label not in MOVEMENTS:
+        raise AIAError(f"Unknown movement {label!r:.60}: choose one of {', '.join(MOVEMENTS)}.")
+    count = round(fps * seconds)
+    if count < 1:
+        raise AIAError(f"{seconds!r} seconds at {fps!r} frames per second are no frame: give more.")
     rng = np.random.default_rng(seed)
     canvas = backdrop(scene, int(HEIGHT * SPREAD), int(WIDTH * SPREAD), rng)
-    count = round(fps * seconds)
     time = np.linspace(0, 1, count)
     progress = time * time * (3 - 2 * time)  # eases in and out
     moved = (progress - 0.5)[:, None] * np.array(MOVEMENTS[label])

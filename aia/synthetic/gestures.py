@@ -26,6 +26,7 @@ __all__ = ["LABELS", "Look", "Rendered", "gesture_path", "render_gesture"]
 POINT, OPEN, FIST, TWO = (True, False, False, False), (True,) * 4, (False,) * 4, (True, True, False, False)
 MARGIN = 1.3  # side of the painted surroundings over that of the frame, so that the camera can move
 SHORTEST, LONGEST = 1.0, 9.0  # duration of a clip in seconds
+SMALLEST = 8  # pixels; the surroundings of a smaller clip cannot be painted
 # Duration of the gesture in seconds: (low, high).
 _SECONDS = {
     **dict.fromkeys(LABELS[:4], (0.7, 2.6)),
@@ -186,8 +187,8 @@ def render_gesture(
     Args:
         label: One of `LABELS`.
         seed: Not negative; with the label it determines everything that no argument sets.
-        height: Pixels.
-        width: Pixels.
+        height: Pixels, at least 8.
+        width: Pixels, at least 8.
         fps: Frames per second; None for a random one from 10 to 30.
         path: Fingertip [K, 2] evenly spaced in time, as fractions of the frame (a recorded one: divide by its frame's
             width and height); None for an invented one.
@@ -200,10 +201,17 @@ def render_gesture(
         The clip, or the chosen frames of it.
 
     Raises:
-        AIAError: The label is unknown or an index is out of range.
+        AIAError: The label or the look's backdrop is unknown, or the seed, a side, the rate, the duration or an index is out
+            of range.
     """
     if label not in LABELS:
         raise AIAError(f"Unknown gesture {label!r}: choose one of {', '.join(LABELS)}.")
+    if seed < 0 or min(height, width) < SMALLEST:
+        raise AIAError(
+            f"A clip has a seed of 0 or more and sides of {SMALLEST} pixels or more, not seed {seed}, {width} x {height}."
+        )
+    if any(value is not None and not 0 < value < np.inf for value in (fps, duration)):
+        raise AIAError(f"A clip's rate and duration are above 0, not {fps} frames per second and {duration} seconds.")
     path_rng, look_rng, time_rng, scene_rng, camera_rng = (
         np.random.default_rng([seed, LABELS.index(label), part]) for part in range(5)
     )
@@ -319,7 +327,7 @@ class _Hand:
 
     def paint(self, scene: Image, index: int) -> tuple[Image, NDArray[np.bool_]]:
         """Paints the hand into a frame: RGB uint8 [H, W, 3] and the hand's mask bool [H, W]."""
-        sprite, tip, wrist, _ = self.hands[index * len(self.hands) // len(self.tips)]
+        sprite, tip, wrist = self.hands[index * len(self.hands) // len(self.tips)]
         at, zoom = self.tips[index], self.zoom[index]
         elbow = self.elbow + 0.25 * (at - np.array(self.size) / 2)
         elbow[1] = max(elbow[1], at[1] + 0.7 * self.size[1])  # the arm never comes from above

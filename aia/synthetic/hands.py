@@ -41,19 +41,17 @@ SKINS: tuple[Color, ...] = (
 
 
 class Hand(NamedTuple):
-    """A drawn hand and three points (x, y) in its pixels.
+    """A drawn hand and two points (x, y) in its pixels.
 
     Attributes:
         image: RGBA uint8 [H, W, 4], color premultiplied.
         fingertip: Of the first straight finger [2].
         wrist: [2].
-        palm: Its middle [2].
     """
 
     image: Image
     fingertip: NDArray[np.float64]
     wrist: NDArray[np.float64]
-    palm: NDArray[np.float64]
 
 
 def draw_hand(pose: Sequence[bool], thumb: bool, skin: Color, scale: float, light: Color) -> Hand:
@@ -85,7 +83,7 @@ def draw_hand(pose: Sequence[bool], thumb: bool, skin: Color, scale: float, ligh
         alpha = np.maximum(alpha, soft)
     _details(rgb, pose, skin, scale)
     tip = _TIPS[pose.index(True)] if any(pose) else _KNUCKLES[1] + (0, 0.05)
-    points = (np.stack([tip, WRIST, (0.42, 1.4)]) + _HAND_ORIGIN) * scale
+    points = (np.stack([tip, WRIST]) + _HAND_ORIGIN) * scale
     rgb = np.clip(rgb, 0, alpha[..., None] * 255)  # parts are blended by alpha, so the color is already premultiplied
     return Hand(np.dstack([rgb, alpha * 255]).astype(np.uint8), *points)
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from aia.errors import AIAError
+
 Image: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
 Color: TypeAlias = tuple[float, float, float]
@@ -68,7 +70,12 @@ def backdrop(kind: str, height: int, width: int, rng: Generator, tone: Color | N
 
     Returns:
         RGB uint8 [height, width, 3].
+
+    Raises:
+        AIAError: There are no such surroundings.
     """
+    if kind not in BACKDROPS:
+        raise AIAError(f"Unknown surroundings {kind!r:.60}: choose one of {', '.join(BACKDROPS)}.")
     canvas = _sheet(height, width, _tint(rng) if tone is None else np.array(tone, np.float32), rng)
     painter = _PAINTERS.get(kind)
     if painter is not None:

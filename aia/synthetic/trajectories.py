@@ -126,6 +126,9 @@ def idle_path(kind: str, rng: Generator) -> Array:
 
     Returns:
         Fingertip [200, 2] as fractions of the frame, evenly spaced in time.
+
+    Raises:
+        AIAError: The kind is unknown.
     """
     center = rng.uniform((0.25, 0.25), (0.75, 0.65))
     if kind == "still":

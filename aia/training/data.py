@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 Frames: TypeAlias = NDArray[np.uint8]  # [N, H, W, 3]
 
 UNUSED_SPLITS = ("exclude", "unknown")  # in a table: left out on purpose
+GROUPS = ("scene", "group")  # columns of a table, or keys in a shard, that may have `Sample.scene`
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Sample:
     Attributes:
         file: The video; None for a drawn clip. If there is an item, only its name; see `local`.
         kind: Its class in the data.
-        scene: Where it was filmed; may be empty.
+        scene: Where it was filmed, or another group of clips that are alike; may be empty.
         split: "train", "val", "test", ...
         seed: Of a drawn clip.
         still: Whether only one of its frames is used, for a clip without a gesture; see `Recipe.negatives`.
@@ -101,10 +102,10 @@ def read_manifest(data: str | Path, *, unlabeled: bool = False) -> list[Sample]:
 
     Args:
         unlabeled: Whether to include the clips of a table that have no label; their kind is "".
-        data: A folder with one csv (see `read_table`) with the columns file, label, split and (optional) scene, and the
-            videos beside it or in a folder with its name; or a folder of videos for each class, `CLASS/...` or
-            `SPLIT/CLASS/...`, with the splits of `aia.datasets.places.split_folders`. Or shards, a table, a pattern or the
-            address of any of these; see `aia.datasets.listing.list_clips`.
+        data: A folder with one csv (see `read_table`) with the columns file, label, split and, if it has one, scene or group
+            (the scene if a clip has both), and the videos beside it or in a folder with its name; or a folder of videos for
+            each class, `CLASS/...` or `SPLIT/CLASS/...`, with the splits of `aia.datasets.places.split_folders`. Or shards,
+            a table, a pattern or the address of any of these; see `aia.datasets.listing.list_clips`.
 
     Raises:
         AIAError: Nothing is there, there are several csv files, the table cannot be read, or a video is missing.
@@ -119,7 +120,7 @@ def read_manifest(data: str | Path, *, unlabeled: bool = False) -> list[Sample]:
 
 def _from_listing(data: str | Path, unlabeled: bool) -> list[Sample]:
     """If no clip has a split, all are trained on."""
-    items = list_clips(data, groups=("scene",))
+    items = list_clips(data, groups=GROUPS)
     default = "" if any(item.split for item in items) else "train"
     samples = []
     unused: Counter[str] = Counter()  # reason -> clips
@@ -163,7 +164,7 @@ def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
     videos = table.with_suffix("") if table.with_suffix("").is_dir() else table.parent
     samples: dict[Path, Sample] = {}
     unused: dict[str, list[int]] = {}  # reason -> lines
-    for line, row in read_table(table, ("file", "label", "split"), ("scene",)):
+    for line, row in read_table(table, ("file", "label", "split"), GROUPS):
         split = OTHER_NAMES.get(row["split"].lower(), row["split"].lower())
         if not row["label"] and not unlabeled:
             unused.setdefault("without a label", []).append(line)
@@ -173,7 +174,8 @@ def _from_table(table: Path, unlabeled: bool) -> list[Sample]:
         name = row["file"]
         item = Item(name, name) if "://" in name else None  # an address is taken as `list_clips` takes it
         file = Path(name) if item else _video(videos, name, table, line)
-        sample = Sample(file, row["label"], row["scene"], split, item=item)
+        scene = next((row[column] for column in GROUPS if row[column]), "")
+        sample = Sample(file, row["label"], scene, split, item=item)
         if samples.setdefault(sample.video, sample) != sample:
             raise AIAError(
                 f"Line {line} of {table} names {row['file'][:200]!r} again with another label, split or scene; keep one."

@@ -18,8 +18,7 @@ from aia.errors import AIAError
 from aia.inspection.gates import BlockGates
 from aia.inspection.inspection import Inspection
 from aia.visualization import figure, render
-from aia.visualization.render import Colormap
-from aia.visualization.view import View, limits
+from aia.visualization.view import View
 
 # How far a mean gate is from what is usual, and how many standard deviations of the reference clips that is.
 UNUSUAL = ("difference", "zscore")
@@ -143,8 +142,8 @@ def save(
     """Writes an inspection: all of its files or, on an error, none.
 
     Without `formats` these are inspection.json, gates.npz, channels.csv, frames.csv and, of one block, overlay.png and
-    overlay.mp4: the difference from what is usual, or the gate where that is unknown. If the network has no gates, the last
-    two show the plain frames.
+    overlay.mp4, which are "strip.png" and "film.mp4" of `FORMATS`: the difference from what is usual, or the gate where that
+    is unknown. If the network has no gates, they show the plain frames.
 
     Args:
         inspection: From `aia.inspect`.
@@ -201,29 +200,10 @@ def _save_all(inspection: Inspection, folder: str | Path, name: str | None) -> l
                 for t, (mean, unusual) in enumerate(zip(b.temporal_profile, _unusual_frames(b), strict=True))
             ),
         )
-        pictures = draw(inspection, block)
-        render.write_png(png, render.strip(pictures))
-        render.write_mp4(mp4, pictures, render.playback_fps(len(pictures), inspection.clip.duration))
+        view = View(block.name if block else "")
+        _write_strip(inspection, view, png)
+        figure.film(inspection, view, mp4)
     return [Path(folder) / name for name in names]
-
-
-def draw(
-    inspection: Inspection, block: BlockGates | None, *, opacity: float = 0.5, colormap: Colormap | None = None
-) -> np.ndarray:
-    """The frames with a block's map over them and a legend under them, uint8 `[T, H', W, 3]`; plain without a block.
-
-    Without a colormap it draws the difference from what is usual where that is known; with one, the gate itself.
-    """
-    clip = inspection.clip
-    if block is None:
-        return clip.frames
-    view = View(block.name, opacity=opacity)
-    if colormap:
-        view = dataclasses.replace(view, scale="absolute", colours=colormap)
-    view = view.checked(inspection)
-    pictures = figure.overlaid(inspection, view, clip.frames)
-    captions = [f"{block.name} · {time:.2f} s" for time in clip.times]
-    return render.with_legend(pictures, captions, colormap=view.colormap, scale=limits(inspection, view))
 
 
 def summary(inspection: Inspection, drawn: BlockGates | None = None) -> dict[str, Any]:

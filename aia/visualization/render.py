@@ -74,6 +74,9 @@ def overlay(
 
     Returns:
         RGB uint8 `[T, H, W, 3]`.
+
+    Raises:
+        AIAError: There is no such colormap.
     """
     height, width = frames.shape[1:3]
     left, right = round(seen_box[0] * width), max(round(seen_box[2] * width), round(seen_box[0] * width) + 1)
@@ -97,8 +100,19 @@ def with_legend(
 ) -> np.ndarray:
     """Adds a footer to every frame: a caption of one or two lines, and the color scale with its numbers.
 
+    The footer has the same height under frames of any size.
+
+    Args:
+        frames: RGB uint8 `[T, H, W, 3]`.
+        captions: One for each frame.
+        colormap: One of `COLORMAPS`, `DIFFERENCE` or `DIFFERENCE_DARK`.
+        scale: The values of the first and the last color.
+
     Returns:
         RGB uint8 `[T, H + FOOTER_PX, W, 3]`.
+
+    Raises:
+        AIAError: There is no such colormap.
     """
     count, height, width = frames.shape[:3]
     out = np.empty((count, height + FOOTER_PX, width, 3), np.uint8)
@@ -124,7 +138,7 @@ def scale_numbers(scale: tuple[float, float]) -> tuple[str, str, str]:
     low, high = scale
     if scale == (0, 1):
         return "0", "0.5", "1"
-    if low == -high:  # a difference
+    if low == -high and high > 0:  # a difference
         return f"−{high:.{_digits(high)}f}", "0", f"+{high:.{_digits(high)}f}"
     digits = _digits(high - low)
     return f"{low:.{digits}f}", f"{(low + high) / 2:.{digits}f}", f"{high:.{digits}f}"

@@ -45,7 +45,7 @@ def trace_view(trace: BlockTrace, unit: str = "", channels: Sequence[int] | None
         raise AIAError(f"{trace.block} has the channels 0 to {count - 1}; choose some of them.")
     around = sorted({c + d for c in channels for d in (-1, 0, 1)} & set(range(count)))  # what the kernel reads
     x = _Cut(trace.x, "TCHW", channels, FEATURE_VALUES)
-    gates = {name: _Cut(*_squeezed(one), channels, FEATURE_VALUES, x.stride) for name, one in trace.units.items()}
+    gates = {name: _Cut(*_squeezed(traced), channels, FEATURE_VALUES, x.stride) for name, traced in trace.units.items()}
     largest = _Cut(shown.pooled[0], shown.axes, around, STAGE_VALUES)
     mean = _Cut(shown.pooled[1], shown.axes, around, STAGE_VALUES, largest.stride)
     response = _Cut(shown.response, shown.axes, channels, STAGE_VALUES, largest.stride)
@@ -143,10 +143,13 @@ def _module(trace: BlockTrace, setting: AttentionSetting, place: int) -> dict[st
 
 def _scores(trace: BlockTrace) -> list[dict[str, Any]]:
     """The most probable labels as trained, and whatever is the most probable in another setting."""
-    found = trace.probabilities
-    wanted = [*np.argsort(-found["trained"], kind="stable")[:TOP], *(p.argmax() for p in found.values())]
+    probabilities = trace.probabilities
+    wanted = [
+        *np.argsort(-probabilities["trained"], kind="stable")[:TOP],
+        *(p.argmax() for p in probabilities.values()),
+    ]
     return [
-        {"label": trace.labels[i], **{mode: round(float(p[i]), 6) for mode, p in found.items()}}
+        {"label": trace.labels[i], **{mode: round(float(p[i]), 6) for mode, p in probabilities.items()}}
         for i in dict.fromkeys(int(i) for i in wanted)
     ]
 

@@ -6,13 +6,14 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from aia.errors import AIAError
 from aia.inspection.inspection import Inspection
+from aia.modeling.config import is_number, plain_number
 from aia.visualization import render
 from aia.visualization.render import COLORMAPS, Colormap
 
@@ -127,13 +128,14 @@ class View:
             f"one of {', '.join(SCALES)}, or two numbers, the lower first",
         )
         _require(self.colours in COLORMAPS, "colours", f"one of {', '.join(COLORMAPS)}")
-        number = isinstance(self.opacity, Real) and not isinstance(self.opacity, bool)
-        _require(number and 0 <= self.opacity <= 1, "opacity", "a number from 0 to 1")
+        _require(is_number(self.opacity) and 0 <= self.opacity <= 1, "opacity", "a number from 0 to 1")
         _require(self.cells in (True, False), "cells", "true or false")
         # NumPy's numbers become plain ones, since a script is written from their repr
         for field, kind in (("frame", int), ("channel", int), ("opacity", float), ("cells", bool)):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, kind(getattr(self, field)))
+        if isinstance(self.scale, tuple):
+            object.__setattr__(self, "scale", tuple(map(plain_number, self.scale)))
 
     @classmethod
     def from_state(cls, state: Any) -> View:
@@ -249,8 +251,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and bool(abs(value) <= sys.float_info.max)
+    return is_number(value) and bool(abs(plain_number(value)) <= sys.float_info.max)
 
 
 def _is_range(value: Any) -> bool:

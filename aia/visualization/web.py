@@ -22,14 +22,14 @@ LEVELS = 255  # steps of a mean
 CHANNEL_LEVELS = 127  # of one channel's own gate: half as fine, a seventh less to send
 
 
-def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], bytes]:
+def pack(inspection: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], bytes]:
     """Packs what a browser needs to draw every view of an inspection by itself.
 
     An array is a `PackedArray`, `[T or 1, H or 1, W or 1, C or 1]`. A mean is off by at most 1/510 of its array's range, a
     channel's own gate by 1/254.
 
     Args:
-        seen: What to pack; its frames are scaled down to `FRAME_SIDE`.
+        inspection: What to pack; its frames are scaled down to `FRAME_SIDE`.
         channels: Also packs the gates of each channel by itself, ten times as much as all the rest.
 
     Returns:
@@ -41,10 +41,10 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
         whose mean gate multiplies; the block's gate is the "mean" or the "product" of the modules', as "combine" says.
     """
     means, gates = ArrayPacker(LEVELS), ArrayPacker(CHANNEL_LEVELS)
-    small = render.shrink(seen.clip.frames, FRAME_SIDE)
-    sent = _sent_blocks(seen.blocks) if channels else set()
+    small = render.shrink(inspection.clip.frames, FRAME_SIDE)
+    sent = _sent_blocks(inspection.blocks) if channels else set()
     answer = {
-        **_facts(seen),
+        **_facts(inspection),
         "size": [small.shape[2], small.shape[1]],
         "frames": [render.data_url(frame, frame.shape[1]) for frame in small],
         "blocks": [
@@ -54,48 +54,48 @@ def pack(seen: Inspection, *, channels: bool = True) -> tuple[dict[str, Any], by
                 if block.name in sent
                 else None,
             }
-            for block in seen.blocks
+            for block in inspection.blocks
         ],
         "data": _text(means.packed()),
     }
     return answer, gates.packed() if gates.length else b""
 
 
-def pack_block(seen: Inspection, block: str) -> tuple[dict[str, Any], bytes]:
+def pack_block(inspection: Inspection, block: str) -> tuple[dict[str, Any], bytes]:
     """Packs one block's means for a browser that has the frames itself, and in the form of `pack`.
 
     Args:
-        seen: What to pack.
+        inspection: What to pack.
         block: A block's name; any other name stands for the first block.
 
     Returns:
         The answer, JSON types, and its "data" as bytes (zlib).
     """
     means = ArrayPacker(LEVELS)
-    names = [candidate.name for candidate in seen.blocks]
-    name = block if block in names else seen.first_block
-    height, width = seen.clip.frames.shape[1:3]
+    names = [candidate.name for candidate in inspection.blocks]
+    name = block if block in names else inspection.first_block
+    height, width = inspection.clip.frames.shape[1:3]
     answer = {
-        **_facts(seen),
+        **_facts(inspection),
         "size": [width, height],
         "names": names,
-        "blocks": [{**_block(seen.block(name), means), "gates": None}] if name else [],
+        "blocks": [{**_block(inspection.block(name), means), "gates": None}] if name else [],
     }
     return answer, means.packed()
 
 
-def _facts(seen: Inspection) -> dict[str, Any]:
+def _facts(inspection: Inspection) -> dict[str, Any]:
     """The part of an answer about the network and the clip."""
-    setting = ATTENTION_SETTINGS[seen.config.attention]
+    setting = ATTENTION_SETTINGS[inspection.config.attention]
     return {
-        "network": seen.title,
-        "attention": seen.config.attention,
+        "network": inspection.title,
+        "attention": inspection.config.attention,
         "units": {unit: unit[-1] for unit in chain.from_iterable(setting.units)},
         "multipliers": setting.multipliers,
         "combine": setting.combine,
-        "times": [round(time, 4) for time in seen.clip.times.tolist()],
-        "seen_box": list(seen.seen_box),
-        "first_block": seen.first_block,
+        "times": [round(time, 4) for time in inspection.clip.times.tolist()],
+        "seen_box": list(inspection.seen_box),
+        "first_block": inspection.first_block,
     }
 
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
-from browser import FLAGS, PATIENCE, find_chromium
+import web
+from browser import PATIENCE
 from conftest import ROOT, serving, small_net
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -22,6 +22,7 @@ from aia.hub import DEFAULT_MODEL
 from app import text
 from app.server.guard import is_from_elsewhere
 from app.service import models
+from tools.chromium import FLAGS, find_chromium
 
 EXAMPLE = ROOT / "assets" / "examples" / "swipe-left.mp4"
 
@@ -42,16 +43,16 @@ def free_page(tmp_path_factory):
 
 def choose(address: str, name: str, session: str = "somebody", *, headers: dict | None = None) -> str:
     """What a visitor is told who names a model through the page's menu; "" if it was accepted."""
-    config = httpx.get(f"{address}/config").json()
+    config = web.get(f"{address}/config").json()
     (menu,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == "model")
     (event,) = (one for one in config["dependencies"] if [menu, "input"] in one["targets"])
     body = {"data": [name, *[None] * (len(event["inputs"]) - 1)], "fn_index": event["id"], "session_hash": session}
-    httpx.post(f"{address}/gradio_api/queue/join", json=body, headers=headers).raise_for_status()
+    web.post(f"{address}/gradio_api/queue/join", json=body, headers=headers).raise_for_status()
     return outcome(address, session)
 
 
 def outcome(address: str, session: str) -> str:
-    stream = httpx.get(f"{address}/gradio_api/queue/data", params={"session_hash": session}, timeout=120).text
+    stream = web.get(f"{address}/gradio_api/queue/data", params={"session_hash": session}).text
     (done,) = (line for line in stream.splitlines() if "process_completed" in line)
     return json.loads(done.removeprefix("data: "))["output"].get("error") or ""
 
@@ -87,13 +88,13 @@ def test_behind_a_bare_proxy_with_its_address_as_root_the_page_works_and_nobody_
     with Proxy() as proxy, serving(tmp_path, GRADIO_ROOT_PATH=proxy.address) as proxy.upstream:
         for address in (proxy.address, proxy.upstream):
             assert refused(address, folders) == text.BAD_INPUT
-            config = httpx.get(f"{address}/config").json()
+            config = web.get(f"{address}/config").json()
             assert not any(part["props"].get("allow_custom_value") for part in config["components"])
         client = Client(proxy.upstream, verbose=False)
         for folder in folders:
             with pytest.raises(AppError, match="There is no model"):
                 client.predict(video=handle_file(str(EXAMPLE)), model=str(folder), api_name="/classify")
-        assert httpx.get(f"{proxy.address}/config").json()["root"] == proxy.address
+        assert web.get(f"{proxy.address}/config").json()["root"] == proxy.address
         page = visit(browser, f"{proxy.address}/?model={folders[0]}", asked := [])
         expect(page.locator("#problem")).to_contain_text("which this page does not have", timeout=PATIENCE)
         page.locator("#model input").fill(str(folders[0]))
@@ -155,19 +156,19 @@ def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page
 @pytest.mark.long
 def test_two_models_that_a_visitor_brings_in_are_both_kept(free_page, folders, tmp_path):
     small_net("cinst").save_pretrained(tmp_path / "second")
-    config = httpx.get(f"{free_page}/config").json()
+    config = web.get(f"{free_page}/config").json()
     (run,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == "run")
     shows = [one for one in config["dependencies"] if [run, "click"] in one["targets"] and one["backend_fn"]]
     with EXAMPLE.open("rb") as file:
-        (path,) = httpx.post(f"{free_page}/gradio_api/upload", files={"files": file}).json()
+        (path,) = web.post(f"{free_page}/gradio_api/upload", files={"files": file}).json()
     clip = {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def show(name: Path, session: str) -> str:
         (event,) = shows
         data = [clip, str(name), *[None] * (len(event["inputs"]) - 2)]
         body = {"data": data, "fn_index": event["id"], "session_hash": session}
-        httpx.post(f"{free_page}/gradio_api/queue/join", json=body).raise_for_status()
-        return httpx.get(f"{free_page}/gradio_api/queue/data", params={"session_hash": session}, timeout=120).text
+        web.post(f"{free_page}/gradio_api/queue/join", json=body).raise_for_status()
+        return web.get(f"{free_page}/gradio_api/queue/data", params={"session_hash": session}).text
 
     for name in (folders[0], tmp_path / "second"):
         assert choose(free_page, str(name), "brings-two") == ""
@@ -221,7 +222,7 @@ def test_a_site_that_calls_this_machine_by_its_own_name_brings_nothing_in(free_p
 @pytest.mark.long
 def test_another_site_that_the_visitor_has_open_brings_nothing_in(free_page, folders, shipped_page, browser):
     """With the same request the page itself brings it in."""
-    config = httpx.get(f"{free_page}/config").json()
+    config = web.get(f"{free_page}/config").json()
     (menu,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == "model")
     (event,) = (one for one in config["dependencies"] if [menu, "input"] in one["targets"])
     ask = """async ([address, body, mode]) => {
@@ -237,7 +238,7 @@ def test_another_site_that_the_visitor_has_open_brings_nothing_in(free_page, fol
         body = {"data": [str(folders[0]), None], "fn_index": event["id"], "session_hash": session}
         page.evaluate(ask, [free_page, body, mode])
         page.close()
-        stream = httpx.get(f"{free_page}/gradio_api/queue/data", params={"session_hash": session}, timeout=120).text
+        stream = web.get(f"{free_page}/gradio_api/queue/data", params={"session_hash": session}).text
         return '"success":true' in stream.replace(" ", "")
 
     assert brings_in(free_page, "cors")

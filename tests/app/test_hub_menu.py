@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
+import web
 from browser import PATIENCE
 from conftest import serving, small_net
 from hub_server import LIST, Fault, HubServer
@@ -71,13 +71,13 @@ def test_who_comes_through_a_proxy_gets_the_menu_without_the_hub(page_address):
 
 
 def menu_after_opening(address: str, headers: dict[str, str]) -> str:
-    config = httpx.get(f"{address}/config").json()
+    config = web.get(f"{address}/config").json()
     (menu,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == "model")
     (event,) = (one for one in config["dependencies"] if one["outputs"] == [menu] and not one["inputs"])
     session = f"menu{len(headers)}"
     body = {"data": [], "fn_index": event["id"], "session_hash": session}
-    httpx.post(f"{address}/gradio_api/queue/join", json=body, headers=headers).raise_for_status()
-    return httpx.get(f"{address}/gradio_api/queue/data", params={"session_hash": session}, timeout=120).text
+    web.post(f"{address}/gradio_api/queue/join", json=body, headers=headers).raise_for_status()
+    return web.get(f"{address}/gradio_api/queue/data", params={"session_hash": session}).text
 
 
 @pytest.mark.long

@@ -102,15 +102,17 @@ def test_every_sentence_says_what_to_do():
 
 @pytest.mark.long
 def test_after_the_clips_time_every_button_says_that_it_is_gone(browser, tmp_path, clip):
-    with serving(tmp_path, AIA_DELETE_AFTER_SECONDS="15") as address:
-        Visitor(browser, address).page.close()  # the model is loaded, and what follows takes less than those seconds
+    with serving(tmp_path, AIA_DELETE_AFTER_SECONDS="30") as address:
+        Visitor(browser, address).page.close()  # the model is loaded, so that the clip is still there when it is read
         visitor = Visitor(browser, address)
-        visitor.give(clip)
-        (kept,) = (tmp_path / "uploads").rglob("my clip.mp4")
+        with visitor.page.expect_response("**/gradio_api/upload*") as uploaded:
+            visitor.give(clip)
+        kept = Path(uploaded.value.json()[0])
+        assert kept.is_relative_to(tmp_path / "uploads")
         until(lambda: not kept.exists())
         visitor.tab("Export")
         until(lambda: visitor.press("python-button") or visitor.page.locator("#problem .problem").count())
-        visitor.is_told(re.compile("for about 15 seconds"))
+        visitor.is_told(re.compile("for about 30 seconds"))
 
         def told(button):
             visitor.press(button)

@@ -4,9 +4,9 @@ import base64
 import io
 import re
 
-import httpx
 import numpy as np
 import pytest
+import web
 from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE, SIZES
 from cameras import ALLOWED, INSECURE, camera, launched, write_film
@@ -216,7 +216,7 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     )
     expect(problem).to_have_text(WORDS["hidden"])
     assert page.evaluate(ALL_OFF)
-    until(lambda: httpx.post(f"{address}/live/{session}").status_code == 404)  # the server has forgotten it
+    until(lambda: web.post(f"{address}/live/{session}").status_code == 404)  # the server has forgotten it
 
     start(page)
     page.get_by_role("tab", name=text.TABS["look"], exact=True).click()
@@ -231,13 +231,13 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     page.context.set_offline(False)
 
     start(page)
-    httpx.post(f"{address}/live/{page.evaluate(key)}/close")
+    web.post(f"{address}/live/{page.evaluate(key)}/close")
     expect(problem).to_have_text(text.LIVE_GONE)
 
     taken: list[str] = []
 
     def all_taken() -> bool:
-        answer = httpx.post(f"{address}/live")
+        answer = web.post(f"{address}/live")
         taken.extend([answer.json()["session"]] if answer.status_code == 200 else [])
         return len(taken) == 2
 
@@ -246,12 +246,12 @@ def test_live_stops_when_nobody_watches_and_says_why(with_halves, small_page):
     expect(problem).to_have_text(text.LIVE_FULL.replace(f" {limits.LIVE_SESSIONS} ", " 2 "))
     assert page.evaluate(ALL_OFF)
     for session in taken:
-        httpx.post(f"{address}/live/{session}/close")
+        web.post(f"{address}/live/{session}/close")
 
     start(page)
     session = page.evaluate(key)
     page.goto("about:blank")
-    until(lambda: httpx.post(f"{address}/live/{session}").status_code == 404)
+    until(lambda: web.post(f"{address}/live/{session}").status_code == 404)
     assert {path for path in folder.rglob("*") if path.is_file()} - files == set(), "no frame on disk"
     page.context.close()
 
@@ -339,7 +339,7 @@ def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(shared, s
     session = page.evaluate(key)
     response = held[0].fetch()
     held[0].fulfill(response=response)
-    until(lambda: httpx.post(f"{address}/live/{response.json()['session']}").status_code == 404)
+    until(lambda: web.post(f"{address}/live/{response.json()['session']}").status_code == 404)
     wait_for_windows(page)
     assert page.evaluate(key) == session, "the late session has not ended this one"
 

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE
 from cameras import INSECURE, camera, launched
-from conftest import until
+from conftest import ROOT, until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -143,7 +143,7 @@ def test_the_page_slides_to_a_result_only_for_those_who_like_it(browser, server)
         page.emulate_media(reduced_motion=motion)
         page.evaluate("window.ways.length = 0; scrollTo({ top: 900, behavior: 'instant' })")
         page.wait_for_function("scrollY > 500")
-        page.locator("#clip input[type=file]").set_input_files(f"assets/examples/{clip}.mp4")
+        page.locator("#clip input[type=file]").set_input_files(ROOT / "assets" / "examples" / f"{clip}.mp4")
         page.wait_for_function(f"document.querySelector('.viewer').viewer.answers[0].link.example === '{clip}'")
         page.wait_for_function("scrollY < 300")
         assert set(page.evaluate("window.ways")) == {way}  # how it looks is the browser's, and slower on a busy machine
@@ -154,7 +154,7 @@ def test_english_words_are_said_to_be_english_in_every_browser(browser, server):
     page = opened(browser, server[0], locale="ja-JP")
     assert page.evaluate("document.documentElement.lang") == "en"
     expect(page.locator("footer")).to_contain_text("Use via API")  # Gradio's own words
-    page.locator("#clip input[type=file]").set_input_files("assets/examples/star.mp4")
+    page.locator("#clip input[type=file]").set_input_files(ROOT / "assets" / "examples" / "star.mp4")
     page.wait_for_function("document.querySelector('.viewer').viewer.answers[0].link.example === 'star'")
     assert page.evaluate("document.documentElement.lang") == "en"
     page.close()

@@ -6,8 +6,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
+import web
 from browser import PATIENCE
 from conftest import ROOT, serving
 from gradio_client import Client, handle_file
@@ -120,7 +120,7 @@ def test_programs_and_tools_work_through_a_proxy_that_passes_the_host_on(proxy):
     figure = client.predict(video=handle_file(str(EXAMPLE)), format="frame.png", view={}, api_name="/export_view")
     assert Path(figure).read_bytes().startswith(b"\x89PNG")
     with EXAMPLE.open("rb") as file:
-        (path,) = httpx.post(f"{proxy.address}/gradio_api/upload", files={"files": file}).json()
+        (path,) = web.post(f"{proxy.address}/gradio_api/upload", files={"files": file}).json()
 
     async def made():
         from mcp import ClientSession
@@ -140,22 +140,22 @@ def test_programs_and_tools_work_through_a_proxy_that_passes_the_host_on(proxy):
     assert ast.literal_eval(classified.content[0].text)["label"] == "swipe left"
     files = re.findall(r"https?://[^\s'\"]+", " ".join(content.text for content in inspected.content))
     assert len(files) == 2 and all(url.startswith(f"{proxy.address}/gradio_api/file=") for url in files), files
-    assert all(httpx.get(url).status_code == 200 for url in files)
+    assert all(web.get(url).status_code == 200 for url in files)
 
 
 def test_the_address_for_tools_opened_in_a_browser_says_one_sentence(shipped_page):
     for path in ("mcp", "mcp/", "mcp/http"):
-        answer = httpx.get(f"{shipped_page}/gradio_api/{path}", headers={"Accept": "text/html"})
+        answer = web.get(f"{shipped_page}/gradio_api/{path}", headers={"Accept": "text/html"})
         assert (answer.status_code, answer.json()["detail"]) == (406, text.FOR_TOOLS)
-    assert httpx.get(f"{shipped_page}/gradio_api/mcp/schema").status_code == 200
+    assert web.get(f"{shipped_page}/gradio_api/mcp/schema").status_code == 200
 
 
 def test_a_root_path_may_have_its_slashes_or_not(pages):
     address = pages["/studio"]
     for place in (address, f"{address}/studio"):  # with the path taken off, and with it kept
-        assert httpx.get(f"{place}/config").json()["root"] == f"{address}/studio"
-        assert 'id="first-paint"' in httpx.get(f"{place}/").text
-        assert httpx.get(f"{place}/monitoring").status_code == 404
+        assert web.get(f"{place}/config").json()["root"] == f"{address}/studio"
+        assert 'id="first-paint"' in web.get(f"{place}/").text
+        assert web.get(f"{place}/monitoring").status_code == 404
 
 
 def test_nobody_chooses_the_address_that_others_are_told(tmp_path):
@@ -166,7 +166,7 @@ def test_nobody_chooses_the_address_that_others_are_told(tmp_path):
     with serving(tmp_path) as address:
         for headers in forged:  # before anybody else
             for place in places:
-                httpx.get(address + place, headers=headers)
-        told = {place: httpx.get(address + place).text for place in places}
+                web.get(address + place, headers=headers)
+        told = {place: web.get(address + place).text for place in places}
     assert [place for place, answer in told.items() if "evil.example" in answer] == []
     assert f'Client(\\"{address}\\")' in told["/gradio_api/info"]

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 from conftest import moving_frames, small_net
@@ -21,6 +22,8 @@ import aia
 from aia import AIAError
 from aia.cli import main
 from aia.datasets.listing import list_clips
+from aia.datasets.places import local_file
+from aia.surveys import parts
 from aia.surveys.schema import read_survey
 from aia.training.data import class_order, read_manifest
 from aia.visualization.render import write_mp4
@@ -106,6 +109,37 @@ def test_shards_say_class_group_and_split_of_each_clip(home):
     )
 
 
+def test_shards_may_have_the_groups_under_any_key(tmp_path):
+    notes = {"1": b'{"Site": "hall", "group": "x"}', "2": b'{"site": 7}', "3": b'{"group": "x"}'}
+    files = {f"{key}.mp4": b"no video" for key in notes} | {f"{key}.json": note for key, note in notes.items()}
+    tar_of(tmp_path / "000.tar", files)
+    for data in (tmp_path, tmp_path / "000.tar", f"{tmp_path}/*.tar"):
+        assert [item.group for item in list_clips(data, group_column="Site")] == ["hall", "7", None]
+        with pytest.raises(AIAError, match=r"^No clip of .* has 'place' in its KEY\.json; check --group-column\.$"):
+            list_clips(data, group_column="place")
+        with pytest.raises(AIAError, match="--root is the folder of a table's files"):
+            list_clips(data, root=str(tmp_path))
+
+
+def test_a_signed_address_is_a_table_a_shard_or_a_video(home, tmp_path):
+    """The query has the signs of a pattern, slashes and a point."""
+    rows = "file,label\nfolders/val/open/0.mp4,open\nhttp://host/a.mp4?X-Amz-Signature=1,close\n"
+    (home / "signed.csv").write_text(rows)
+    query = "?X-Amz-Credential=me/20260101/s3*[1]&X-Amz-Signature=a.b"
+    with served(home) as address:
+        table = list_clips(f"{address}/signed.csv{query}")
+        shard = list_clips(f"{address}/shards/val-000.tar{query}")
+        video = list_clips(f"{address}/folders/val/open/0.mp4{query}")
+        with local_file(shard[0]) as clip:
+            assert clip.read_bytes() == (home / "folders" / "val" / "open" / "0.mp4").read_bytes()
+    assert [(i.path, i.address, i.label) for i in table] == [
+        ("folders/val/open/0.mp4", f"{address}/folders/val/open/0.mp4", "open"),
+        ("http://host/a.mp4?X-Amz-Signature=1", "http://host/a.mp4?X-Amz-Signature=1", "close"),
+    ]
+    assert [(i.path, i.split) for i in shard] == [(f"val-000.tar/{n:03d}.mp4", "val") for n in range(4)]
+    assert [(i.path, i.address) for i in video] == [("0.mp4", f"{address}/folders/val/open/0.mp4{query}")]
+
+
 def test_folders_in_a_tar_are_classes(home, tmp_path):
     with tarfile.open(tmp_path / "all.tar", "w") as tar:
         tar.add(home / "folders", ".")
@@ -147,13 +181,17 @@ def test_training_is_the_same_from_folders_shards_and_addresses(home, tmp_path, 
 
 
 @pytest.mark.long
-def test_a_survey_reads_shards_and_resumes(home, tmp_path):
+def test_a_survey_reads_shards_and_resumes(home, tmp_path, monkeypatch):
     net = small_net()
     net.save_pretrained(tmp_path / "model", config=net.config)
+    monkeypatch.setattr(parts, "ROWS", 4)
     with served(home) as address:
         for name, data in (("local", home / "shards"), ("http", f"{address}/shards/")):
-            assert aia.survey(data, str(tmp_path / "model"), tmp_path / name, split="val").new == 4
-            assert aia.survey(data, str(tmp_path / "model"), tmp_path / name).new == 8
+            assert aia.survey(data, str(tmp_path / "model"), tmp_path / name).new == 12
+            lost = min((tmp_path / name).glob("part-*"))
+            rows = pq.read_metadata(lost).num_rows
+            lost.unlink()
+            assert 0 < aia.survey(data, str(tmp_path / "model"), tmp_path / name).new == rows < 12
     (local, _), (remote, _) = read_survey(str(tmp_path / "local")), read_survey(str(tmp_path / "http"))
     assert local.equals(remote) and local.column("error").null_count == 12
 

@@ -28,17 +28,20 @@ from aia.evaluation.evaluate import (
     run_name,
     write_results,
 )
-from aia.evaluation.faithfulness import intervals
 from aia.evaluation.shipped import check
 from aia.evaluation.task_report import results_file
-from aia.modeling.config import NO_GESTURE
+from aia.locations import PACKAGE
+from aia.modeling.config import none_label
 from aia.synthetic.trajectories import LABELS
 from aia.training.recipe import Recipe
 from aia.visualization.render import write_mp4
 from tools import release
 from tools import report as writing
 
-NONE = LABELS.index(NO_GESTURE)
+ACTIONS, CAMERA = (
+    tuple(Recipe.from_file(PACKAGE / "training" / "configs" / f"{task}.json").classes.values())
+    for task in ("actions", "camera")
+)
 NETWORK = {"arch": "mobilenet_v2", "num_segments": 2, "input_size": 32, "resize": [32, 32]}
 KINDS = (*CHOSEN_ON, "film")
 SHIPPED = (("tsm", "cinst"), ("tsm", "stinc"))
@@ -75,6 +78,15 @@ def test_few_clips_show_a_calibration_error_even_of_a_perfect_model():
     assert many[0] < 0.01 < 0.05 < few[0] < few[1]
     targets = np.where(rng.random(80) < confidence[:80], 0, 1)  # a perfect model's own clips
     assert metrics.calibration_error(probabilities[:80], targets) < 1.5 * few[1]
+
+
+def test_seeds_that_answer_a_clip_alike_are_no_more_clips():
+    confidence = np.random.default_rng(7).uniform(0.5, 1, 80)
+    once = np.stack([confidence, 1 - confidence], 1)
+    thrice = np.concatenate([once] * 3)
+    assert metrics.calibration_noise(thrice, [*range(80)] * 3) == pytest.approx(metrics.calibration_noise(once))
+    others = metrics.calibration_noise(thrice, range(240))
+    assert others == metrics.calibration_noise(thrice) and others[0] < 0.7 * metrics.calibration_noise(once)[0]
 
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
@@ -133,22 +145,23 @@ def test_clips_of_a_class_that_the_model_lacks_are_told_and_left_out(tmp_path, c
         evaluate(net, tmp_path, recipe, "val")
 
 
-def made_run(temporal, attention, seed, *, skill=4.0, splits=("held-out", "unknown", "test")) -> Run:
+def made_run(temporal, attention, seed, *, labels=LABELS, splits=("held-out", "unknown", "test")) -> Run:
     """A run that says the truth and noise."""
     rng = np.random.default_rng([seed, len(attention), len(temporal)])
+    none = labels.index(none_label(labels))
 
     def say(names, targets):
-        logits = rng.normal(0, 1.5, (len(targets), len(LABELS))) + logits_of(targets, len(LABELS), skill)
+        logits = rng.normal(0, 1.5, (len(targets), len(labels))) + logits_of(targets, len(labels))
         return Logits(tuple(names), np.array(targets), logits.round(3))
 
-    gestures = [i for i in range(len(LABELS)) if i != NONE]
+    known = [i for i in range(len(labels)) if i != none]
     every = {
-        "held-out": say([f"held-{seed}-{i}" for i in range(33)], [*gestures * 3, NONE, NONE, NONE]),
-        "unknown": say([f"{kind}/{i}" for i in range(6) for kind in KINDS], [NONE] * 30),
-        "test": say([f"test-{i}" for i in range(40)], gestures * 4),
+        "held-out": say([f"held-{seed}-{i}" for i in range(3 * len(labels))], [*known * 3, none, none, none]),
+        "unknown": say([f"{kind}/{i}" for i in range(6) for kind in KINDS], [none] * 30),
+        "test": say([f"test-{i}" for i in range(4 * len(known))], known * 4),
     }
-    trained = dict.fromkeys(LABELS, 9)
-    return Run(temporal, attention, seed, LABELS, trained, {split: every[split] for split in splits})
+    trained = dict.fromkeys(labels, 9)
+    return Run(temporal, attention, seed, labels, trained, {split: every[split] for split in splits})
 
 
 @pytest.fixture(scope="module")
@@ -206,10 +219,26 @@ def test_runs_of_other_labels_never_share_a_file(tmp_path, runs):
     with pytest.raises(AIAError, match=r"results\.json holds runs with other labels; give another file"):
         write_results([other], file)
     assert file.read_bytes() == before
-    with pytest.raises(AIAError, match="other labels; give --task camera or --task actions"):
+    with pytest.raises(AIAError, match="gestures of EgoGestAR, and the results file is about other labels"):
         report.tables({**runs, "mixed": other})
-    with pytest.raises(AIAError, match="holds no run"):
-        report.tables({})
+
+
+@pytest.mark.parametrize("task", ["gestures", "camera", "actions"])
+def test_results_that_a_task_has_no_tables_for_are_told_in_a_sentence(task, tmp_path, capsys):
+    file = str(tmp_path / "mine.json")
+    for labels in (ACTIONS, CAMERA, LABELS, ("wave", "none of these"), ("wave", "clap")):
+        fits = labels == {"gestures": LABELS, "camera": CAMERA, "actions": ACTIONS}[task]
+        test = Logits(("a.mp4",), np.array([0]), np.eye(len(labels))[:1])
+        write_results([Run("tsn", "none", 0, labels, {}, {} if fits else {"test": test})], file)
+        assert main(["evaluate", "--task", task, "--results", file]) == int(not fits)
+        said = capsys.readouterr()
+        assert fits or "the results file is about other labels; choose other tables with --task" in said.err
+        assert len(said.err.splitlines()) == int(not fits)
+        (tmp_path / "mine.json").unlink()
+    (tmp_path / "mine.json").write_text("{}")
+    assert main(["evaluate", "--task", task, "--results", file]) == 1
+    said = capsys.readouterr()
+    assert "holds no run" in said.err and not said.out, "and not the shipped tables"
 
 
 def test_runs_without_unknown_or_without_clips_have_tables_too(tmp_path, runs, checkpoints):
@@ -223,8 +252,19 @@ def test_runs_without_unknown_or_without_clips_have_tables_too(tmp_path, runs, c
     assert all({*run.splits} == {"held-out"} for run in read.values()) and report.tables(read, checkpoints)
 
 
+def test_networks_that_saw_other_test_clips_are_not_compared(runs, checkpoints):
+    gain = "| TSM with CinST − TSM with no AIA | –"
+    assert gain not in report.tables(runs, checkpoints)
+    test = runs["tsm-none-s0"].splits["test"]
+    fewer = test.where(np.arange(len(test.clips)) > 0)
+    renamed = dataclasses.replace(test, clips=("another", *test.clips[1:]))
+    for changed in (fewer, renamed):
+        run = dataclasses.replace(runs["tsm-none-s0"], splits={"test": changed})
+        assert f"{gain} | – | – |" in report.tables({**runs, run.name: run}, checkpoints)
+
+
 def test_one_group_has_a_mean_and_no_interval():
-    alone, two = (intervals(np.array([[1.0], [0], [1]]), [*groups], 0)[0] for groups in ("aaa", "aab"))
+    alone, two = (metrics.intervals(np.array([[1.0], [0], [1]]), [*groups], 0)[0] for groups in ("aaa", "aab"))
     assert alone.text(".2f") == "0.67" and re.fullmatch(r"0\.67 \(0\.50 to 1\.00\)", two.text(".2f"))
 
 
@@ -242,7 +282,7 @@ def test_cross_fitting_never_uses_the_clips_that_it_answers(runs):
 def test_a_source_video_is_never_calibrated_on_and_answered_at_once(runs, tmp_path, monkeypatch):
     """Clips of one video are alike, and all seeds hold out the same ones, so the folds are made of videos."""
     names = [f"v_Surfing_g{video:02}_c{clip:02}.mp4" for video in range(8) for clip in range(5)]
-    held = Logits(tuple(names), np.arange(40) % 2, logits_of(np.arange(40) % 2, len(LABELS)))
+    held = Logits(tuple(names), np.arange(40) % 2, logits_of(np.arange(40) % 2, len(ACTIONS)))
     used = []
 
     def calibrate(parts):
@@ -250,7 +290,7 @@ def test_a_source_video_is_never_calibrated_on_and_answered_at_once(runs, tmp_pa
         used.append({clip.rpartition("_")[0] for part in parts for clip in part.splits["held-out"].clips})
         return Calibration(1.0, 0.5)
 
-    seeds = (dataclasses.replace(run, splits={"held-out": held}) for run in runs.values())
+    seeds = (dataclasses.replace(run, labels=ACTIONS, splits={"held-out": held}) for run in runs.values())
     write_results([run for run in seeds if run.setting == ("tsm", "cinst")][:2], results_file("actions", tmp_path))
     monkeypatch.setattr(task_report, "calibrate_task", calibrate)
     said = task_report.task_tables("actions", tmp_path)
@@ -260,14 +300,14 @@ def test_a_source_video_is_never_calibrated_on_and_answered_at_once(runs, tmp_pa
     assert "| 0 of 80 |" in said, "all clips of both seeds"
 
 
-def test_the_gain_of_aia_is_over_all_seeds_and_its_interval_over_source_videos(runs, tmp_path):
+def test_the_gain_of_aia_is_over_all_seeds_and_its_interval_over_source_videos(tmp_path):
     names = tuple(f"v_Surfing_g{video:02}_c{clip:02}.mp4" for video in range(8) for clip in range(5))
     right = np.arange(40) % 2
     wrong = np.where(np.arange(40) < 5, 1 - right, right)  # the first video
 
     def with_test(setting, seed, answers):
-        test = Logits(names, right, logits_of(answers, len(LABELS)))
-        run = runs[run_name(*setting, seed)]
+        test = Logits(names, right, logits_of(answers, len(ACTIONS)))
+        run = made_run(*setting, seed, labels=ACTIONS)
         return dataclasses.replace(run, splits={"held-out": run.splits["held-out"], "test": test})
 
     made = [with_test(("tsm", "none"), seed, right) for seed in range(3)]
@@ -279,12 +319,37 @@ def test_the_gain_of_aia_is_over_all_seeds_and_its_interval_over_source_videos(r
     mean, low, high = map(float, found.groups())
     assert mean == -0.062 and high == 0, "half of an eighth; a draw may leave the video out"
     assert low == pytest.approx(-0.19, abs=0.07), "or hold it several times"
-    assert "trained on" not in tables
+    assert "trained on" not in tables.lower()
     write_results([with_test(("tsm", "none"), 0, wrong)], task_report.control_file(tmp_path))
     tables = task_report.task_tables("actions", tmp_path)
     found = re.search(rf"\| TSM with CinST \| TSM with no AIA, trained on \| 2 and 1 \| {gain} \|", tables)
     assert float(found[1]) == 0.062, "and against networks that were trained on without gates"
     assert re.search(r"\| TSM with no AIA, trained on \| 1 \| 0.875 \|", tables)
+    assert "Trained on: for as long" in tables
+    own = {run.name: run for run in made}
+    given = task_report.task_tables("actions", tmp_path, own)
+    assert "| TSM with CinST | TSM with no AIA |" in given and "trained on" not in given.lower()
+    assert task_report.task_tables("actions", tmp_path / "nothing shipped", own) == given
+    assert task_report.task_tables("actions", tmp_path / "nothing shipped") == ""
+
+
+def test_clips_that_all_seeds_hold_out_are_drawn_once_and_rendered_ones_of_other_stills_are_others():
+    held = made_run("tsn", "none", 0, labels=ACTIONS).splits["held-out"]
+
+    def noise(split, seeds):
+        """The last column of the table of refused clips."""
+        runs = [Run("tsn", "none", seed, ACTIONS, {}, {split: held}) for seed in range(seeds)]
+        table = task_report.task_tables("actions", runs={run.name: run for run in runs})
+        return float(re.search(r"\| TSN with no AIA \|[^|]*\|[^|]*\|[^|]*\| (\S+) \(95 %", table)[1])
+
+    assert noise("held-out", 3) == pytest.approx(noise("held-out", 1), rel=0.1)
+    assert noise("rendered", 3) < 0.7 * noise("rendered", 1)
+
+
+def test_results_without_held_out_clips_have_tables_too():
+    run = made_run("tsn", "none", 0, labels=ACTIONS, splits=("test",))
+    tables = task_report.task_tables("actions", runs={run.name: run})
+    assert "| TSN with no AIA | 1 |" in tables and "Refusal" not in tables
 
 
 def test_calibration_keeps_gestures_and_catches_what_is_none(runs):
@@ -406,10 +471,13 @@ def test_a_network_sees_its_clips_as_its_own_config_says(data, run_folder):
 
 
 def test_the_tables_of_a_task_are_printed_alone(capsys):
+    assert main(["evaluate"]) == 0
+    every = capsys.readouterr().out
     for task, other in (("camera", "macro-F1"), ("actions", "copies")):
         assert main(["evaluate", "--task", task]) == 0
         said = capsys.readouterr().out
         assert "| TSN with CinST | 3 |" in said and other not in said
+        assert ("| TSN with no AIA, trained on | 3 |" in said) == (task == "actions") and said.strip() in every
 
 
 def test_a_folder_of_training_clips_only_is_no_data_to_contrast(tmp_path, capsys):
@@ -430,6 +498,26 @@ def test_what_is_missing_is_said(data, run_folder, capsys):
         assert "--write keeps the logits of models" in capsys.readouterr().err
     assert main(["evaluate", "--results", "gone.json"]) == 1
     assert "gone.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["m", "--clips", "0"], "--clips"),
+        (["m", "--seed", "0"], "--seed"),
+        (["m", "--block", "layer1.0"], "--block"),
+        (["m", "--robustness", "--block", "layer1.0"], "--block"),
+        (["m", "--results", "r.json"], "--results"),
+        (["m", "--faithfulness", "--results", "r.json"], "--results"),
+        (["m", "--write", "r.json", "--split", "test"], "--split"),
+        (["--split", "test"], "--split"),
+        (["m", "--test"], "--test"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(arguments, option, data, capsys):
+    assert main(["evaluate", *arguments, "--data", str(data)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{option} goes with ") and len(said.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -15,9 +15,17 @@ import aia
 from aia import AIAError
 from aia.cli import main
 from aia.evaluation.deletion import STEPS, Curves, area, blur, places_in_order
-from aia.evaluation.faithfulness import intervals, measure_faithfulness, orders
+from aia.evaluation.faithfulness import measure_faithfulness, orders
 from aia.evaluation.known_clips import choose, pick
-from aia.evaluation.randomization import measure_randomization, plain, rank_correlation, shuffle, trunk_parts
+from aia.evaluation.metrics import intervals
+from aia.evaluation.randomization import (
+    _shuffled,
+    measure_randomization,
+    plain,
+    rank_correlation,
+    shuffle,
+    trunk_parts,
+)
 from aia.modeling.preprocess import preprocess
 from aia.visualization.render import write_mp4
 
@@ -250,6 +258,23 @@ def test_shuffled_weights_are_the_same_values_in_another_order(known):
         else:
             assert torch.equal(values, after[name])
     assert not any(module.training for module in net.modules())
+
+
+@pytest.mark.slow
+def test_with_all_weights_shuffled_every_batch_norm_has_measured_what_it_gets_then(known):
+    net, clips = plain(known[0]), known[1]
+    *_, (name, network) = _shuffled(net, clips.x, net.block_names[-1], torch.Generator().manual_seed(0))
+    assert name == f"head to {trunk_parts(net)[0]}"
+    norms = [module for module in network.modules() if getattr(module, "running_mean", None) is not None]
+    kept = [norm.running_mean.clone() for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # this batch alone; the clips are one
+        norm.train()
+    with torch.no_grad():
+        network(clips.x)
+    assert len(norms) > 20
+    for norm, mean in zip(norms, kept, strict=True):
+        assert torch.allclose(norm.running_mean, mean, atol=1e-4)
 
 
 @pytest.mark.long

@@ -296,9 +296,9 @@ def test_a_pickle_that_grows_is_read_or_refused_at_once(bomb, tmp_path):
 
 @pytest.mark.long
 def test_keys_that_collide_and_pairs_that_are_named_again_take_no_time(tmp_path):
-    prime = 2**61 - 1
-    keys = b"}(" + b"".join(plain(i * prime) + b"N" for i in range(1, 100_000)) + b"u"
-    pairs = plain([["k", 1]] * 50_000) + b"q\0" + b"0" + b"".join([call("collections.OrderedDict", b"h\0")] * 5000)
+    prime = 2**61 - 1  # so many of each that Python's own dict would take longer than pytest's timeout
+    keys = b"}(" + b"".join(plain(i * prime) + b"N" for i in range(1, 500_000)) + b"u"
+    pairs = plain([["k", 1]] * 100_000) + b"q\0" + b"0" + b"".join([call("collections.OrderedDict", b"h\0")] * 100_000)
     wide = plain(tuple(range(50_000))) + b"q\1" + (named("torch.Size") + b"h\1R") * 50_000
     path = write(tmp_path / "ckpt.pth", pairs + wide + mapping(w=tensor(), keys=keys), _0=VALUES)
     assert read(path)["w"].shape == (2, 2)

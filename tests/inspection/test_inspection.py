@@ -18,6 +18,7 @@ from aia.inspection.gates import BlockGates
 from aia.inspection.inspection import inspect
 from aia.modeling.preprocess import preprocess, seen_box
 from aia.visualization import export, render
+from aia.visualization.figure import frame_picture, strip_picture
 
 
 def small_net_with(**fields) -> aia.AIANet:
@@ -209,8 +210,9 @@ def test_saved_files_reopen_and_agree(net, video, tmp_path):
     with (tmp_path / "frames.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["block"] == "layer3.1"]
     assert np.allclose([float(r["mean_gate"]) for r in rows], inspection.block("layer3.1").temporal_profile, atol=1e-6)
-    drawn = export.draw(inspection, inspection.block("layer2.0"))
-    assert Image.open(tmp_path / "overlay.png").size[1] == 180
+    strip = strip_picture(inspection, aia.View("layer2.0"))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "overlay.png")), strip)
+    drawn = np.stack([frame_picture(inspection, aia.View("layer2.0", frame=frame)) for frame in range(8)])
     again = aia.read_clip(tmp_path / "overlay.mp4", num_segments=8)
     assert again.num_frames == 8 and again.frames.shape == drawn.shape
     assert np.abs(again.frames.astype(int) - drawn).mean() < 6

@@ -101,6 +101,7 @@ def test_threads_share_a_stream(net):
     "use",
     [
         lambda net: aia.Stream(net, 0),
+        lambda net: aia.Stream(net, 1e-6),
         lambda net: aia.Stream(net, float("nan")),
         lambda net: aia.Stream(net, interval=-1),
         lambda net: aia.Stream(net, max_side=0),

@@ -136,6 +136,13 @@ def test_a_lesson_leaves_nothing_on_the_model(net, clip):
     assert np.array_equal(aia.inspect(net, clip).logits, before)
 
 
+def test_hooks_of_a_user_are_called_by_the_networks_own_passes_only(clip):
+    net, calls = small_net(), []
+    net.backbone.layer2[0].attention.first.T.register_forward_hook(lambda *_: calls.append("T"))
+    trace_block(net, clip, "layer2.0")
+    assert len(calls) == len(SETTINGS)
+
+
 def test_the_frames_are_those_the_network_saw():
     net = small_net()
     config = aia.AIAConfig(**{**net.config.to_dict(), "resize": 64, "input_size": 48})

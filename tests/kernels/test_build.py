@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import LABELS
+from conftest import LABELS, small_net
 
-from aia import AIAConfig, AIANet
+from aia import AIAConfig, AIAError, AIANet, inspect
 from aia.kernels import build
 from aia.modeling import fast_training
 
@@ -78,6 +78,38 @@ def test_a_compiler_may_have_arguments(fresh, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CC", "env cc -O1")
     assert build.library("training.c") is not None and not fresh.records
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_no_compiler_drops_the_test_for_numbers_that_are_not_finite(fresh, monkeypatch, tmp_path, clip, compiler):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", compiler)
+    net = small_net("cinst", "tsn", "resnet18").optimize()
+    with torch.no_grad():
+        net.backbone.layer2[0].conv1.weight.mul_(1e38)
+    with pytest.raises(AIAError, match="not finite"):
+        inspect(net, clip)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_compiler_that_does_not_know_this_processor_compiles_for_any(fresh, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\ncase " $* " in *" -march=native "*) exit 1;; esac\nexec cc "$@"\n')
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CC", str(compiler))
+    assert build.library("training.c") is not None and not fresh.records
+
+
+def test_what_a_compiler_says_when_it_fails_is_in_the_log(fresh, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "sh -c 'echo no option $((40 + 2)) >&2; exit 1'")
+    fresh.set_level(logging.INFO, build.__name__)
+    assert build.library("training.c") is None and "no option 42" in fresh.text
 
 
 @pytest.mark.slow

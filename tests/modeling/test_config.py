@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,12 @@ GOOD = {"labels": ["a", "b"]}
 def test_a_configuration_survives_json():
     config = AIAConfig(("a", "b"), arch="mobilenet_v2", attention="stinc->cinst", resize=128, input_size=112)
     config = dataclasses.replace(config, temperature=0.7, threshold=0.6, default_block="features.12", task="camera")
+    assert AIAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_numbers_of_numpy_survive_json():
+    third = np.float32(1 / 3)
+    config = AIAConfig(("a", "b"), temperature=third, threshold=third, mean=(third,) * 3, std=(third,) * 3)
     assert AIAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

@@ -207,6 +207,11 @@ def change_in_place(net):
         net.backbone.layer3[0].conv2.weight.mul_(1.5)
 
 
+def write_through_data(net):
+    net.backbone.layer3[0].conv2.weight.data.mul_(1.5)
+    net.optimize()  # nothing tells of such a write
+
+
 def change_a_gate(net):
     with torch.no_grad():
         net.backbone.layer3[0].attention.first.C.conv.weight.neg_()
@@ -231,7 +236,7 @@ def replace_a_module(net):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
-    [change_in_place, change_a_gate, change_by_training, load_other_weights, replace_a_module],
+    [change_in_place, write_through_data, change_a_gate, change_by_training, load_other_weights, replace_a_module],
     ids=lambda f: f.__name__,
 )
 def test_changed_weights_count_at_once(change):
@@ -263,6 +268,19 @@ def test_hooks_of_a_user_are_called():
     with torch.inference_mode():
         net(clip)
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("compiled", COMPILED, indirect=True)
+@pytest.mark.parametrize("place", ["layer2", "layer2.0.attention", "layer2.0.attention.first.H.conv"])
+def test_hooks_that_were_there_first_are_called_until_they_are_removed(place, compiled):
+    net, calls = small_net(size=64).optimize(), []
+    clip = torch.randn(1, 3, 3, 64, 64)
+    hook = net.backbone.get_submodule(place).register_forward_hook(lambda *_: calls.append(place))
+    with torch.inference_mode():
+        net(clip)
+        hook.remove()
+        net(clip)
+    assert calls == [place]
 
 
 @pytest.mark.slow
@@ -333,6 +351,26 @@ def test_numbers_that_overflow_are_not_hidden(attention, clip):
     for look in (aia.inspect, aia.rank_blocks, lambda net, clip: trace_block(net, clip, net.block_names[0])):
         with pytest.raises(aia.AIAError, match="not finite"):
             look(net, clip)
+
+
+def test_a_clip_that_overflows_leaves_the_others_of_its_batch_their_answers():
+    net = small_net("cinst", "tsm", "resnet18", size=64).optimize()
+    clips = torch.randn(3, 4, 3, 64, 64, generator=torch.Generator().manual_seed(6))
+    clips[1, 2, 0, 30:, 30:] = 3e38
+    with torch.inference_mode():
+        together, alone = net(clips), net(clips[::2])
+    assert error(together[::2], alone) < 1e-5 and not together[1].isfinite().any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled", COMPILED, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_a_network_that_is_cast_as_a_whole_still_answers(dtype, compiled, clip):
+    net = small_net("cinst", "tsm", "resnet18", size=64).optimize()
+    wanted = aia.inspect(net, clip)
+    got = aia.inspect(net.to(dtype), clip)
+    assert np.abs(got.probabilities - wanted.probabilities).max() < 0.02
+    assert trace_block(net, clip, "layer2.0").units.keys() == wanted.block("layer2.0").gates.keys()
 
 
 def test_defaults_that_another_library_sets_change_no_gate(clip):

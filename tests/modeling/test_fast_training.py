@@ -11,6 +11,7 @@ from torch import nn
 import aia
 from aia.kernels import build
 from aia.modeling import attention, fast_training, recording
+from aia.modeling.blocks import Attention
 from aia.modeling.config import AIAConfig
 from aia.modeling.network import AIANet
 
@@ -46,6 +47,72 @@ def test_module_equals_the_reference_in_value_gradient_and_statistics(name, shap
     reference.eval(), compiled.eval()
     with torch.inference_mode():
         assert error(fast_training.forward(compiled, x), reference(x)) < 1e-5
+
+
+class Doubled(nn.BatchNorm3d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+def hook_the_module(module):
+    module.first.register_forward_hook(lambda module, given, out: 2 * out)
+
+
+def hook_a_unit(module):
+    module.first.H.register_forward_pre_hook(lambda module, given: (2 * given[0],))
+
+
+def hook_a_convolution(module):
+    module.first.C.conv.register_forward_hook(lambda module, given, out: 2 * out)
+
+
+def hook_the_gradient(module):
+    module.first.T.bn.register_full_backward_hook(lambda module, given, out: (2 * given[0],))
+
+
+def average_over_all_batches(module):
+    module.first.W.bn.momentum = None
+
+
+def use_another_batch_norm(module):
+    module.first.H.bn = Doubled(1)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(hook_the_module, hook_a_unit, hook_a_convolution, hook_the_gradient),
+        *(average_over_all_batches, use_another_batch_norm),
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_what_a_user_changes_counts_in_training(change):
+    torch.manual_seed(3)
+    reference, x = Attention("cinst", "block"), torch.randn(2 * 4, 6, 5, 7)
+    change(reference)
+    optimized = copy.deepcopy(reference)
+    optimized.fused = True
+    results = []
+    for module in (reference, optimized):
+        v = x.clone().requires_grad_()
+        with recording.segments_per_clip(4):
+            for _ in range(2):
+                out = module(v)
+                out.square().sum().backward()
+        results.append([out, v.grad, *module.buffers(), *(p.grad for p in module.parameters())])
+    for wanted, got in zip(*results, strict=True):
+        assert error(got.double(), wanted.double()) < 1e-4
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["C", "ST", "CinST", "STinC"])
+def test_a_second_derivative_is_an_error_and_not_a_wrong_number(name):
+    x = torch.randn(1, 3, 4, 5, 6, requires_grad=True)
+    out = fast_training.forward(getattr(attention, name)(), x)
+    (grad,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.square().sum().backward()
 
 
 @pytest.mark.slow

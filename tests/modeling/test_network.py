@@ -125,6 +125,12 @@ def test_the_shift_moves_one_eighth_each_way_and_fills_with_zeros():
     assert (own == x.view(8, 16)[:, 4:]).all()
 
 
+@pytest.mark.parametrize("part", [TemporalShift(), Attention("c", "here")], ids=["shift", "attention"])
+def test_a_part_that_runs_alone_asks_for_the_frames_per_clip(part):
+    with pytest.raises(AIAError, match=r"segments_per_clip\(T\)"):
+        part(torch.zeros(8, 16, 4, 4))
+
+
 @pytest.mark.slow
 def test_clips_of_one_batch_do_not_mix():
     net = small_net("stinc", "tsm")

@@ -185,12 +185,16 @@ def test_identity_everywhere_is_the_plain_trunk(clip):
     [
         lambda: Switch("off"),
         lambda: Switch(unit="X"),
+        lambda: Switch(unit=5),
+        lambda: Switch(block=None),
+        lambda: Switch("scale", factor="x"),
+        lambda: Switch("scale", factor=float("nan")),
         lambda: Switch("scale", factor=-1),
         lambda: Switch("scale", factor=float("inf")),
     ],
 )
 def test_a_wrong_switch_is_refused(make):
-    with pytest.raises(AIAError):
+    with pytest.raises(AIAError, match=r"\.$"):
         make()
 
 

@@ -147,7 +147,7 @@ def test_what_was_removed_is_refused(field):
 def test_the_entries_say_what_the_networks_are():
     for name, backbone in BACKBONES.items():
         config = aia.AIAConfig(LABELS, arch=name, attention="none")
-        with torch.device("meta"):
+        with torch.device("meta"), recording.segments_per_clip(1):
             net = aia.AIANet(config)
             features = net.backbone(torch.zeros(1, 3, 64, 64, device="meta"))
         assert features.shape == (1, backbone.width) and net.head.in_features == backbone.width

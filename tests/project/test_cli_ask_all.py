@@ -10,6 +10,8 @@ import pytest
 from conftest import small_net
 from small_project import OF_ALL_GROUPS, copy_project
 
+from aia.cli import main
+
 SAYS = ["gestures: no gesture (91%)", "camera: pan left (96%)", "actions: not sure; closest: surfing (51%)"]
 
 
@@ -27,7 +29,7 @@ def project(tmp_path_factory, video):
 def classify(project, *arguments):
     command = [sys.executable, "-m", "aia", "classify", "--device", "cpu", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(project)}
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.long
@@ -54,6 +56,13 @@ def test_a_file_that_cannot_be_read_is_told_once_and_the_others_are_answered(pro
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "bad.mp4" in done.stderr
     bad, good = map(json.loads, done.stdout.splitlines())
     assert bad.keys() == {"file", "error"} and len(good["answers"]) == 3
+
+
+@pytest.mark.parametrize("command", ["classify", "live"])
+def test_shipped_models_have_no_revision_also_when_all_are_asked(command, capsys):
+    assert main([command, "a.mp4", "--model", "all", "--revision", "v1"]) == 1
+    said = capsys.readouterr()
+    assert "'all' stands for shipped models" in said.err and len(said.err.splitlines()) == 1 and not said.out
 
 
 @pytest.mark.long

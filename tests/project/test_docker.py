@@ -77,6 +77,10 @@ def test_the_steps_are_in_order_and_each_run_is_a_valid_script(steps, tmp_path):
 @pytest.fixture
 def container(steps):
     """Starts the entry point in a copy of what the image holds; yields the process, its files, and how to run more there."""
+    if os.geteuid() == 0 and (not shutil.which("setpriv") or subprocess.run([*AS_NOBODY, "true"]).returncode):
+        pytest.skip(
+            "root cannot become a user without rights here: setpriv or the capability dac_read_search is missing"
+        )
     # pytest's own folders are closed to other users.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root = Path(folder)

@@ -36,7 +36,7 @@ def test_the_python_programs_run(page, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(programs)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},  # the pages were written on a CPU
         capture_output=True,
         text=True,
     )

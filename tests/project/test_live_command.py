@@ -67,10 +67,10 @@ def test_a_file_as_fast_as_possible_gives_the_answers_of_a_stream(mirror, inside
 
 
 @pytest.mark.long
-def test_a_file_in_real_time_is_answered_for_at_its_end(inside, capsys):
+def test_a_file_in_real_time_is_answered_for_while_it_plays(inside, capsys):
     said = lines(capsys, "walk.mp4", "--seconds", "1")
     times = [line["time"] for line in said]
-    assert times == sorted(times) and 0.9 <= times[0] <= times[-1] <= 2.9
+    assert times == sorted(times) and times[0] >= 0.9, "a window of a second must have passed"
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_a_window_shows_frame_map_and_answer_and_ends_the_command(net, inside):
         (["walk.mp4", "--task", "camera"], "give one of them"),
         (["walk.mp4", "--window", "--json"], "give --window or --json"),
         (["walk.mp4", "--fast", "--seconds", "9"], "give a smaller number of --seconds"),
-        (["walk.mp4", "--fast", "--seconds", "0"], "more than 0"),
+        (["walk.mp4", "--fast", "--seconds", "0"], "0.01 to 120 seconds"),
         (["walk.mp4", "--fast", "--interval", "-1"], "0 or more seconds"),
         pytest.param(
             ["walk.mp4", "--window"], "or use --json", marks=pytest.mark.skipif(not HEADLESS, reason="a window opens")

@@ -351,7 +351,7 @@ def test_a_stopped_command_removes_its_temporary_files(tmp_path):
     )
     assert process.stdout.readline() == "ready\n" and list(tmp_path.iterdir())
     process.terminate()
-    assert process.communicate(timeout=60) == ("", "") and process.returncode == 143
+    assert process.communicate() == ("", "") and process.returncode == 143
     assert content(tmp_path) == {}
 
 

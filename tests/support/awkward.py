@@ -356,7 +356,7 @@ FILES: dict[str, Awkward] = {
     "vp9-440.webm": _coded(made=VP9 | {"pix_fmt": "yuv440p"}),
     "av1-10-bit.mp4": _coded(made=AV1 | {"pix_fmt": "yuv420p10le"}),
     "410.mkv": _coded(made={"codec": "ffv1", "pix_fmt": "yuv410p"}),
-    # high dynamic range (its colours: tests/test_hdr.py)
+    # high dynamic range (its colours: tests/video/test_hdr.py)
     "pq.mp4": _coded(made=_hdr("smpte2084"), says="high dynamic range", show=_toned(hdr.PQ)),
     "hlg.mp4": _coded(made=_hdr("arib-std-b67"), says="high dynamic range", show=_toned(hdr.HLG)),
     # transparency

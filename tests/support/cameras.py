@@ -8,8 +8,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from browser import FLAGS, find_chromium
 from playwright.sync_api import Browser
+
+from tools.chromium import FLAGS, find_chromium
 
 INSECURE = "studio.test"  # a name of this machine that is no secure address, as that of a page in one's own network
 ALLOWED = "--use-fake-ui-for-media-stream"  # every camera and microphone that is asked for

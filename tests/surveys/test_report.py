@@ -59,7 +59,8 @@ def test_clips_are_found_wherever_the_data_were(tmp_path, monkeypatch):
         written = [path.name for path in report(str(survey))]
         assert ("locations.json" in written) == (name != "nowhere"), name
     known = made["root"].metadata()
-    del known[b"aia.root"]  # as in older surveys
+    del known[b"aia.root"]  # as in older surveys, which have no split and no column of groups either
+    assert b"aia.split" not in known
     assert About.from_metadata(known) == replace(made["root"], root="")
 
 
@@ -142,6 +143,56 @@ def test_a_report_leaves_nothing_of_an_earlier_one(tmp_path):
     written = report(str(made_survey.write(survey, unlabelled)), target)
     assert {path.name for path in target.iterdir()} == {"my notes.txt", *(path.name for path in written)}
     assert not (target / "blocks.png").exists()
+
+
+@pytest.mark.slow
+def test_the_report_names_the_clips_of_each_split(tmp_path):
+    rows = [row | {"split": ("test", "train", None)[i // 2 % 3]} for i, row in enumerate(made_survey.made_rows(30))]
+    for name, made, words in (
+        ("several", rows, "Clips of each split: 10 without one, 10 test, 10 train."),
+        ("one", [row | {"split": "train"} for row in rows], "Clips of each split: 30 train."),
+        ("none", made_survey.made_rows(30), ""),
+    ):
+        report(str(made_survey.write(tmp_path / name, made)))
+        text = (tmp_path / name / "_report" / "report.md").read_text(encoding="utf-8")
+        assert words in text and ("of each split" in text) == bool(words)
+
+
+@pytest.mark.slow
+def test_the_report_says_which_class_has_too_few_groups(tmp_path):
+    enough = made_survey.made_rows(90, groups=30)
+    few = [row | {"group": f"{i % 4}"} if row["label"] == "still" else row for i, row in enumerate(enough)]
+    for name, rows, words in (
+        ("enough", enough, []),
+        ("few", few, ["a class with fewer than 10 groups are too narrow; still has the fewest, 4."]),
+        ("fewer", made_survey.made_rows(90, groups=5), ["There are only 5 groups: the intervals are too narrow."]),
+    ):
+        report(str(made_survey.write(tmp_path / name, rows)))
+        text = (tmp_path / name / "_report" / "report.md").read_text(encoding="utf-8")
+        assert [line for line in text.splitlines() if "too narrow" in line and not line.endswith(*words or [""])] == []
+        assert ("too narrow" in text) == bool(words)
+
+
+@pytest.mark.slow
+def test_a_class_that_is_all_right_has_no_interval(odd):
+    with (odd / "ablations.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["block"] == "layer1.0" and row["measure"] == "change"]
+    assert rows and {(row["value"], row["low"], row["high"]) for row in rows} == {("0.0", "", "")}
+    line = next(line for line in (odd / "report.md").read_text("utf-8").splitlines() if line.startswith("| layer1.0 |"))
+    assert line == "| layer1.0 | +0.0 | +0.0 | +0.0 |"
+
+
+def test_options_that_do_not_fit_are_one_sentence(tmp_path, capsys):
+    survey = str(made_survey.write(tmp_path / "survey", made_survey.made_rows(3)))
+    for options, words in (
+        (["--seed", "-1"], "A seed is a whole number from 0 to 4294967295, not -1."),
+        (["--seed", str(2**32), "--summary", str(tmp_path / "own.json")], "A seed is a whole number"),
+        (["--summary", str(tmp_path / "own.json"), "--out", str(tmp_path / "out")], "give one of them"),
+    ):
+        assert cli.main(["report", survey, *options]) == 1
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["survey"]
 
 
 @pytest.mark.slow

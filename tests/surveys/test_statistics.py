@@ -11,7 +11,8 @@ def test_eta_squared_is_the_share_of_the_variance_between_the_classes():
     inside = np.tile([-1.0, 1.0], 6)  # variance 1 in every class
     between = np.repeat([-1.0, 0.0, 1.0], 4)  # variance 2/3
     values = np.column_stack([between, inside, between + inside, np.full(12, 0.3)])
-    assert statistics.eta_squared(values, classes) == pytest.approx([1, 0, (2 / 3) / (2 / 3 + 1), 0], abs=1e-6)
+    found = statistics.permute_labels(values, classes, np.arange(12), permutations=0)
+    assert found.eta == pytest.approx([1, 0, (2 / 3) / (2 / 3 + 1), 0], abs=1e-6)
 
 
 def test_permuted_labels_find_the_channel_that_differs_and_what_chance_gives():
@@ -45,6 +46,28 @@ def test_labels_change_places_within_groups_that_have_several_classes():
     values = np.column_stack([scene + classes + 0.1 * rng.normal(size=60), scene + 0.1 * rng.normal(size=60)])
     found = statistics.permute_labels(values, classes, groups)
     assert found.p[0] == pytest.approx(1 / 1000) and found.p[1] > 0.05
+
+
+def test_a_group_of_two_classes_does_not_keep_the_labels_of_all_other_groups():
+    """40 groups of 5 clips; the class opens one gate, the group both. One label of one group is another."""
+    groups = np.repeat(np.arange(40), 5)
+    classes = groups % 2
+    classes[0] = 1
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(40, 200))[groups] + 0.1 * rng.normal(size=(200, 200))
+    values[:, 0] += 3 * classes
+    found = statistics.permute_labels(values, classes, groups)
+    assert found.p[0] == pytest.approx(1 / 1000) and found.chance.mean() == pytest.approx(1 / 39, rel=0.1)
+    assert (found.p[1:] < 0.05).mean() < 0.1
+
+
+def test_eta_squared_and_its_mean_by_chance_are_of_the_same_clips():
+    """Of many clips some are drawn: with labels that mean nothing both numbers are (classes - 1) / (drawn clips - 1)."""
+    classes = np.arange(40_000) % 11
+    values = np.random.default_rng(7).normal(size=(40_000, 100)).astype(np.float32)
+    found = statistics.permute_labels(values, classes, np.arange(40_000), permutations=19)
+    assert found.eta.mean() == pytest.approx(10 / (statistics.MOST_PERMUTED - 1), rel=0.15)
+    assert found.eta.mean() == pytest.approx(found.chance.mean(), rel=0.15)
 
 
 @pytest.mark.parametrize("sizes", [[5000, 4500], [9000, *[3] * 300], [1] * 9000, [40] * 300])
@@ -84,6 +107,27 @@ def test_the_bootstrap_draws_groups_and_not_clips():
     )
 
 
+def test_what_is_the_same_in_every_group_has_no_interval():
+    """All right, none right, no answer changed, or half of each group right: resamples are all alike and show no spread."""
+    half = np.tile([0.0, 1.0], 10)
+    values = np.column_stack([np.ones(20), np.zeros(20), half, np.arange(20) < 1])
+    found = statistics.mean_intervals(values, np.arange(20) // 2)
+    assert [each.value for each in found] == [1, 0, 0.5, 0.05]
+    assert [np.isnan(each[1:]).all() for each in found] == [True, True, True, False]
+
+
+def test_columns_together_have_the_intervals_of_each_alone():
+    rng = np.random.default_rng(8)
+    values, groups, classes = rng.normal(size=(60, 3)), np.arange(60) // 4, np.arange(60) % 3
+    chosen = rng.random(60) < 0.5
+    means = statistics.mean_intervals(values, groups)
+    differences = statistics.differences_within_classes(values, chosen, classes, groups)
+    for number, column in enumerate(values.T[..., None]):
+        assert means[number] == pytest.approx(statistics.mean_intervals(column, groups)[0])
+        (alone,) = statistics.differences_within_classes(column, chosen, classes, groups)
+        assert differences[number] == pytest.approx(alone)
+
+
 def test_the_margin_of_a_profile_is_close_to_the_bootstraps():
     rng = np.random.default_rng(4)
     groups = np.repeat(np.arange(60), rng.integers(1, 9, 60))
@@ -98,7 +142,18 @@ def test_right_and_wrong_answers_are_compared_within_their_classes():
     classes = np.repeat([0, 1], 200)
     right = rng.random(400) < np.where(classes == 0, 0.9, 0.3)
     gates = 0.3 + 0.4 * classes + 0.1 * right + 0.02 * rng.normal(size=400)
-    found = statistics.difference_within_classes(gates, right, classes, np.arange(400))
+    (found,) = statistics.differences_within_classes(gates[:, None], right, classes, np.arange(400))
     assert gates[right].mean() < gates[~right].mean()
     assert found.low < 0.1 < found.high and found.value == pytest.approx(0.1, abs=0.01)
-    assert statistics.difference_within_classes(gates, classes == 0, classes, np.arange(400)) is None
+    assert statistics.differences_within_classes(gates[:, None], classes == 0, classes, np.arange(400)) is None
+
+
+def test_right_and_wrong_answers_of_one_group_have_a_difference_and_no_interval():
+    """Only class 0 has a wrong answer, and all of its clips are of one group: another group could not change the difference."""
+    classes, groups = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 2, 3])
+    gates, right = np.array([0.1, 0.3, 0.5, 0.2, 0.4, 0.6])[:, None], np.array([False, True, True, True, True, True])
+    (found,) = statistics.differences_within_classes(gates, right, classes, groups)
+    assert found.value == pytest.approx(0.3) and np.isnan(found[1:]).all()
+    groups[2] = 4
+    (found,) = statistics.differences_within_classes(gates, right, classes, groups)
+    assert found.low < found.value < found.high

@@ -42,7 +42,11 @@ def test_rows_are_arrays_in_the_order_of_the_paths_without_the_errors(rows):
 def test_accuracy_with_and_without_a_blocks_gates(summary):
     assert summary.accuracy.value == pytest.approx(0.9) and summary.accuracy.low < 0.9 < summary.accuracy.high
     first, second = summary.blocks
-    assert first.without["mean"].change == (0, 0, 0) and first.without["mean"].flipped is None
+    unchanged = first.without["mean"]
+    assert unchanged.change.value == unchanged.flips.value == 0 and unchanged.flipped is None
+    assert math.isnan(unchanged.change.low) and math.isnan(unchanged.flips.high), (
+        "no clip changed: nothing has a spread"
+    )
     assert second.without["shuffle"].accuracy.value == pytest.approx(1 / 3)
     assert second.without["shuffle"].change.high < -0.4
     assert [round(each.value, 2) for each in second.without["mean"].by_class] == [0.1, -0.9, -0.9]

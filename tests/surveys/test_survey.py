@@ -159,6 +159,10 @@ def test_a_missing_file_of_a_table_is_a_row_and_a_split_can_be_chosen(home, tmp_
     ]
     assert rows[0]["error"] is None and rows[1]["error"] == "“nowhere.mp4” was not found: check the name."
     assert [item.label for item in list_clips(table)] == ["left", "left", None]
+    assert aia.survey(table, str(home / "model"), tmp_path / "out", split="Testing").new == 0
+    for option in ({"split": None}, {"split": "train"}, {"split": "test", "group_column": "scene"}):
+        with pytest.raises(aia.AIAError, match=r"with another --(split|group-column); give another --out"):
+            aia.survey(table, str(home / "model"), tmp_path / "out", **option)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be killed like this there")
@@ -217,6 +221,22 @@ def test_rows_of_files_below_another_root_are_not_kept(tmp_path):
         else:
             with pytest.raises(aia.AIAError, match="with another --root; give another --out"):
                 parts.surveyed(str(out), replace(about, root=wanted))
+
+
+@pytest.mark.parametrize("field", ["split", "group_column"])
+def test_rows_of_another_split_or_with_other_groups_are_not_kept(tmp_path, field):
+    table, about = pa.Table.from_pylist(made_survey.made_rows(3), SCHEMA), made_survey.about()
+    option = f"--{field.replace('_', '-')}"
+    for known, wanted in ((None, "b"), (None, ""), ("b", "b"), ("a", "b"), ("a", ""), ("", "a")):
+        out = tmp_path / f"{known}-{wanted}"
+        out.mkdir()
+        parts.write_part(str(out), table, replace(about, **{field: known}))
+        if known in (None, wanted):  # an older survey does not name it
+            paths, found = parts.surveyed(str(out), replace(about, **{field: wanted}))
+            assert len(paths) == 3 and getattr(found, field) == known
+        else:
+            with pytest.raises(aia.AIAError, match=f"with another {option}; give another --out"):
+                parts.surveyed(str(out), replace(about, **{field: wanted}))
 
 
 def test_a_local_folder_is_the_same_by_a_relative_path_a_whole_one_and_an_address(home, tmp_path, monkeypatch):

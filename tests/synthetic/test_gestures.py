@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aia.errors import AIAError
+from aia.synthetic.camera_scenes import render_camera
 from aia.synthetic.gestures import LABELS, Look, render_gesture
 from aia.synthetic.trajectories import IDLE_KINDS, gesture_path, idle_path
 from tools.draw_examples import EXAMPLES, write_examples
@@ -127,6 +128,22 @@ def test_what_is_unknown_is_said():
         idle_path("dance", np.random.default_rng(0))
     with pytest.raises(AIAError, match="indices"):
         render_gesture("caret", 0, indices=[100000], **SMALL)
+    with pytest.raises(AIAError, match=r"'office'.*wall, desk"):
+        render_gesture("caret", 0, look=Look(backdrop="office"), **SMALL)
+    with pytest.raises(AIAError, match=r"'pan up'.*static, pan left"):
+        render_camera("pan up", "desk", 0)
+    with pytest.raises(AIAError, match=r"'office'.*wall, desk"):
+        render_camera("static", "office", 0)
+
+
+@pytest.mark.parametrize("field", [{"fps": 0}, {"fps": float("nan")}, {"duration": -1}, {"height": 0}, {"width": 7}])
+def test_a_clip_that_cannot_be_drawn_is_refused_in_one_sentence(field):
+    with pytest.raises(AIAError, match=r"\.$"):
+        render_gesture("caret", 0, **{**SMALL, **field})
+    with pytest.raises(AIAError, match="seed"):
+        render_gesture("caret", -1, **SMALL)
+    with pytest.raises(AIAError, match="no frame"):
+        render_camera("static", "desk", 0, seconds=0)
 
 
 @pytest.mark.parametrize("kind", IDLE_KINDS)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 pytest.importorskip("triton", reason="comes with PyTorch's CUDA build only")
 
@@ -51,9 +52,9 @@ print("equal")
 def test_the_passes_in_triton_equal_the_readable_network():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
     )
     assert done.returncode == 0 and "equal" in done.stdout, done.stderr

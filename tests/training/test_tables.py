@@ -166,6 +166,22 @@ def test_a_table_may_name_addresses(folder):
     assert near.item is None
 
 
+@pytest.mark.parametrize("form", ["{}", "{}/clips.csv", "file://{}/clips.csv"])
+def test_clips_alike_are_named_in_the_column_scene_or_group(form, folder):
+    rows = [
+        (*row, scene, group) for row, (scene, group) in zip(ROWS, [("", "a"), ("hall", "a"), ("", "")], strict=True)
+    ]
+    (folder / "clips.csv").write_text(table(header="file,label,split,scene,group", rows=rows), encoding="utf-8")
+    found = read_manifest(form.format(folder))
+    assert [sample.scene for sample in found] == ["a", "hall", ""]
+    assert groups_of(found)[:2] == ("a", "hall"), "what studies draw their intervals over"
+    assert is_held_out(found[0], Recipe(NETWORK, holdout=["a"]))
+    (folder / "clips.csv").write_text(
+        table(header="file,label,split,group", rows=[(*row, "a") for row in ROWS]), encoding="utf-8"
+    )
+    assert groups_of(read_manifest(form.format(folder))) == ("a", "a", "a")
+
+
 def test_a_row_that_is_there_twice_counts_once(folder):
     assert samples(folder, table() + "star.mp4,star,train\n") == ROWS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import moving_frames, small_net
+from conftest import ROOT, moving_frames, small_net
 from torch.utils.data import DataLoader
 
 import aia
@@ -209,7 +209,9 @@ def test_two_processes_of_accelerate_train_like_one(data, recipe_file, tmp_path)
     changes = ["--set=network.arch=mobilenet_v2", "--set=lr=0.0001", "--set=head_lr=0.0001", "--set=epochs=1"]
     run = ["aia", "train", str(recipe_file), "--data", str(data), *changes, "--out"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
-    done = subprocess.run([*launch, "--main_process_port=0", "-m", *run, str(tmp_path / "two")], capture_output=True)
+    done = subprocess.run(
+        [*launch, "--main_process_port=0", "-m", *run, str(tmp_path / "two")], cwd=ROOT, capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert main([*run[1:], str(tmp_path / "one")]) == 0
     two, one = (
@@ -227,7 +229,7 @@ def test_all_processes_stop_when_the_loss_is_no_longer_a_number(data, recipe_fil
     changes = ["--set=network.arch=mobilenet_v2", "--set=lr=1e30", "--set=head_lr=1e30"]
     run = ["aia", "train", str(recipe_file), "--data", str(data), *changes, "--out", str(tmp_path / "out")]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
-    done = subprocess.run([*launch, "--main_process_port=0", "-m", *run], capture_output=True, timeout=300)
+    done = subprocess.run([*launch, "--main_process_port=0", "-m", *run], cwd=ROOT, capture_output=True)
     assert done.returncode != 0 and b"no longer a number after epoch" in done.stderr
     assert not (tmp_path / "out" / "model.safetensors").exists()
 

@@ -55,6 +55,10 @@ def test_the_scale_of_a_difference_has_a_minus_and_no_sign_that_the_font_lacks()
     assert 1 <= ink.sum() <= 2, "a dash, and not a box as for a missing sign"
 
 
+def test_the_scale_of_a_gate_that_is_nothing_everywhere_has_no_signs():
+    assert render.scale_numbers((0, 0)) == ("0.00", "0.00", "0.00")
+
+
 @pytest.mark.parametrize("gate", ["combined", "C", "T", "H", "W"])
 @pytest.mark.parametrize("scale", ["absolute", "clip", "block"])
 def test_at_full_opacity_every_cell_of_the_picture_has_the_colour_of_its_value(inspection, gate, scale):

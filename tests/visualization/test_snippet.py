@@ -68,6 +68,11 @@ def test_the_program_reproduces_the_view_and_the_switches():
         )
 
 
+def test_a_factor_of_numpy_is_written_as_a_plain_number():
+    program = as_python("m", "v", View(), switches=[Switch("scale", factor=np.float32(0.5))])
+    assert "aia.Switch('scale', factor=0.5)" in program
+
+
 def test_the_program_imports_the_library_alone_and_is_always_the_same():
     program = as_python("tsm-mobilenetv2-cinst", "video.mp4", View("features.12"))
     imported = [

@@ -143,8 +143,10 @@ def test_what_is_missing_empty_or_unknown_changes_nothing():
 
 
 def test_numbers_of_numpy_become_plain_ones():
-    view = View(frame=np.int64(2), channel=np.argmax([0, 1]), opacity=np.float32(0.5), cells=np.True_)
-    assert repr(view) == repr(View(frame=2, channel=1, opacity=0.5, cells=True))
+    scale = (np.float32(0.25), np.int64(1))
+    view = View(frame=np.int64(2), channel=np.argmax([0, 1]), scale=scale, opacity=np.float32(0.5), cells=np.True_)
+    assert repr(view) == repr(View(frame=2, channel=1, scale=(0.25, 1), opacity=0.5, cells=True))
+    assert View.from_state(json.loads(json.dumps(dataclasses.asdict(view)))) == view
 
 
 HOSTILE = {
