@@ -42,7 +42,7 @@ class Page:
 
 @contextmanager
 def served(options: Options) -> Iterator[Page]:
-    """Runs the page with the model as its first, on the device and with the precision of the options.
+    """Runs the page with the model as its first, with the precision of the options, and on the CPU if they say so.
 
     Raises:
         AIAError: The page does not start.

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from playwright.sync_api import Browser, Error, sync_playwright
+from typing import TYPE_CHECKING
 
 from aia.errors import AIAError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 # A shell has no windows, menus and tabs to draw, and opens a page for half of what a whole browser needs.
@@ -31,9 +33,13 @@ def chromium(*flags: str) -> Iterator[Browser]:
     """A running one.
 
     Raises:
-        AIAError: There is none here, and it cannot be downloaded.
+        AIAError: Playwright is missing, or there is no Chromium here and it cannot be downloaded.
     """
-    path, reason = find_chromium()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise AIAError("This needs Playwright; install it: python -m pip install -r requirements-dev.txt") from None
+    path, reason = find_chromium(whole=True)
     if path is None:
         raise AIAError(f"This needs a Chromium, on Debian from `apt-get install chromium`: {reason}.")
     with (
@@ -68,6 +74,8 @@ def find_chromium(*, whole: bool = False) -> tuple[str | None, str]:
 
 
 def _playwrights_own() -> str | None:
+    from playwright.sync_api import Error, sync_playwright
+
     try:
         with sync_playwright() as playwright:
             path = playwright.chromium.executable_path

@@ -31,17 +31,22 @@ def _add_convert(commands: Commands) -> None:
     command.add_argument("--segments", type=int, default=8, help="frames per clip it was trained with (8)")
     command.add_argument(
         "--resize",
-        nargs="+",
-        type=int,
+        type=_size,
         default=(240, 320),
         metavar="PX",
-        help="size of a picture before the crop: height and width (240 320, as in AIA's code), or only the shorter side",
+        help="size of a picture before the crop: HEIGHTxWIDTH (240x320, as in AIA's code), or only the shorter side",
     )
     command.add_argument(
         "--labels", required=True, metavar="FILE", help="one label per line, in the order of the classes"
     )
     command.add_argument("--out", required=True, metavar="DIR")
     command.set_defaults(run=_convert)
+
+
+def _size(text: str) -> int | tuple[int, ...]:
+    """A size as "256" or "240x320"; `AIAConfig` says what else it must be."""
+    sides = tuple(map(int, text.lower().split("x")))
+    return sides[0] if len(sides) == 1 else sides
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -53,7 +58,7 @@ def _convert(options: argparse.Namespace) -> int:
         net=options.net,
         labels=options.labels,
         segments=options.segments,
-        resize=options.resize[0] if len(options.resize) == 1 else tuple(options.resize),
+        resize=options.resize,
     )
     classes, segments = model.config.num_classes, model.config.num_segments
     counted = f"{classes} class{'es' * (classes != 1)}, {segments} segment{'s' * (segments != 1)}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aia.cli.options import Commands
 
 HELD_OUT = "held-out"  # the split that is evaluated by default
+GESTURES = "gestures"  # the task whose models are, likewise
 STUDIED_CLIPS = 100  # of a study, at most, by default
 
 
@@ -42,7 +43,7 @@ def _add_evaluate(commands: Commands) -> None:
         "--test", action="store_true", help="with --write or a check: include the test clips and what is made of them"
     )
     command.add_argument(
-        "--task", choices=("gestures", "camera", "actions"), default="gestures", help="the shipped models to check"
+        "--task", choices=("gestures", "camera", "actions"), help="the shipped models to check (gestures)"
     )
     command.add_argument("--results", metavar="FILE", help="the logits to make the tables from; shipped by default")
     study = command.add_mutually_exclusive_group()
@@ -68,7 +69,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.write and (not options.models or options.faithfulness or options.robustness):
         raise AIAError("--write keeps the logits of models; name a model, and no study.")
     _refuse_ignored(options)
-    options.split, options.seed = options.split or HELD_OUT, options.seed or 0
+    options.split, options.seed, options.task = options.split or HELD_OUT, options.seed or 0, options.task or GESTURES
     options.clips = STUDIED_CLIPS if options.clips is None else options.clips
     if options.faithfulness:
         return _faithfulness(options)
@@ -85,6 +86,8 @@ def _refuse_ignored(options: argparse.Namespace) -> None:
         ("--clips", options.clips, is_study, "--faithfulness or --robustness"),
         ("--seed", options.seed, is_study, "--faithfulness or --robustness"),
         ("--block", options.block or None, options.faithfulness, "--faithfulness"),
+        ("--task", options.task, not has_model, "the tables and checks without a MODEL"),
+        ("--recipe", options.recipe, has_model, "a MODEL"),
         ("--results", options.results, not has_model and not is_study, "the tables and checks without a MODEL"),
         ("--split", options.split, has_model and not options.write, "a MODEL, and not with --write"),
         ("--test", options.test or None, options.write or is_check, "--write, or with --data without a MODEL"),
@@ -155,11 +158,14 @@ def _report(options: argparse.Namespace) -> int:
     from aia.evaluation.task_report import TASKS, results_file, task_tables
 
     of_task = options.task in TASKS
+    if of_task and not options.results and not options.data:
+        print(task_tables(options.task))
+        return 0
     runs = read_results(options.results or (results_file(options.task) if of_task else RESULTS))
     if options.data:
         print("\n".join(check(runs, options.data, test=options.test, task=options.task)))
     elif of_task:
-        print(task_tables(options.task, runs=runs if options.results else None))
+        print(task_tables(options.task, runs=runs))
     else:
         of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
         print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))

@@ -125,12 +125,13 @@ def _matching(place: Place) -> list[str]:
 
 
 def _below(folder: str, depth: float = math.inf, above: tuple[str, ...] = ()) -> Iterator[str]:
-    """The files below a local folder, also behind links, which fsspec leaves out; not behind one that leads in a circle."""
-    above = (*above, os.path.realpath(folder))
+    """The files below a local folder, also behind links, which fsspec leaves out; not behind one to a folder above."""
+    above = (*above, f"{os.path.realpath(folder).rstrip(os.sep)}{os.sep}")
     _, folders, files = next(os.walk(folder or "/"), ("", [], []))  # nothing in a folder that cannot be read
     yield from (f"{folder.rstrip('/')}/{name}" for name in files)
     for inside in (f"{folder.rstrip('/')}/{name}" for name in folders):
-        if depth > 1 and os.path.realpath(inside) not in above:
+        leads_to = f"{os.path.realpath(inside).rstrip(os.sep)}{os.sep}"
+        if depth > 1 and not any(one.startswith(leads_to) for one in above):
             yield from _below(inside, depth - 1, above)
 
 
@@ -177,9 +178,12 @@ def _files(
         labels = read_labels(*file) if file else ()
         groups = (group_column, group_column.lower()) if group_column else groups
         for name in tars:
-            items |= shards.clips_in(top, name, labels, groups)
-        if items and group_column and not any(item.group for item in items.values()):
-            raise AIAError(f"No clip of {address} has {group_column!r:.60} in its KEY.json; check --group-column.")
+            inside = shards.clips_in(top, name, labels, groups)
+            if inside and group_column and not any(item.group for item in inside.values()):
+                raise AIAError(
+                    f"No clip of {top.address(name)} has {group_column!r:.60} in its KEY.json; check --group-column."
+                )
+            items |= inside
     return items
 
 

@@ -31,8 +31,10 @@ class Score:
 
     def text(self, form: str = ".3f") -> str:
         """The mean, and its interval if there is one, for a table."""
-        mean = f"{self.mean:{form}}"
-        return mean if np.isnan(self.low) else f"{mean} ({self.low:{form}} to {self.high:{form}})"
+        mean, low, high = (
+            f"{round(value, 9) + 0.0:{form}}" for value in (self.mean, self.low, self.high)
+        )  # no minus zero
+        return mean if np.isnan(self.low) else f"{mean} ({low} to {high})"
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
@@ -240,7 +242,7 @@ def check_seed(seed: int) -> None:
         raise AIAError(f"A seed is a whole number from 0 to {2**32 - 1}, not {str(seed)[:20]}.")
 
 
-def intervals(values: Floats, groups: Sequence[Hashable], seed: int) -> list[Score]:
+def intervals(values: Floats, groups: Sequence[str] | Sequence[int], seed: int) -> list[Score]:
     """Means over clips with bootstrap intervals of 95 % over groups, one for each column of `[N, K]`.
 
     Groups are drawn with replacement, with all of their clips. The same seed draws the same groups. One group

@@ -193,11 +193,11 @@ def _camera_gain(runs: Mapping[str, Run]) -> str:
                 ours, theirs = ([run for run in side if run.seed in seeds] for side in (ours, theirs))
             if is_paired(ours, theirs, split):
                 gain = _difference(ours, theirs, split, _directions, _moving)
-                rows.append([setting_title(setting), title, gain.text("+.3f")])
+                rows.append([setting_title(setting), title, f"{len(ours)} and {len(theirs)}", gain.text("+.3f")])
     return (
-        "Directions: the gain over the same network without AIA, and its 95 % interval (paired bootstrap over source "
-        f"videos, of rendered clips over clips; "
-        f"{RESAMPLES:,} draws, seed 0).\n\n{table(['network', 'clips', 'gain'], rows)}"
+        "Directions: the gain over the same network without AIA, averaged over the seeds of each, and its 95 % interval "
+        "(paired bootstrap over source videos, of rendered clips over clips, which need equal seeds; "
+        f"{RESAMPLES:,} draws, seed 0).\n\n{table(['network', 'clips', 'seeds', 'gain'], rows)}"
         if rows
         else ""
     )

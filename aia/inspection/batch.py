@@ -161,7 +161,7 @@ def _prepare(path: str | Path, configs: Iterable[AIAConfig], cancelled: threadin
 
 
 def predict(model: AIANet, clips: Sequence[Inputs]) -> list[Classified | AIAError]:
-    """Classifies prepared clips, all in one forward pass.
+    """Classifies prepared clips in one forward pass, or one by one if logits are not finite: an overflow may spread.
 
     Returns:
         For each clip the prediction, or an error if the logits are not finite.
@@ -171,6 +171,8 @@ def predict(model: AIANet, clips: Sequence[Inputs]) -> list[Classified | AIAErro
         return []
     with torch.inference_mode():
         logits = model(torch.cat([clip.x for clip in prepared]).to(model.device)).float().cpu()
+    if len(clips) > 1 and not logits.isfinite().all():
+        return [answer for clip in clips for answer in predict(model, [clip])]
     return [_prediction(model, clip, row) for clip, row in zip(prepared, logits, strict=True)]
 
 

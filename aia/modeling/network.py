@@ -129,7 +129,9 @@ class AIANet(nn.Module):
         dtype = own if run is self.backbone else fast_inference.PRECISIONS[precision]
         try:
             return run(x.to(dtype, memory_format=torch.channels_last)).to(own)
-        except fast_inference.NotFinite:  # rare; in the readable form only the clips that it comes from are not finite
+        except (
+            fast_inference.NotFinite
+        ):  # rare; without the quick form only the clips that it comes from are not finite
             features = self.backbone(x.to(own))
             hidden = features.isfinite().all()  # an activation may have hidden an infinite value
             return features.fill_(torch.nan) if hidden else features

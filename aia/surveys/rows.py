@@ -90,7 +90,7 @@ def measure(model: AIANet, clips: Sequence[Prepared], ablate: str = "") -> pa.Ta
         x = normalize(torch.from_numpy(np.stack([pictures for _, pictures in readable])).to(model.device), model.config)
         with torch.inference_mode(), recording.recording() as recorded:
             logits = model(x).float().cpu()
-        answered = bool(logits.isfinite().any())  # if not, a hidden overflow of one clip may have ended it for all
+        answered = bool(logits.isfinite().all())  # an overflow of one clip may have spread
         if not answered and len(readable) > 1:
             return pa.concat_tables([measure(model, [clip], ablate) for clip in clips])
         gates = _gates(model, recorded.gates) if answered else {}

@@ -32,7 +32,8 @@ MP4_BOXES = frozenset(b"ftyp moov moof free skip wide sidx styp mfra emsg prft u
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # the two parts of a Matroska file
 FLV_TAGS = (8, 9, 18)  # sound, pictures, data
 GIF_EXTENSION, GIF_PICTURE = b"!", b","  # first bytes of the parts of a GIF
-ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+# The header and the packets of an ASF file.
+ASF_PARTS = tuple(bytes.fromhex(f"{start}b2758e66cf11a6d900aa0062ce6c") for start in ("3026", "3626"))
 
 
 def head(path: Path) -> bytes:
@@ -104,26 +105,26 @@ def _apng_truncated(file: BinaryIO, size: int) -> bool:
 
 
 def _asf_truncated(file: BinaryIO, size: int) -> bool:
-    def object_size(head: bytes) -> int:
-        length = int.from_bytes(head[16:24], "little")
-        return length if length >= 24 else 0  # a live recording may state none
+    def object_size(head: bytes) -> int:  # a live recording states too little
+        return int.from_bytes(head[16:24], "little") if head.startswith(ASF_PARTS) else 0
 
-    return file.read(16) == ASF_HEADER and _last_part_overruns(file, size, 0, object_size)
+    return _last_part_overruns(file, size, 0, object_size)
 
 
 def _gif_truncated(file: BinaryIO, size: int) -> bool:
     """A picture or an extension is followed by blocks of at most 255 bytes, the last of which is empty."""
-    inside = False
 
     def part_size(head: bytes) -> int:
-        nonlocal inside
-        if inside:
-            inside = head[0] > 0
-            return 1 + head[0]
-        inside = head[:1] in (GIF_EXTENSION, GIF_PICTURE)
-        if head[:1] == GIF_PICTURE:
-            return 11 + (_gif_colors(head[9]) if len(head) > 9 else 0)
-        return 2 if inside else 0
+        if head[:1] not in (GIF_EXTENSION, GIF_PICTURE):
+            return 0
+        start = file.tell() - len(head)
+        end = start + (2 if head[:1] == GIF_EXTENSION else 11 + _gif_colors(head[9] if len(head) > 9 else 0))
+        length = 1
+        while length and end < size:
+            file.seek(end)
+            length = file.read(1)[0]
+            end += 1 + length
+        return end - start + (length > 0)  # one more if the empty block is missing
 
     start = 13 + _gif_colors(file.read(13).ljust(13, b"\0")[10])
     return _last_part_overruns(file, size - 1, start, part_size)  # the last byte says that no part follows

@@ -42,7 +42,6 @@ NOT_SQUARE = (
     "The pixels of this video are not square: a player stretches the picture by {:.2f} in one direction. The page and the "
     "network take it as it is stored."
 )
-UNTIMED = ("h264", "hevc", "mjpeg", "obu", "av1")  # formats that say nothing about time
 ASSUMED = "The file does not say when its frames are shown: {:.4g} frames per second are assumed."
 LEFT_OUT = (
     "The frames of the video are spread unevenly over its time: those chosen leave out {:.1f} of {:.1f} s, "
@@ -273,7 +272,7 @@ def _clip(pictures: Pictures, scan: Scan, stamps: Sequence[int | None], failed: 
     sentences = _damage(scan, failed, count)
     sentences += _left_out(times, duration, pictures.indices)
     sentences += _repeated(count, len(pictures.indices))
-    if scan.stream.container.format.name in UNTIMED:
+    if scan.is_rate_assumed:
         sentences.append(ASSUMED.format(count / duration))
     # What the pictures say is known only now that some are decoded.
     sentences += _not_square(scan.stream.codec_context.sample_aspect_ratio or scan.stream.sample_aspect_ratio)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ SLACK_SECONDS = 0.5  # that the end of the audio may differ from the end that th
 MAX_REORDER = 16  # frames; the most that H.264 and HEVC store out of order
 # Decoders that give one frame for each packet and can start at every key frame; other decoders run in order.
 PLANNABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d", "mjpeg"})
+BARE = ("h264", "hevc", "mjpeg", "obu", "av1")  # streams without a container; FFmpeg gives all of them the same rate
 RATES = 0.1, 1000  # frames per second; a header that states less or more is not believed
 DEFAULT_RATE = 25.0  # frames per second, if neither the frames nor the header tell
 
@@ -89,6 +91,11 @@ class Scan:
             and not any(packet.has_sidedata("new_extradata") for packet in self.packets)
         )
 
+    @property
+    def is_rate_assumed(self) -> bool:
+        """Whether nothing in the file says when its frames are shown."""
+        return self.stream.container.format.name in BARE and _stated_rate(self.stream) is None
+
     def duration(self, frame_pts: Sequence[int]) -> float:
         """Return the seconds from the first frame to the end of the last.
 
@@ -129,7 +136,7 @@ def scan_file(source: Source, container: av.container.InputContainer) -> Scan:
     displayed = [packet for packet in full if not packet.is_discard and not packet.is_corrupt]
     pts = sorted(packet.pts for packet in displayed if packet.pts is not None) if stamped else []
     key_packets = [(packet.pts, i) for i, packet in enumerate(packets) if packet.size and packet.is_keyframe]
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    rate = float(_stated_rate(stream) or stream.average_rate or stream.guessed_rate or 0)
     cut = _is_cut(source, container, stream, demuxed)
     scan = Scan(
         stream=stream,
@@ -187,7 +194,8 @@ class _Demuxed(NamedTuple):
 def _demux(source: Source, container: av.container.InputContainer, stream: av.VideoStream) -> _Demuxed:
     """Read all packets; keep those of the video stream."""
     packets: list[av.Packet[av.VideoStream]] = []
-    ticks: dict[int, float] = {}  # stream -> seconds; converting a fraction for every packet would double the time
+    # Stream -> seconds; converting a fraction for every packet would double the time.
+    ticks = {stream.index: _time_base(stream)}
     first, held_bytes, sound_end = math.inf, 0, 0.0
     tail: tuple[int, int] | None = None
     whole = False
@@ -253,7 +261,14 @@ def _stated_end(container: av.container.InputContainer, stream: av.VideoStream, 
 
 def _time_base(stream: av.VideoStream) -> float:
     assert stream.time_base is not None  # FFmpeg gives one to every stream that it demuxes
-    return float(stream.time_base)
+    counted, stated = stream.average_rate, _stated_rate(stream)
+    return float(stream.time_base * counted / stated if counted and stated else stream.time_base)
+
+
+def _stated_rate(stream: av.VideoStream) -> Fraction | None:
+    """The rate that a bare stream states, in whose place FFmpeg takes its own."""
+    rate = stream.codec_context.framerate if stream.container.format.name in BARE else None
+    return rate if rate and RATES[0] <= rate <= RATES[1] else None
 
 
 def _increasing(values: Sequence[int]) -> bool:

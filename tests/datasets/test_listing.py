@@ -31,6 +31,13 @@ def test_a_class_behind_a_link_has_its_clips_as_in_training(clips):
     }
 
 
+def test_a_link_to_a_folder_above_brings_in_nothing_else(clips):
+    before = list_clips(clips)
+    (clips / "up").symlink_to("..")
+    (clips / "root").symlink_to("/")
+    assert list_clips(clips) == before
+
+
 def test_two_links_to_one_folder_are_two_classes(clips):
     (clips / "also left").symlink_to("left")
     assert {item.label for item in list_clips(clips)} == {"also left", "left", "right"}

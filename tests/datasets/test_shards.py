@@ -119,6 +119,9 @@ def test_shards_may_have_the_groups_under_any_key(tmp_path):
             list_clips(data, group_column="place")
         with pytest.raises(AIAError, match="--root is the folder of a table's files"):
             list_clips(data, root=str(tmp_path))
+    tar_of(tmp_path / "001.tar", {"4.mp4": b"no video", "4.json": b"{}"})
+    with pytest.raises(AIAError, match=r"^No clip of .*001\.tar has 'Site' in its KEY\.json"):
+        list_clips(tmp_path, group_column="Site")
 
 
 def test_a_signed_address_is_a_table_a_shard_or_a_video(home, tmp_path):

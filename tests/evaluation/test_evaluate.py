@@ -512,6 +512,8 @@ def test_what_is_missing_is_said(data, run_folder, capsys):
         (["m", "--write", "r.json", "--split", "test"], "--split"),
         (["--split", "test"], "--split"),
         (["m", "--test"], "--test"),
+        (["m", "--task", "camera"], "--task"),
+        (["--recipe", "r.json"], "--recipe"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(arguments, option, data, capsys):

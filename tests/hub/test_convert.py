@@ -155,9 +155,9 @@ def test_the_trunk_is_known_by_its_names(tmp_path, labels, arch):
 @pytest.mark.slow
 def test_the_size_of_the_pictures_is_as_given(tmp_path, labels, capsys):
     checkpoint = save(tmp_path, state_of("TSM", arch="resnet18"))
-    for given, size in ((["256"], 256), (["256", "340"], (256, 340))):
-        out = tmp_path / given[-1]
-        assert run(checkpoint, "TSM", labels, out, "--resize", *given) == 0
+    for given, size in (("256", 256), ("256x340", (256, 340))):
+        out = tmp_path / given
+        assert run(checkpoint, "TSM", labels, out, "--resize", given) == 0
         assert aia.load(out, device="cpu").config.resize == size
     assert run(checkpoint, "TSM", labels, tmp_path / "out", "--resize", "128") == 1
     assert "smaller than its 224 px crop" in capsys.readouterr().err and not (tmp_path / "out").exists()

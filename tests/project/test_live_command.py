@@ -67,10 +67,10 @@ def test_a_file_as_fast_as_possible_gives_the_answers_of_a_stream(mirror, inside
 
 
 @pytest.mark.long
-def test_a_file_in_real_time_is_answered_for_while_it_plays(inside, capsys):
+def test_a_file_in_real_time_is_answered_for_once_a_window_has_passed(inside, capsys):
     said = lines(capsys, "walk.mp4", "--seconds", "1")
     times = [line["time"] for line in said]
-    assert times == sorted(times) and times[0] >= 0.9, "a window of a second must have passed"
+    assert times == sorted(times) and 0.9 <= times[0] <= times[-1] <= 2.9
 
 
 @pytest.mark.slow

@@ -104,6 +104,13 @@ def _replace(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(data.replace(old, new))
 
 
+def _unsize_packets(path: Path) -> None:
+    """States the size of an ASF's packets as FFmpeg does where it cannot go back to the beginning of a file."""
+    data = path.read_bytes()
+    end = data.partition(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"))[2]
+    path.write_bytes(data[: len(data) - len(end)] + (50).to_bytes(8, "little") + end[8:])
+
+
 def _prefix(path: Path, junk: bytes) -> None:
     path.write_bytes(junk + path.read_bytes())
 
@@ -408,6 +415,7 @@ FILES: dict[str, Awkward] = {
     "no-duration.webm": _coded(made=VP8 | {"container": {"live": "1"}}),
     "fragments.mp4": _coded(made={"container": {"movflags": "frag_keyframe+empty_moov"}}),
     "no-times.h264": _coded(),
+    "states-50-frames.h264": _coded(made={"rate": 50}),
     "trimmed.mp4": _shaped(lambda path: trim_by_edit_list(path, 17 * 512), count=43, first=17),
     "open-gop.ts": _coded(made={"gop": 4, "bframes": 2, "options": {"x264-params": "open-gop=1:b-adapt=0"}}),
     "hidden-frames.webm": _coded(
@@ -438,6 +446,7 @@ FILES: dict[str, Awkward] = {
     "tailless.flv": _shaped(lambda path: cut(path, 0.6), count=None, says=END),
     "tailless.ts": _shaped(lambda path: cut(path, 0.6), count=None, says=END),
     "tailless.gif": _shaped(lambda path: cut(path, 0.6), made=GIF, count=None, says=END),
+    "piped.asf": _shaped(lambda path: _unsize_packets(path)),
     "tailless.asf": _shaped(lambda path: cut(path, 0.6), count=None, says=END),
     "tailless.apng": _shaped(lambda path: cut(path, 0.6), made=APNG, count=None, says=END),
     "no-index.mp4": _shaped(lambda path: cut(path, 0.6), refused=NOT_OPENED),

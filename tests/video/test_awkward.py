@@ -16,7 +16,7 @@ from aia.errors import AIAError
 from aia.video import reader, worker
 from aia.video.clip import sample_indices
 
-UNTIMED = (".h264", ".hevc", ".mjpeg", ".obu")  # bare streams, without a container
+UNTIMED = (".mjpeg", ".obu")  # bare streams that state no rate
 READERS = {"here": reader.read_clip, "apart": worker.read_clip}
 
 

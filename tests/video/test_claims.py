@@ -18,7 +18,7 @@ from video_files import REALTIME, every_frame, number_of, picture, timed, write_
 
 from aia import limits
 from aia.errors import AIAError
-from aia.video import pictures, reader, source, worker
+from aia.video import containers, pictures, reader, source, worker
 from aia.video.clip import Clip, sample_indices
 
 FASTSTART = {"movflags": "faststart"}
@@ -596,3 +596,11 @@ def test_what_only_resembles_a_picture_is_not_called_one(tmp_path):
     for name, content in {"a.txt": b"BMW and other cars " * 50, "b.riff": b"RIFF" + bytes(500), "c.mp4": b""}.items():
         (tmp_path / name).write_bytes(content)
         assert "still picture" not in refusal(tmp_path / name)
+
+
+def test_the_cut_end_of_a_large_gif_is_noticed(tmp_path):
+    head = b"GIF89a" + bytes(7) + b"!\xfe"  # with a comment of 30 MB
+    path, blocks = tmp_path / "large.gif", (b"\xff" + bytes(255)) * 120_000
+    for rest, is_cut in ((b"\0;", False), (b"\0", True), (b"", True), (b"\x09a", True)):
+        path.write_bytes(head + blocks + rest)
+        assert containers.is_truncated(path, "gif") == is_cut

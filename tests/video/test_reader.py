@@ -94,8 +94,7 @@ def test_a_clip_equals_a_plain_decode_by_frame_number(make, name):
         count = WHOLE[name]["count"]
         frames = "one frame" if count == 1 else f"only {count} frames"
         assert clip.num_frames == count
-        repeated = [reader.REPEATED.format(frames, segments)] * (count < segments)
-        assert clip.warnings == (*repeated, *[reader.ASSUMED.format(25)] * name.endswith(".h264"))
+        assert clip.warnings == ((reader.REPEATED.format(frames, segments),) if count < segments else ())
 
 
 @pytest.mark.slow
@@ -209,6 +208,18 @@ def test_times_are_seconds_from_the_first_frame(make):
         assert clip.duration == pytest.approx(WHOLE[name]["count"] / 25)
 
 
+@pytest.mark.parametrize("options", [{}, {"codec": "libx265", "options": {"x265-params": "log-level=none"}}])
+def test_a_stream_without_a_container_has_the_rate_that_it_states(make, options):
+    clip = reader.read_clip(make("bare.hevc" if options else "bare.h264", count=60, rate=50, **options))
+    assert clip.times == pytest.approx(clip.indices / 50, abs=1e-6) and clip.fps == pytest.approx(50)
+    assert clip.duration == pytest.approx(1.2) and clip.warnings == ()
+
+
+def test_a_rate_that_nothing_states_is_told(make):
+    clip = reader.read_clip(make("bare.mjpeg", count=60, rate=50, codec="mjpeg", pix_fmt="yuvj420p"))
+    assert clip.fps == pytest.approx(25) and clip.warnings == (reader.ASSUMED.format(25),)
+
+
 @pytest.mark.parametrize("name", ["variable.mp4", "variable.webm"])
 def test_times_of_a_variable_rate_are_the_frames_own(make, name):
     clip = reader.read_clip(make(name, **WHOLE[name]))
@@ -275,7 +286,7 @@ def test_a_picture_size_that_changes_is_brought_to_the_first(make, tmp_path):
     clip = reader.read_clip(path)
     assert clip.frames.shape == (8, 64, 96, 3)
     assert [number_of(frame) for frame in clip.frames] == list(clip.indices)
-    assert clip.warnings == (reader.ASSUMED.format(25), pictures.RESIZED)
+    assert clip.warnings == (pictures.RESIZED,)
 
 
 # ---------------------------------------------------------------- damage
