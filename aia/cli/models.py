@@ -45,7 +45,10 @@ def _add_convert(commands: Commands) -> None:
 
 def _size(text: str) -> int | tuple[int, ...]:
     """A size as "256" or "240x320"; `AIAConfig` says what else it must be."""
-    sides = tuple(map(int, text.lower().split("x")))
+    try:
+        sides = tuple(map(int, text.lower().split("x")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no size; give HEIGHTxWIDTH or one number") from None
     return sides[0] if len(sides) == 1 else sides
 
 

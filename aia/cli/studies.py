@@ -157,18 +157,18 @@ def _report(options: argparse.Namespace) -> int:
     from aia.evaluation.shipped import check
     from aia.evaluation.task_report import TASKS, results_file, task_tables
 
-    of_task = options.task in TASKS
-    if of_task and not options.results and not options.data:
-        print(task_tables(options.task))
-        return 0
-    runs = read_results(options.results or (results_file(options.task) if of_task else RESULTS))
+    of_task, given = options.task in TASKS, read_results(options.results) if options.results else None
     if options.data:
+        shipped = results_file(options.task) if of_task else RESULTS
+        runs = read_results(shipped) if given is None else given
         print("\n".join(check(runs, options.data, test=options.test, task=options.task)))
     elif of_task:
-        print(task_tables(options.task, runs=runs))
+        print(task_tables(options.task, runs=given))
+    elif given is not None:
+        print(tables(given))
     else:
-        of_tasks = [] if options.results else [task_tables(task) for task in TASKS]
-        print("\n\n".join(part for part in [tables(runs), *of_tasks] if part))
+        parts = [tables(read_results()), *(task_tables(task) for task in TASKS)]
+        print("\n\n".join(part for part in parts if part))
     return 0
 
 

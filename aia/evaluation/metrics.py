@@ -16,7 +16,8 @@ Indices: TypeAlias = NDArray[np.integer[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
 
 TEMPERATURES = (0.2, 5.0)  # the range of `fit_temperature`
-RESAMPLES = 2000  # of `intervals`
+RESAMPLES = 2000  # of a bootstrap
+ROUNDING = 1e-9  # a sum or a difference below it is rounding
 _DRAWN = 4_000_000  # counts in memory at a time while groups are resampled
 BINS = 15  # of the calibration error, equally wide in [0, 1]
 
@@ -31,9 +32,8 @@ class Score:
 
     def text(self, form: str = ".3f") -> str:
         """The mean, and its interval if there is one, for a table."""
-        mean, low, high = (
-            f"{round(value, 9) + 0.0:{form}}" for value in (self.mean, self.low, self.high)
-        )  # no minus zero
+        # Adding 0 to a rounded number leaves no minus zero.
+        mean, low, high = (f"{round(value, 9) + 0.0:{form}}" for value in (self.mean, self.low, self.high))
         return mean if np.isnan(self.low) else f"{mean} ({low} to {high})"
 
 
@@ -248,13 +248,31 @@ def intervals(values: Floats, groups: Sequence[str] | Sequence[int], seed: int) 
     Groups are drawn with replacement, with all of their clips. The same seed draws the same groups. One group
     gives no interval.
     """
-    if len({*groups}) < 2:
-        return [Score(mean, np.nan, np.nan) for mean in values.mean(0).tolist()]
-    own = np.unique(np.asarray(groups), return_inverse=True)[1]
-    sums = resampled_sums(np.column_stack([values, np.ones(len(values))]), own, resamples=RESAMPLES, seed=seed)
-    means = sums[:, :-1] / sums[:, -1:]
-    low, high = np.quantile(means, (0.025, 0.975), axis=0)
-    return [Score(*bounds) for bounds in zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)]
+    own = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    ratios = ratio_intervals(values, np.ones(len(values)), own, resamples=RESAMPLES, seed=seed)
+    return [Score(*map(float, column)) for column in ratios.T]
+
+
+def ratio_intervals(values: Floats, weights: Floats, groups: Indices, *, resamples: int, seed: int) -> Floats:
+    """The sum of each column over the sum of the weights, with a bootstrap interval of 95 % over the groups with weight.
+
+    Args:
+        values: `[N, K]`.
+        weights: 0 or more, `[N]`.
+        groups: A number for each row, `[N]`.
+        resamples: See `resampled_sums`.
+        seed: See `resampled_sums`.
+
+    Returns:
+        Ratios, low and high ends `[3, K]`; the ends are nan with fewer than two groups that have weight.
+    """
+    ratios = values.sum(0) / weights.sum()
+    ends = np.full((2, len(ratios)), np.nan)
+    if len(np.unique(groups[weights > 0])) > 1:
+        sums = resampled_sums(np.column_stack([values, weights]), groups, resamples=resamples, seed=seed)
+        sums = sums[sums[:, -1] > ROUNDING]
+        ends = np.quantile(sums[:, :-1] / sums[:, -1:], (0.025, 0.975), axis=0)
+    return np.vstack([ratios, ends])
 
 
 def resampled_sums(values: Floats, groups: Indices, *, resamples: int, seed: int) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -211,18 +210,16 @@ class _OneBlock(dict[str, Tensor]):
 
 
 def _units(attention: Attention, setting: str, x: Tensor) -> dict[str, UnitTrace]:
-    """Runs the block's attention on its input `[1, T, C, H, W]` again, on a copy, so that the model gets no hooks."""
-    attention = copy.deepcopy(attention).float()
-    attention.fused = False
+    """Runs the block's attention on its input `[1, T, C, H, W]` again, in another module: the model gets no hooks."""
+    again = Attention(setting, attention.block).to(x.device, torch.float32).eval()
+    again.load_state_dict(attention.state_dict())
     inputs: dict[nn.Module, Tensor] = {}
-    for module in attention.modules():
-        module._forward_hooks.clear()  # a user's hooks are for passes of the network itself
-        module._forward_pre_hooks.clear()
+    for module in again.modules():
         module.register_forward_pre_hook(partial(_keep_input, inputs))
     with recording.segments_per_clip(x.shape[1]):
-        attention(x.flatten(0, 1).float())
+        again(x.flatten(0, 1).float())
     traces = {}
-    modules = [module for module in (attention.first, attention.second) if module is not None]
+    modules = [module for module in (again.first, again.second) if module is not None]
     for kind, module in zip(ATTENTION_SETTINGS[setting].kinds, modules, strict=True):
         units = sorted((u for u in module.children() if isinstance(u, Unit)), key=lambda unit: _AXES.index(unit.axis))
         stages = {unit.axis: unit.stages(inputs[unit]) for unit in units}

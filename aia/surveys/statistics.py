@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aia.evaluation.metrics import Bools, Floats, Indices, resampled_sums
+from aia.evaluation.metrics import RESAMPLES, ROUNDING, Bools, Floats, Indices, ratio_intervals
 
-RESAMPLES = 2000  # of the bootstrap
 PERMUTATIONS = 999
 MOST_PERMUTED = 4000  # clips; of more, some are drawn for the permutations
 OF_GROUP = 10  # clips of a group before others get their turn, since labels may have to change places within a group
 MARGIN = 1.96  # standard errors of a 95 % interval
-_SMALL = 1e-9  # a sum or a width below it is rounding
 
 
 class Interval(NamedTuple):
@@ -56,7 +54,7 @@ def mean_intervals(values: Floats, groups: Indices, *, resamples: int = RESAMPLE
         resamples: Number of draws, each of as many groups as there are.
         seed: Of the draws. The same seed draws the same groups, so the mean of a difference is paired.
     """
-    return _ratio_intervals(values, np.ones(len(values)), groups, resamples, seed)
+    return _intervals(ratio_intervals(values, np.ones(len(values)), groups, resamples=resamples, seed=seed))
 
 
 def differences_within_classes(
@@ -81,22 +79,17 @@ def differences_within_classes(
     """
     x = within_classes(chosen[:, None].astype(float), classes)
     weights = np.square(x[:, 0])
-    if weights.sum() < _SMALL:
+    if weights.sum() < ROUNDING:
         return None
-    return _ratio_intervals(x * within_classes(values, classes), weights, groups, resamples, seed)
+    products = x * within_classes(values, classes)
+    return _intervals(ratio_intervals(products, weights, groups, resamples=resamples, seed=seed))
 
 
-def _ratio_intervals(values: Floats, weights: Floats, groups: Indices, resamples: int, seed: int) -> list[Interval]:
-    """The sum of each column over the sum of the weights, with a bootstrap interval over the groups with weight."""
-    ratios = values.sum(0) / weights.sum()
-    ends = np.full((2, len(ratios)), np.nan)
-    if len(np.unique(groups[weights > 0])) > 1:
-        sums = resampled_sums(np.column_stack([values, weights]), groups, resamples=resamples, seed=seed)
-        sums = sums[sums[:, -1] > _SMALL]
-        drawn = np.quantile(sums[:, :-1] / sums[:, -1:], (0.025, 0.975), axis=0)
-        has_spread = np.ptp(drawn, axis=0) > _SMALL  # a share of 100 % has none, nor a change that no clip shows
-        ends = np.where(has_spread, drawn, np.nan)
-    return [Interval(*map(float, one)) for one in zip(ratios, *ends, strict=True)]
+def _intervals(ratios: Floats) -> list[Interval]:
+    """The columns of `ratio_intervals`. A share of 100 % has no spread, nor has a change that no clip shows."""
+    value, low, high = ratios
+    ends = np.where(high - low > ROUNDING, (low, high), np.nan)
+    return [Interval(*map(float, column)) for column in zip(value, *ends, strict=True)]
 
 
 def margins(values: Floats, groups: Indices) -> Floats:

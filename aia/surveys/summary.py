@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aia.errors import AIAError
-from aia.evaluation.metrics import Bools, Floats, Indices
+from aia.evaluation.metrics import RESAMPLES, Bools, Floats, Indices
 from aia.surveys import statistics
 from aia.surveys.columns import WHOLE_BLOCK, BlockRows, Rows
 from aia.surveys.schema import About
-from aia.surveys.statistics import PERMUTATIONS, RESAMPLES, Interval, Permuted
+from aia.surveys.statistics import PERMUTATIONS, Interval, Permuted
 
 VERSION = 1
 FORMAT = "aia-survey-summary"

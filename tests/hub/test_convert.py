@@ -161,6 +161,9 @@ def test_the_size_of_the_pictures_is_as_given(tmp_path, labels, capsys):
         assert aia.load(out, device="cpu").config.resize == size
     assert run(checkpoint, "TSM", labels, tmp_path / "out", "--resize", "128") == 1
     assert "smaller than its 224 px crop" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit):
+        run(checkpoint, "TSM", labels, tmp_path / "out", "--resize", "large")
+    assert "'large' is no size; give HEIGHTxWIDTH or one number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
