@@ -194,7 +194,10 @@ RANK = "Which block matters most?"
 NOTHING_TO_SWITCH = "This model has no gates to switch; choose a model with AIA, such as one with CinST."
 NOTHING_TO_LEARN = "This model has no gates to explain; choose a model with AIA, such as one with CinST."
 NO_UNIT = "None of the chosen gates is in this model; choose at least one of {units}."
-COMPARE = "Two models or two clips on one timeline and one scale. Side A is the result above. Choose side B."
+COMPARE = (
+    "Two models or two clips on one timeline. “From usual” has a last color for each model; the other scales are shared. "
+    "Side A is the result above. Choose side B."
+)
 OTHER_MODEL = "Model of side B"
 WHICH = "Clip of side B"
 SAME, BACKWARDS, ANOTHER_CLIP = "the same", "the same, played backwards", "another clip"
@@ -222,16 +225,23 @@ NO_GATES = (
     "This is the plain video network without AIA: it has no gates. To see some, choose a model with AIA in the menu “Model”, "
     "such as one with CinST; your clip stays."
 )
+UNITS_OF_VIEWER = {
+    "C": "C says where and when, with one value for all channels. It cannot tell channels apart.",
+    "T": "T says where, for each channel. It pools time, so it is the same in every frame and cannot say when.",
+    "H": "H says in which column and when, for each channel. It pools the rows, so all rows of a column have one value.",
+    "W": "W says in which row and when, for each channel. It pools the columns, so all columns of a row have one value.",
+}
 VIEWER: dict[str, Any] = {  # sentences of the viewer's own script
     "waiting": EMPTY,
     "no_gates": NO_GATES,
     "no_gates_b": "This is the plain network: it has no gates.",
     "gates": {"combined": "Combined", "C": "C", "T": "T", "H": "H", "W": "W"},
-    "units": {
-        "C": "C says where and when, with one value for all channels. It cannot tell channels apart.",
-        "T": "T says where, for each channel. It pools time, so it is the same in every frame and cannot say when.",
-        "H": "H says in which column and when, for each channel. It pools the rows, so all rows of a column have one value.",
-        "W": "W says in which row and when, for each channel. It pools the columns, so all columns of a row have one value.",
+    "units": UNITS_OF_VIEWER,
+    "units_of": {  # settings whose units are not as usual: this one averages its gates over the channels
+        "stinc-2022-06": {
+            axis: words.replace("for each channel", "the same for all channels: their mean")
+            for axis, words in UNITS_OF_VIEWER.items()
+        },
     },
     "combined": {
         "cinst": "Combined is what multiplies the feature: (T + H + W) / 3, computed after C has weighed the feature.",

@@ -10,7 +10,7 @@ TOKENS = APP / "browser" / "tokens.css"  # colors, spacing, radii and fonts of e
 # The files of each script in the order in which they are joined, under `app/`. `// @ts-check` in an editor reads the
 # same lists in the jsconfig.json beside the files; `python -m tools.lint_scripts` checks the joined scripts.
 SCRIPTS: dict[str, tuple[str, ...]] = {
-    "page": ("browser/server_root.js", "ui/lost_requests.js", "ui/page.js"),
+    "page": ("browser/server_root.js", "browser/viewer_of_page.js", "ui/lost_requests.js", "ui/page.js"),
     "clip_box": ("browser/server_root.js", "clip_box/camera.js", "clip_box/clip_box.js"),
     "viewer": (
         "browser/arrays.js",
@@ -39,6 +39,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "learn": (
         "browser/arrays.js",
         "browser/elements.js",
+        "browser/viewer_of_page.js",
         "learn/tensors.js",
         "learn/grid.js",
         "learn/pictures.js",
@@ -49,6 +50,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "survey": (
         "browser/elements.js",
         "browser/server_root.js",
+        "browser/viewer_of_page.js",
         "survey/summary.js",
         "survey/blocks.js",
         "survey/channels.js",
@@ -66,6 +68,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "remakeDeletedFiles",
         "scrollToResult",
         "afterResult",
+        "afterLesson",
         "withView",
         "withResultShown",
         "withBlockShown",

@@ -82,13 +82,13 @@ function curve() {
     (v) => `${x(v)},${y(sigmoid(v))}`,
   );
   const most = Math.max(...view.histogram);
-  const wide = (x(high) - x(low)) / view.histogram.length;
+  const edge = (/** @type {number} */ i) => x(low + ((high - low) * i) / view.histogram.length);
   const bars = view.histogram.map((n, i) =>
     make("svg:rect", {
       class: "bar",
-      x: x(low) + i * wide,
+      x: edge(i),
       y: y((0.4 * n) / most),
-      width: wide,
+      width: edge(i + 1) - edge(i),
       height: (68 * n) / most,
     }),
   );

@@ -204,9 +204,6 @@ function markMostDynamic() {
   if (frame < size("T")) cell.T = frame; // the frame that the visitor looked at
 }
 
-/** The viewer of the page, if the lesson has one beside it. */
-const viewerOfPage = () => /** @type {any} */ (document.querySelector(".viewer"))?.viewer;
-
 function updateControls() {
   const options = (/** @type {[any, string][]} */ list) => list.map(([value, text]) => make("option", { value }, text));
   find("[data-choose=block]").replaceChildren(
@@ -275,5 +272,6 @@ find(".look").addEventListener("change", () => {
   if (block !== view.block) viewerOfPage()?.set({ block });
   if (block !== view.block || unit !== view.unit) trigger("select", { block, unit });
 });
+find(".learn").addEventListener("refused", updateControls);
 watch("value", load);
 load();

@@ -31,6 +31,17 @@ function drawLive(live) {
 }
 
 /**
+ * How many windows are drawn in a second, in words; "" for the first one.
+ *
+ * @param {number[]} drawn When the latest ones were drawn, ms.
+ * @param {string} words
+ */
+function rateOf(drawn, words) {
+  const rate = (1000 * (drawn.length - 1)) / (drawn[drawn.length - 1] - drawn[0]);
+  return drawn.length > 1 ? words.replace("{rate}", rate.toFixed(rate < 2 ? 1 : 0)) : "";
+}
+
+/**
  * Takes the latest answer from the screen.
  *
  * @param {Live} live

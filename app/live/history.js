@@ -18,7 +18,7 @@ class LiveHistory {
     this.label = ""; // what is sure now
     this.since = 0;
     this.best = 0; // its highest probability
-    this.isMoment = false;
+    this.isLookedAt = false;
     /** @type {HTMLElement | null} */
     this.line = null;
   }
@@ -28,13 +28,13 @@ class LiveHistory {
     this.label = "";
     this.since = performance.now();
     this.best = 0;
-    this.isMoment = false;
+    this.isLookedAt = false;
     this.line?.lastElementChild?.removeAttribute("aria-hidden"); // its value is final
     this.line = null;
   }
 
   /**
-   * Adds an answer. Returns true once for each label that stays sure: it is a moment to look at.
+   * Adds an answer. Returns whether its label has stayed sure and was not looked at: it is a moment to look at.
    *
    * @param {LiveAnswer} answer
    */
@@ -48,9 +48,7 @@ class LiveHistory {
       this.best = probability;
       this.line.lastChild.textContent = percent;
     }
-    if (lasted < MOMENT_AFTER || probability < MOMENT_FROM || this.isMoment) return false;
-    this.isMoment = true;
-    return true;
+    return lasted >= MOMENT_AFTER && probability >= MOMENT_FROM && !this.isLookedAt;
   }
 
   /** @param {string} label */

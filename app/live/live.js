@@ -31,7 +31,7 @@ class Live {
     this.frames = new LiveFrames(options.side);
     this.channel = new LiveChannel();
     // The viewer's names, since its functions draw it.
-    this.state = { block: "", gate: "combined", channel: null, scale: "typical", colours: "viridis", opacity: 0.5, cells: false, task: Object.keys(options.groups)[0] ?? "", model: this.input("model").value };
+    this.state = { block: "", gate: "combined", channel: null, scale: "typical", colours: "viridis", opacity: 0.5, cells: false, task: Object.keys(options.groups)[0] ?? "", model: this.input("model").value, seconds: "" };
     /** @type {LiveAnswer | null} */
     this.answer = null;
     this.run = 0; // grows with every start and stop
@@ -208,8 +208,8 @@ class Live {
    * @param {number} time When the newest frame was captured.
    */
   async send(run, time) {
-    const { model, task } = this.state;
-    const [block, seconds] = [this.input("block").value, this.input("seconds").value];
+    const { model, task, seconds } = this.state;
+    const block = this.input("block").value;
     try {
       const answer = await this.channel.send(this.frames.take(Number(seconds)), { model, task, block, seconds });
       if (run !== this.run) return;
@@ -239,20 +239,22 @@ class Live {
     const now = performance.now();
     this.windows++;
     this.latencies = [...this.latencies.slice(-199), now - time];
-    this.drawn = [...this.drawn.filter((drawn) => drawn > now - 2000), now];
-    this.part("rate").textContent = this.words.rate.replace("{rate}", String(Math.round(this.drawn.length / 2)));
-    const isMoment = this.history.add(answer) && this.input("byItself").checked && !fitsEveryClip(this);
-    if (isMoment) lookAtMoment(this, true);
+    const recent = this.drawn.filter((drawn) => drawn > now - 2000);
+    this.drawn = [...(recent.length ? recent : this.drawn.slice(-1)), now];
+    this.part("rate").textContent = rateOf(this.drawn, this.words.rate);
+    if (!this.history.add(answer) || !this.input("byItself").checked || fitsEveryClip(this)) return;
+    this.history.isLookedAt = true; // once, though the moment may be refused
+    lookAtMoment(this, true);
   }
 
-  /** The visitor has chosen a model, a block or the length of the window. */
+  /** The visitor has chosen something: a model, a group, a block, the length of the window, or whether to look automatically. */
   choose() {
-    this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.input("seconds").value).toFixed(1));
-    const { model } = this.state;
-    this.state.model = this.input("model").value;
+    const { model, seconds } = this.state;
+    Object.assign(this.state, { model: this.input("model").value, seconds: this.input("seconds").value });
+    this.part("seconds").textContent = this.words.seconds.replace("{seconds}", Number(this.state.seconds).toFixed(1));
     this.part("byItself").hidden = fitsEveryClip(this); // it would wait for ever
     if (this.answer && model !== this.state.model) return this.fill();
-    this.history.forget();
+    if (seconds !== this.state.seconds) this.history.forget();
     drawGroups(this);
   }
 
@@ -268,6 +270,7 @@ class Live {
       [answer.says, answer.percent, answer.known] = answer.others[task] ?? ["", "", false];
     }
     state.task = task;
+    this.history.forget();
     this.choose();
   }
 

@@ -241,9 +241,7 @@ def first_to_show(asked: Mapping[str, Classified | aia.AIAError]) -> str:
     return max(known, key=lambda task: (task != OF_EVERY_CLIP, known[task]), default="")
 
 
-def rank_blocks(
-    video: str | None, model: str, offered: Sequence[str], mode: str, *, backwards: bool = False
-) -> Ranking:
+def rank_blocks(video: str | None, model: str, offered: Sequence[str], mode: str) -> Ranking:
     """Which block's gates matter most; see `aia.rank_blocks`.
 
     Raises:
@@ -251,14 +249,12 @@ def rank_blocks(
     """
     video = checked(video, model, offered)
     loaded = models.get(model)
-    clip = _read(video, loaded.network.config.num_segments, backwards)
+    clip = _read(video, loaded.network.config.num_segments)
     disconnect.raise_if_disconnected("the ranking")
     return _rank_blocks(loaded, clip, mode)
 
 
-def trace_block(
-    video: str | None, model: str, offered: Sequence[str], block: str, unit: str, *, backwards: bool = False
-) -> str:
+def trace_block(video: str | None, model: str, offered: Sequence[str], block: str, unit: str) -> str:
     """The stages of one block on a clip; see `app.learn.payload`.
 
     Raises:
@@ -269,7 +265,7 @@ def trace_block(
     names = loaded.network.block_names
     if not names:
         raise aia.AIAError(text.NOTHING_TO_LEARN)
-    clip = _read(video, loaded.network.config.num_segments, backwards)
+    clip = _read(video, loaded.network.config.num_segments)
     disconnect.raise_if_disconnected("the lesson")
     return _trace_block(loaded, clip, block or loaded.network.config.default_block or names[0], unit)
 

@@ -5,7 +5,6 @@
 
 /**
  * @typedef {object} Effect What a block's gates do for the answers.
- * @property {Interval | null} accuracy
  * @property {Interval | null} change
  * @property {Interval} flips
  * @property {(number | null)[]} classes Change of accuracy of each class.
@@ -18,8 +17,6 @@
  * @typedef {object} SurveyBlock
  * @property {string} name
  * @property {Record<string, Effect>} without By mode.
- * @property {Interval | null} right
- * @property {Interval | null} wrong
  * @property {Interval | null} difference
  * @property {number} num_channels
  * @property {number} separating
@@ -46,7 +43,6 @@
  * @property {number} classes_left_out
  * @property {number[]} counts
  * @property {Interval | null} accuracy
- * @property {(Interval | null)[]} class_accuracy
  * @property {SurveyBlock[]} blocks
  * @property {string[]} clips
  * @property {Record<string, string>} examples Number of a clip -> name of the page's example.
@@ -94,7 +90,6 @@ function parseContent(raw) {
   /** @type {Record<string, string>} */
   const examples = {};
   for (const [clip, example] of Object.entries(raw.examples ?? {}).slice(0, MOST.clips)) examples[clip] = name(example);
-  const graded = list(raw.class_accuracy, interval, classes.length);
   return {
     title: name(raw.title),
     model: { name: name(raw.model?.name), network: name(raw.model?.network) },
@@ -108,7 +103,6 @@ function parseContent(raw) {
     classes_left_out: whole(raw.classes_left_out),
     counts: list(raw.counts, whole, classes.length, classes.length),
     accuracy: optional(raw.accuracy, interval),
-    class_accuracy: graded.length === classes.length ? graded : [],
     blocks,
     clips,
     examples,
@@ -136,7 +130,6 @@ function parseBlock(raw, classes, clips, ofClasses) {
     if (effect === undefined) continue;
     const changes = list(effect.classes, numberOrNull, classes);
     without[mode] = {
-      accuracy: optional(effect.accuracy, interval),
       change: optional(effect.change, interval),
       flips: interval(effect.flips),
       classes: changes.length === classes ? changes : [],
@@ -146,8 +139,6 @@ function parseBlock(raw, classes, clips, ofClasses) {
   return {
     name: name(raw.name),
     without,
-    right: optional(raw.right, interval),
-    wrong: optional(raw.wrong, interval),
     difference: optional(raw.difference, interval),
     num_channels: whole(raw.num_channels),
     separating: whole(raw.separating),

@@ -99,11 +99,9 @@ function look(tab, trigger) {
   const target = tab.target();
   if (!target || tab.button("look").ariaBusy === "true") return;
   tab.button("look").ariaBusy = "true";
-  surveyLead = { before: viewerNow()?.answers[0], block: tab.state.block, channel: tab.state.channel };
+  surveyLead = { before: viewerOfPage()?.answers[0], block: tab.state.block, channel: tab.state.channel };
   trigger("select", target);
 }
-
-const viewerNow = () => /** @type {any} */ (document.querySelector(".viewer"))?.viewer;
 
 /**
  * The page has answered: opens the single-clip view at the block and the channel, or stays if there was a problem.
@@ -122,7 +120,7 @@ function showSurveyedClip(isLost = false) {
   }
   const end = Date.now() + 10_000;
   const follow = () => {
-    const viewer = viewerNow();
+    const viewer = viewerOfPage();
     if (!viewer) return;
     if (viewer.answers[0] === lead.before) {
       if (Date.now() < end) setTimeout(follow, 50); // it is still being opened

@@ -27,6 +27,7 @@ SHOW_SIDE_B = "() => showSideB()"
 END_TRY = "() => endTry()"
 SHOW_SURVEYED_CLIP = "() => showSurveyedClip()"
 AFTER_RESULT = "() => afterResult()"
+AFTER_LESSON = "() => afterLesson()"
 WITH_VIEW = "(...inputs) => withView(...inputs)"
 WITH_RESULT_SHOWN = "(...inputs) => withResultShown(...inputs)"
 WITH_BLOCK_SHOWN = "(...inputs) => withBlockShown(...inputs)"
@@ -235,7 +236,9 @@ def _bind_tabs(parts: Parts) -> None:
     outputs = _select(parts, "problem", "lesson")
     opened = [parts["learn_tab"].select, parts["relearn"].click]
     gr.on(opened, first_lesson, _select(parts, "shown", "view"), outputs, js=WITH_BLOCK_SHOWN, **HEAVY)
-    parts["lesson"].select(lesson, parts["shown"], outputs, show_progress="hidden", **HEAVY)
+    chosen = parts["lesson"].select(lesson, parts["shown"], outputs, show_progress="hidden", **HEAVY)
+    chosen.then(None, js=AFTER_LESSON)
+    chosen.failure(None, js="() => afterLesson(true)")  # Gradio skips `then` after a failed request
 
 
 def _bind_exports(parts: Parts) -> None:

@@ -191,7 +191,7 @@ def load_link(query: dict[str, str], offered: Sequence[str], best: Best) -> Upda
     problem = _problem(sentence) if sentence else {"problem": NO_PROBLEM}
     chosen = ALL_MODELS if model in best.values() else model
     cards = _cards(model, {} if chosen == ALL_MODELS else None, best)
-    return problem | {"model": chosen, "cards": cards} | examples.first_paint(example, model)
+    return problem | {"model": chosen, "cards": cards, "summary": ""} | examples.first_paint(example, model)
 
 
 def run_first_example(query: dict[str, str], offered: Sequence[str], best: Best) -> Updates:
@@ -271,9 +271,7 @@ def what_if(shown: Result | None, mode: str, where: str, units: Sequence[str], s
     """The same clip with gates switched."""
     before = _existing(shown)
     switches = requests.switches_for(before.inspection, mode, where, units)
-    other = requests.inspect_video(
-        before.video, before.model, [before.model], backwards=before.backwards, switches=switches, step=step
-    )
+    other = requests.inspect_video(before.video, before.model, [before.model], switches=switches, step=step)
     title = text.side_title(other)
     return _side_b(other, text.what_changed(before.inspection, other.inspection, title), title) | {
         "what_if": html.change(before.inspection, other.inspection, title),
@@ -324,7 +322,7 @@ def remove_other() -> Updates:
 def rank_blocks(shown: Result | None, mode: str) -> Updates:
     """Which block's gates matter most for this prediction."""
     result = _existing(shown)
-    ranking = requests.rank_blocks(result.video, result.model, [result.model], mode, backwards=result.backwards)
+    ranking = requests.rank_blocks(result.video, result.model, [result.model], mode)
     return {"ranking": html.ranking(ranking, [block.name for block in result.inspection.blocks])}
 
 
@@ -356,7 +354,7 @@ def lesson(shown: Result | None, block: str, unit: str) -> Updates:
     if not result.inspection.blocks:
         return {"lesson": learn.notice(text.NOTHING_TO_LEARN)}
     block = block or result.inspection.first_block
-    stages = requests.trace_block(result.video, result.model, [result.model], block, unit, backwards=result.backwards)
+    stages = requests.trace_block(result.video, result.model, [result.model], block, unit)
     return {"lesson": stages}
 
 
@@ -384,7 +382,9 @@ def python(shown: Result | None, other: Result | None, letter: str, state: Any) 
 
 
 def _view_of_side(shown: Result | None, other: Result | None, letter: str, state: Any) -> tuple[Result, View]:
-    """A side and the view of it that the viewer shows. Both sides share one timeline and one scale.
+    """A side and the view of it that the viewer shows.
+
+    Both sides share one timeline and one scale, except "typical": there each model has its own last color.
 
     Raises:
         AIAError: There is no such side.

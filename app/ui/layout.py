@@ -77,7 +77,7 @@ def _layout(names: list[str], allow_custom: bool) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "shown": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
         "other": gr.State(None, time_to_live=limits.DELETE_AFTER_SECONDS),
-        "own": gr.State([], time_to_live=limits.DELETE_AFTER_SECONDS),  # models that this visitor has added
+        "own": gr.State([]),  # models that this visitor has added
         "view": gr.JSON(visible=False),
     }
     with gr.Row(elem_id="bar"):

@@ -69,7 +69,16 @@ function afterResult() {
   if (scrollY > 0) scrollToResult();
   const open = document.querySelector("[role=tab][aria-selected=true]")?.id ?? "";
   const refresh = { "tab-learn-button": "#relearn", "tab-what-if-button": "#rerank" }[open];
-  if (refresh) click(refresh); // the tab still shows the previous clip
+  if (refresh && !document.querySelector("#problem .problem")) click(refresh); // the tab still shows the previous clip
+}
+
+/**
+ * Another block or unit was asked for in Learn. If it has not come, the menus show again what is drawn.
+ *
+ * @param {boolean} isLost Whether the request was lost.
+ */
+function afterLesson(isLost = false) {
+  if (isLost || document.querySelector("#problem .problem")) document.querySelector(".learn")?.dispatchEvent(new Event("refused"));
 }
 
 /** The inputs of an event, the last one replaced by what the viewer shows, which only the browser knows. */
@@ -89,11 +98,6 @@ function withBlockShown(/** @type {any[]} */ ...inputs) {
   const [shows] = withResultShown(...inputs).slice(-1);
   const { block, gate } = viewerOfPage()?.state ?? {};
   return [...inputs.slice(0, -1), { shows, block, gate: gate === "combined" ? "" : gate }];
-}
-
-function viewerOfPage() {
-  const root = /** @type {any} */ (document.querySelector(".viewer"));
-  return root?.viewer;
 }
 
 /**

@@ -185,9 +185,9 @@ function markBlock(viewer) {
     rung.tabIndex = isChosen ? 0 : -1;
     if (isChosen) keepInSight(rung, rung.parentElement);
   }
-  const [, channels, rows, columns] = block.shape;
+  const [, , rows, columns] = block.shape;
   const place = `${lead.blocks.indexOf(block) + 1} of ${lead.blocks.length} (${block.name})`;
-  viewer.part("blocks-note").textContent = `block ${place}, ${rows}×${columns} cells, ${channels} channels`;
+  viewer.part("blocks-note").textContent = `block ${place}, ${rows}×${columns} cells${channelCount(block)}`;
 }
 
 /** @param {Viewer} viewer */

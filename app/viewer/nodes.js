@@ -78,15 +78,22 @@ function filmRow(viewer, answer, side) {
 }
 
 /**
+ * Where the setting's gates tell no channels apart, the block's own number is not known.
+ *
+ * @param {Block} block
+ */
+const channelCount = ({ shape: [, channels] }) => (channels > 1 ? `, ${channels} channels` : "");
+
+/**
  * @param {Answer} lead
  * @param {Block} block
  */
 function rung(lead, block) {
-  const [, channels, rows, columns] = block.shape;
+  const [, , rows, columns] = block.shape;
   const [left, top, right, bottom] = lead.seen_box;
   const aspect = ((right - left) * lead.size[0]) / Math.max((bottom - top) * lead.size[1], 1);
   const canvas = make("canvas", { width: 56, height: Math.max(8, Math.min(80, Math.round(56 / aspect))) });
-  const label = `${block.name}, ${rows} by ${columns}, ${channels} channels`;
+  const label = `${block.name}, ${rows} by ${columns}${channelCount(block)}`;
   const attributes = { type: "button", role: "radio", "aria-label": label, "data-block": block.name };
   return make("button", attributes, canvas, make("b", {}, shortName(block.name)), make("small", {}, `${rows}×${columns}`));
 }

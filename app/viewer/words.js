@@ -11,7 +11,9 @@ const SMALL = 0.05; // a gate that differs less from usual on most clips lets ne
  * @returns {string}
  */
 function gateSentence({ words, lead }, gate) {
-  return (gate === "combined" ? words.combined[lead.attention] : words.units[lead.units[gate]]) ?? words.combined.any;
+  if (gate === "combined") return words.combined[lead.attention] ?? words.combined.any;
+  const axis = lead.units[gate];
+  return words.units_of[lead.attention]?.[axis] ?? words.units[axis];
 }
 
 /** @param {Viewer} viewer */

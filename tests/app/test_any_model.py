@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import web
 from browser import PATIENCE
-from conftest import ROOT, serving, small_net
+from conftest import ROOT, serving, small_net, until
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
@@ -153,28 +153,41 @@ def test_a_model_that_a_visitor_brings_in_is_on_no_other_visitors_list(free_page
     second.close()
 
 
+def press(address: str, button: str, session: str, *values) -> str:
+    """The stream of answers to a visitor who presses a button; `values`: those of the first inputs of its event."""
+    config = web.get(f"{address}/config").json()
+    (part,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == button)
+    (event,) = (one for one in config["dependencies"] if [part, "click"] in one["targets"] and one["backend_fn"])
+    data = [*values, *[None] * (len(event["inputs"]) - len(values))]
+    body = {"data": data, "fn_index": event["id"], "session_hash": session}
+    web.post(f"{address}/gradio_api/queue/join", json=body).raise_for_status()
+    return web.get(f"{address}/gradio_api/queue/data", params={"session_hash": session}).text
+
+
+def show(address: str, name: Path, session: str) -> str:
+    """The answer to a visitor who uploads a clip and runs a model."""
+    with EXAMPLE.open("rb") as file:
+        (path,) = web.post(f"{address}/gradio_api/upload", files={"files": file}).json()
+    return press(address, "run", session, {"path": path, "meta": {"_type": "gradio.FileData"}}, str(name))
+
+
 @pytest.mark.long
 def test_two_models_that_a_visitor_brings_in_are_both_kept(free_page, folders, tmp_path):
     small_net("cinst").save_pretrained(tmp_path / "second")
-    config = web.get(f"{free_page}/config").json()
-    (run,) = (part["id"] for part in config["components"] if part["props"].get("elem_id") == "run")
-    shows = [one for one in config["dependencies"] if [run, "click"] in one["targets"] and one["backend_fn"]]
-    with EXAMPLE.open("rb") as file:
-        (path,) = web.post(f"{free_page}/gradio_api/upload", files={"files": file}).json()
-    clip = {"path": path, "meta": {"_type": "gradio.FileData"}}
-
-    def show(name: Path, session: str) -> str:
-        (event,) = shows
-        data = [clip, str(name), *[None] * (len(event["inputs"]) - 2)]
-        body = {"data": data, "fn_index": event["id"], "session_hash": session}
-        web.post(f"{free_page}/gradio_api/queue/join", json=body).raise_for_status()
-        return web.get(f"{free_page}/gradio_api/queue/data", params={"session_hash": session}).text
-
     for name in (folders[0], tmp_path / "second"):
         assert choose(free_page, str(name), "brings-two") == ""
     for name in (folders[0], tmp_path / "second"):
-        assert "There is no model" not in show(name, "brings-two")
-        assert "There is no model" in show(name, "brings-none")
+        assert "There is no model" not in show(free_page, name, "brings-two")
+        assert "There is no model" in show(free_page, name, "brings-none")
+
+
+@pytest.mark.long
+def test_a_model_that_a_visitor_brings_in_outlives_the_results(folders, tmp_path):
+    with serving(tmp_path, "--allow-any-model", AIA_DELETE_AFTER_SECONDS="10") as address:
+        assert choose(address, str(folders[0]), "stays") == ""
+        assert "There is no model" not in show(address, folders[0], "stays")
+        until(lambda: "This result is no longer on the server" in press(address, "python-button", "stays"))
+        assert "There is no model" not in show(address, folders[0], "stays")
 
 
 DIRECT = "127.0.0.1:7860"

@@ -9,8 +9,8 @@ from packed import unpacked_gate
 
 from aia import AIAError
 from app import text
-from app.service import requests
-from app.ui import examples
+from app.service import models, requests
+from app.ui import examples, handlers
 
 
 @pytest.mark.slow
@@ -42,3 +42,12 @@ def test_an_answer_that_is_missing_for_now_is_asked_for_again(monkeypatch):
 
 def test_nothing_is_prepared_for_another_model():
     assert examples.first_paint("swipe-left", "tsn-mobilenetv2-none") == {}
+
+
+def test_a_link_to_a_model_without_a_prepared_answer_does_not_keep_the_one_of_another():
+    names = models.offered()
+    best = models.asked_models(names)
+    for example in requests.EXAMPLES:
+        found = handlers.load_link({"model": "tsm-mobilenetv2-none", "example": example}, names, best)
+        assert (found["model"], found["summary"]) == ("tsm-mobilenetv2-none", "")
+    assert "star" in handlers.load_link({"example": "star"}, names, best)["summary"]

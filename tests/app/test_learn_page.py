@@ -16,6 +16,10 @@ from app import learn
 STEPS = ("Feature", "Pooling", "Convolution", "Gate", "Product", "Nesting", "Effect")
 CLIP = clip_of(moving_frames(8))
 NETS = {attention: small_net(attention, "tsm") for attention in ("cinst", "stinc", "stinc->cinst")}
+NETS["extreme"] = small_net("cinst", "tsm")  # its values go beyond the ends of the sigmoid's axis
+for name, weights in NETS["extreme"].state_dict().items():
+    if name.endswith(".C.bn.weight"):
+        weights.fill_(30)
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +235,21 @@ def test_frames_play_and_only_the_gate_of_t_stays_the_same(page):
     page.get_by_role("button", name="Play the frames").click()
     page.evaluate("document.querySelector('#learn').hidden = true")  # as in a tab that is not open
     expect(page.locator("#learn [data-play]")).to_have_attribute("aria-label", "Play the frames")
+
+
+@pytest.mark.long
+@desktop
+@pytest.mark.parametrize("name", ["cinst", "extreme"])
+def test_bars_of_the_histogram_stand_at_their_values_also_where_some_lie_beyond_the_axis(page, name):
+    give(page, name)
+    values = trace_block(NETS[name], CLIP, "layer2.0").units["C"].normalized
+    go_to(page, "Gate")
+    end = as_number(page.locator("#learn .curve text").nth(-2).text_content())  # the last number of the axis
+    assert (np.abs(values).max() > end) == (name == "extreme")
+    edges = 40 + 270 * (np.linspace(values.min(), values.max(), 33).clip(-end, end) + end) / (2 * end)
+    places = "bars => bars.map((bar) => [bar.x, bar.width].map((one) => one.baseVal.value))"
+    starts, widths = np.transpose(page.locator("#learn .curve .bar").evaluate_all(places))
+    assert starts == pytest.approx(edges[:-1], abs=0.01) and starts + widths == pytest.approx(edges[1:], abs=0.01)
 
 
 @pytest.mark.long

@@ -325,6 +325,54 @@ def test_live_stands_in_the_first_screen_and_has_no_serious_fault_of_accessibili
 
 
 @pytest.mark.long
+def test_an_ongoing_label_is_noted_once_until_something_else_is_watched(shared):
+    lines = shared.locator("#live [data-part=history] li")
+    before = lines.count()
+
+    def noted(count: int) -> None:
+        """Goes on with a sure label until there are so many lines, and then a little longer."""
+        script = """(count) => {
+            const { history } = document.querySelector(".live").live;
+            history.add({ known: true, label: "star", probability: 0.4, percent: "40 %" });
+            return history.line && history.list.children.length === count;
+        }"""
+        shared.wait_for_function(script, arg=before + count)
+        assert shared.evaluate(script, before + count)
+
+    noted(1)
+    for name in ("block", "byItself", "byItself"):
+        shared.locator(f"#live [data-state={name}]").dispatch_event("input")
+        noted(1)
+    seconds = shared.locator("#live [data-state=seconds]")
+    usual = seconds.input_value()
+    seconds.fill("3" if usual != "3" else "2")
+    noted(2)
+    seconds.fill(usual)
+    noted(3)
+    shared.evaluate("(({ live }) => live.turnTo(live.state.task))(document.querySelector('.live'))")
+    noted(4)
+
+
+@pytest.mark.long
+def test_a_slow_network_has_a_rate_below_one(shared):
+    start(shared)
+    taken = """(ago) => {
+        const { live } = document.querySelector(".live");
+        const now = performance.now();
+        live.drawn = ago.map((ms) => now - ms);
+        live.take(live.answer, now);
+        return live.part("rate").textContent;
+    }"""
+    # ms since the latest windows -> windows in a second; the drawing may take some ms more
+    wanted = {(): "", (8000,): "0.1", (9000, 5000): "0.2", (960,): "1.0", (1830, 1300, 700): "1.6"}
+    wanted[1750, 1500, 1000, 500, 250] = "3"
+    for ago, rate in wanted.items():
+        found = shared.evaluate(taken, list(ago))
+        assert found == (WORDS["rate"].format(rate=rate) if rate else ""), ago
+    shared.locator("#live [data-do=stop]").click()
+
+
+@pytest.mark.long
 def test_a_late_session_a_stale_answer_and_a_refused_moment_do_no_harm(shared, small_page):
     page, (address, _, _) = shared, small_page
     live, key = page.locator("#live"), "document.querySelector('.live').live.channel.key"

@@ -102,3 +102,31 @@ def test_another_clip_is_chosen_after_a_lost_request(page):
     page.unroute(JOIN)
     page.get_by_role("button", name="star", exact=True).click()
     expect(page.locator("#label")).to_have_text("star")
+
+
+def test_after_a_lost_or_a_refused_lesson_the_menus_show_what_is_drawn(page):
+    tab(page, "learn")
+    block, units = page.locator("#learn [data-choose=block]"), page.locator("#learn [name=learn-unit]")
+    expect(block).to_be_visible()
+    drawn, unit = block.input_value(), page.locator("#learn [name=learn-unit]:checked").input_value()
+
+    def shows_what_is_drawn() -> None:
+        expect(block).to_have_value(drawn)
+        expect(page.locator("#learn [name=learn-unit]:checked")).to_have_value(unit)
+        expect(page.locator("#learn [data-fill=block]").first).to_have_text(drawn)
+
+    page.route(JOIN, lambda route: route.abort("connectionreset"))
+    block.select_option(index=0 if block.locator("option").first.get_attribute("value") != drawn else 1)
+    is_told_and_closed(page)
+    shows_what_is_drawn()
+    units.last.check()
+    is_told_and_closed(page)
+    shows_what_is_drawn()
+    page.unroute(JOIN)
+    block.evaluate("menu => menu.add(new Option('nowhere'))")
+    block.select_option("nowhere")
+    expect(page.locator("#problem")).to_contain_text("no block 'nowhere'")
+    shows_what_is_drawn()
+    units.last.check()
+    expect(page.locator("#learn [data-fill=unit]").first).to_have_text(units.last.input_value())
+    expect(page.locator("#problem .problem")).to_have_count(0)

@@ -395,6 +395,26 @@ def test_the_mechanism_is_taught_on_the_visitors_own_clip(page, server):
 
 
 @pytest.mark.long
+@desktop
+def test_while_learn_is_open_the_sentence_about_a_bad_clip_stays_and_a_good_one_is_followed(page, server, not_a_video):
+    wait_for_answer(page)
+    tab(page, "Learn")
+    frame = page.locator("#learn [data-stage] img").first
+    before = frame.get_attribute("src")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/queue/join" in request.url else None)
+    upload(page, server, not_a_video)
+    expect(page.locator("#problem")).to_contain_text("“holiday.mp4” could not be opened as a video")
+    page.wait_for_timeout(1000)
+    assert len(asked) == 1, "the lesson of the old result is not asked for again"
+    expect(page.locator("#problem")).to_contain_text("“holiday.mp4” could not be opened as a video")
+    assert frame.get_attribute("src") == before
+    upload(page, server, EXAMPLE.with_name("star.mp4"))
+    expect(frame).not_to_have_attribute("src", before)
+    expect(page.locator("#problem .problem")).to_have_count(0)
+
+
+@pytest.mark.long
 def test_no_tab_has_a_serious_fault_of_accessibility_in_either_theme(browser, server):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.emulate_media(reduced_motion="reduce")  # a tab fades in, and a half-faded color is no color to judge

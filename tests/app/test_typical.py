@@ -93,7 +93,7 @@ def viewed(page, seen: aia.Inspection) -> None:
             {"value": sent(page, seen), "other": "", "colours": colors, "words": text.VIEWER},
         ],
     )
-    page.wait_for_function("viewer.answers[0]?.channelBytes && viewer.answers[0].typical")
+    page.wait_for_function("viewer.answers[0]?.typical && !viewer.answers[0].loading")
 
 
 @pytest.mark.parametrize("attention", others_long(GATED, "cinst", "stinc", "cinst->stinc"))
@@ -177,6 +177,28 @@ def test_bars_that_cannot_be_chosen_are_a_picture_and_their_buttons_are_off(blan
     assert blank.evaluate("[...document.querySelectorAll('.chip')].every((chip) => chip.disabled)")
     blank.evaluate("viewer.set({ gate: 'T' })")
     assert blank.evaluate(f"[{bars}.role, {bars}.tabIndex, {bars}.ariaLabel]") == ["slider", 0, "Channel"]
+
+
+def test_a_setting_without_channels_of_its_own_is_not_said_to_have_any(blank):
+    said = """[document.querySelector('[data-part=blocks-note]').textContent,
+               ...[...document.querySelectorAll('.ladder button')].map((rung) => rung.ariaLabel)]"""
+    seen = inspected("c")
+    viewed(blank, seen)
+    assert {block.shape[1] for block in seen.blocks} == {1}
+    assert [words for words in blank.evaluate(said) if "channel" in words] == []
+    viewed(blank, seen := inspected("st"))
+    assert all(words.endswith("channels") for words in blank.evaluate(said))
+    assert f"{seen.block(seen.first_block).shape[1]} channels" in blank.evaluate(said)[0]
+
+
+def test_only_units_whose_gates_tell_channels_apart_are_said_to(blank):
+    for attention, is_said in (("stinc", True), ("stinc-2022-06", False)):
+        seen = inspected(attention)
+        viewed(blank, seen)
+        told = [np.ptp(seen.blocks[0].gates[unit], axis=1).max() > 0 for unit in "THW"]
+        words = blank.evaluate("[...viewer.part('can').children].map((line) => line.textContent)")
+        assert told == ["for each channel" in line for line in words if line[0] in "THW"] == [is_said] * 3
+        assert [line for line in words if "for each channel" not in line and "all channels" not in line] == []
 
 
 def test_colors_of_a_difference_are_the_librarys(blank):
