@@ -59,11 +59,12 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
             parser.error(f"{name} is empty; give a value.")
     options, rest = parser.parse_known_args(words)
     several = getattr(options, "videos", getattr(options, "models", None))
-    unknown = [word for word in rest if several is None or word.startswith("-")]
+    end = rest.index("--") if "--" in rest else len(rest)  # every word behind it is a file
+    unknown = [word for word in rest[:end] if several is None or word.startswith("-")]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if several is not None:
-        several += rest
+        several += [*rest[:end], *rest[end + 1 :]]
     return options
 
 

@@ -59,8 +59,7 @@ def _classify(options: argparse.Namespace) -> int:
             _print_error(video, result, options)
             continue
         if options.json:
-            rest = {"model": options.model, "frames": result.indices.tolist()}
-            print(json.dumps({"file": video, **result.answer(), **rest}), flush=True)
+            print(json.dumps({"file": video, **_fields(result, options.model)}), flush=True)
         else:
             print(f"{video}: {_answer(result)}", flush=True)
             for warning in result.warnings:
@@ -96,7 +95,7 @@ def _classify_all(options: argparse.Namespace, videos: list[str]) -> int:
                 print(f"{video}: {task}: {answer}", file=sys.stderr)
                 groups[task] = {"error": str(answer), "model": name}
                 continue
-            groups[task] = {**answer.answer(), "model": name, "frames": answer.indices.tolist()}
+            groups[task] = _fields(answer, name)
             if not options.json:
                 print(f"{video}: {task}: {_answer(answer)}", flush=True)
         if options.json:
@@ -113,6 +112,15 @@ def _print_error(video: str, error: AIAError, options: argparse.Namespace) -> No
     print(error, file=sys.stderr)
     if options.json:
         print(json.dumps({"file": video, "error": str(error)}), flush=True)
+
+
+def _fields(prediction: Prediction, model: str) -> dict[str, Any]:
+    return {
+        **prediction.answer(),
+        "model": model,
+        "frames": prediction.indices.tolist(),
+        "warnings": list(prediction.warnings),
+    }
 
 
 def _answer(prediction: Prediction) -> str:
@@ -159,6 +167,8 @@ def _inspect(options: argparse.Namespace) -> int:
     result = inspect(model, read_clip(videos[0], model.config.num_segments, display_name=videos[0]))
     files = save(result, options.out, block=options.block, formats=options.format)
     print(f"{videos[0]}: {_answer(result)}")
+    for warning in result.clip.warnings:
+        print(f"  {warning}", file=sys.stderr)
     print(f"{options.out}: {', '.join(file.name for file in files)}")
     return 0
 

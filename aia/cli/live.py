@@ -64,7 +64,8 @@ class Answer:
     inspections: Sequence[Inspection]
 
 
-Output = Callable[[Answer | Frame], bool]  # shows an answer, or a frame before the first; False ends the stream
+# Shows an answer or, before the first, a frame; None between answers, when nothing is new. False ends the stream.
+Output = Callable[[Answer | Frame | None], bool]
 
 
 def open_source(name: str, *, fast: bool = False, mirror: bool | None = None) -> Source:
@@ -134,7 +135,7 @@ def run(models: Sequence[AIANet], source: Source, show: Output, *, seconds: floa
             last = batch[-1]
             inspection = stream.push(last.pixels, last.time)
             if inspection is None:
-                if not ends and not show(last):
+                if not show(None if ends else last):
                     return
                 continue
             others = [stream.inspect(model) for model in models[1:]]
@@ -146,7 +147,7 @@ def run(models: Sequence[AIANet], source: Source, show: Output, *, seconds: floa
         raise AIAError(f"The source is shorter than {seconds:g} seconds; give a smaller number of --seconds.")
 
 
-def print_line(shown: Answer | Frame) -> bool:
+def print_line(shown: Answer | Frame | None) -> bool:
     """Prints an answer as a line of JSON."""
     if isinstance(shown, Answer):
         answers = {inspection.config.task or inspection.model: _fields(inspection) for inspection in shown.inspections}
@@ -164,12 +165,13 @@ def _fields(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def show_window(shown: Answer | Frame) -> bool:
+def show_window(shown: Answer | Frame | None) -> bool:
     """Draws the last frame with the gates over it and the answers under it; False once the user has closed the window."""
     import cv2
 
-    picture = shown.pixels if isinstance(shown, Frame) else _picture(shown)
-    cv2.imshow(WINDOW, np.ascontiguousarray(picture[..., ::-1]))  # OpenCV wants BGR
+    if shown is not None:
+        picture = shown.pixels if isinstance(shown, Frame) else _picture(shown)
+        cv2.imshow(WINDOW, np.ascontiguousarray(picture[..., ::-1]))  # OpenCV wants BGR
     ended = cv2.waitKey(1) & 0xFF in _END_KEYS or cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
     if ended:
         cv2.destroyAllWindows()

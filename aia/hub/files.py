@@ -207,7 +207,8 @@ def _from_hub(repo: str, revision: str | None, options: HubOptions = HubOptions(
     """Config and weights of one commit; no request at all if both are in the cache."""
     if revision and _NO_REVISION.search(revision):
         raise AIAError(f"{revision[:200]!r} cannot be a revision; give a branch, a tag or a commit of {repo}.")
-    cached = None if options.force_download else _cached(repo, revision, options)
+    is_fetched_again = options.force_download and not options.local_files_only
+    cached = None if is_fetched_again else _cached(repo, revision, options)
     if cached:
         return AIAConfig.from_file(cached[0]), cached[1]
     if options.local_files_only:

@@ -92,16 +92,16 @@ class AIANet(network.AIANet, PyTorchModelHubMixin):
 
         Args:
             save_directory: Created if missing.
-            **kwargs: As for the mixin: config, model_card_kwargs, push_to_hub, repo_id, ...
+            **kwargs: As for the mixin: config, model_card_kwargs, push_to_hub, repo_id, ...; a push needs a repo_id.
 
         Returns:
             The commit's address, if it was pushed.
 
         Raises:
-            AIAError: The folder cannot be written, or the push failed.
+            AIAError: The folder cannot be written, or the push failed or has no repo_id.
         """
         if kwargs.get("push_to_hub") and kwargs.get("repo_id") is None:
-            kwargs["repo_id"] = Path(save_directory).name
+            raise AIAError("Pushing needs a repository; give repo_id, such as user/repo.")
         kwargs["config"] = kwargs.get("config") or self.config  # the mixin keeps the one that the network was made with
         reference = self._own_reference()
         with files.writing_into(save_directory) as part:

@@ -42,6 +42,7 @@ NOT_SQUARE = (
     "The pixels of this video are not square: a player stretches the picture by {:.2f} in one direction. The page and the "
     "network take it as it is stored."
 )
+NO_MEMORY = "needs more memory than there is: cut it or save it with smaller pictures."
 ASSUMED = "The file does not say when its frames are shown: {:.4g} frames per second are assumed."
 LEFT_OUT = (
     "The frames of the video are spread unevenly over its time: those chosen leave out {:.1f} of {:.1f} s, "
@@ -98,6 +99,7 @@ def iterate_frames(
     Yields:
         The presentation time in seconds from the first frame, never before the previous one, and the picture, uint8 [H, W, 3].
     """
+    _check_side(max_side)
     source = Source(Path(path), deadline=math.inf, display_name=display_name)
     with source.open() as container:
         scan = scan_file(source, container)
@@ -106,8 +108,8 @@ def iterate_frames(
         for packet in scan.packets if whole else [*scan.packets, None]:
             try:
                 frames = context.decode(packet)
-            except MemoryError:  # not a fault of the file
-                raise
+            except MemoryError:
+                raise source.error(NO_MEMORY) from None
             except av.FFmpegError:
                 continue
             for frame in frames:
@@ -126,8 +128,7 @@ def iterate_frames(
 
 def _read(source: Source, choose: Callable[[int], Sequence[int]], max_side: int | None) -> Clip:
     """Read the frames that `choose` picks from the true number of frames."""
-    if max_side is not None and max_side < 1:
-        raise AIAError(f"Pictures cannot be scaled to {max_side} pixels: give a max_side of at least 1.")
+    _check_side(max_side)
     try:
         with source.open(probe=False) as container:
             scan = scan_file(source, container)
@@ -138,7 +139,12 @@ def _read(source: Source, choose: Callable[[int], Sequence[int]], max_side: int 
                 log.info("the plan for %s did not hold: decoding it in order", source.name)
         return _decode_in_order(source, choose, max_side)
     except MemoryError:
-        raise source.error("needs more memory than there is: cut it or save it with smaller pictures.") from None
+        raise source.error(NO_MEMORY) from None
+
+
+def _check_side(max_side: int | None) -> None:
+    if max_side is not None and max_side < 1:
+        raise AIAError(f"Pictures cannot be scaled to {max_side} pixels: give a max_side of at least 1.")
 
 
 class Run(NamedTuple):
@@ -274,8 +280,8 @@ def _clip(pictures: Pictures, scan: Scan, stamps: Sequence[int | None], failed: 
     sentences += _repeated(count, len(pictures.indices))
     if scan.is_rate_assumed:
         sentences.append(ASSUMED.format(count / duration))
-    # What the pictures say is known only now that some are decoded.
-    sentences += _not_square(scan.stream.codec_context.sample_aspect_ratio or scan.stream.sample_aspect_ratio)
+    # As in players, what the container says comes first; what the pictures say is known only now that some are decoded.
+    sentences += _not_square(scan.stream.sample_aspect_ratio or scan.stream.codec_context.sample_aspect_ratio)
     if hides_transparency(pictures.source, scan, {stamps[index] for index in pictures.indices}):
         sentences.append(HIDDEN_ALPHA)
     return Clip(

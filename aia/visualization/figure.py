@@ -247,7 +247,7 @@ def words(inspection: Inspection, view: View) -> ViewWords:
         view.block,
         "combined gate" if view.gate == "combined" else f"gate {view.gate}",
         channel,
-        "scale of both sides" if isinstance(view.scale, tuple) else SCALE_WORDS[view.scale],
+        "scale {:.3g} to {:.3g}".format(*view.scale) if isinstance(view.scale, tuple) else SCALE_WORDS[view.scale],
     )
 
 

@@ -55,5 +55,12 @@ def test_only_the_cache_is_read_or_files_are_fetched_again_on_request(server, tm
     server.commit("user/repo", {file.name: file.read_bytes() for file in (tmp_path / "d").iterdir()})
     server.requests.clear()
     assert aia.AIANet.from_pretrained("user/repo", local_files_only=True, **options).config.labels == ("a", "b", "c")
+    aia.AIANet.from_pretrained("user/repo", local_files_only=True, force_download=True, **options)
     assert not server.requests
     assert aia.AIANet.from_pretrained("user/repo", force_download=True, **options).config.labels == ("d", "e", "f")
+
+
+def test_a_push_without_a_repository_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(aia.AIAError, match="give repo_id, such as user/repo"):
+        small_net("c").save_pretrained(tmp_path / "my-model", push_to_hub=True)
+    assert not (tmp_path / "my-model").exists()

@@ -232,7 +232,19 @@ def test_classify_prints_one_json_object_a_file_and_goes_on_after_a_bad_one(fold
         small_net().config.labels
     )
     assert first["frames"] == aia.video.sample_indices(30, 8)
+    assert first["warnings"] == []
     assert second["file"] == str(bad) and "no.mp4" in second["error"] and "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_what_is_odd_about_a_file_is_told_in_json_and_by_inspect(folder, tmp_path, capsys):
+    path = tmp_path / "short.mp4"
+    render.write_mp4(path, moving_frames(3, 40, 56), 10)
+    assert main(["classify", str(path), "--model", str(folder), "--json"]) == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "only 3 frames" in warning
+    assert main(["inspect", str(path), "--out", str(tmp_path / "out"), "--model", str(folder)]) == 0
+    assert warning in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from conftest import ROOT
 
 import benchmarks.__main__
 from aia import console, files
-from aia.cli import _with_batch, main
+from aia.cli import _parsed, _with_batch, main
 from aia.cli.options import BATCH, expanded
 from aia.errors import AIAError
 from app.server import address
@@ -320,6 +320,14 @@ def test_a_figure_is_written_without_a_line_for_each_step_of_its_font(inside, ca
     assert main(["inspect", "a.mp4", "--out", "o", "--model", "small", "--format", "figure.pdf"]) == 0
     assert not [record for record in caplog.records if record.name.startswith("fontTools")]
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given", [["--json", "--", "-a.mp4"], ["b.mp4", "--json", "--", "-a.mp4"], ["--", "b.mp4", "-a.mp4"]]
+)
+def test_what_stands_behind_two_dashes_is_a_file(given):
+    options = _parsed(["classify", *given])
+    assert options.videos == [word for word in given if word.endswith(".mp4")] and options.json == ("--json" in given)
 
 
 @pytest.mark.slow

@@ -83,9 +83,9 @@ def test_several_models_look_at_the_same_window(net, inside, capsys):
 
 
 def test_a_window_shows_frame_map_and_answer_and_ends_the_command(net, inside):
-    shown: list[live.Answer | live.Frame] = []
+    shown: list[live.Answer | live.Frame | None] = []
 
-    def show(what: live.Answer | live.Frame) -> bool:
+    def show(what: live.Answer | live.Frame | None) -> bool:
         shown.append(what)
         return not isinstance(what, live.Answer)
 
@@ -95,6 +95,18 @@ def test_a_window_shows_frame_map_and_answer_and_ends_the_command(net, inside):
     picture = live._picture(answer)
     gates = aia.visualization.figure.frame_picture(answer.inspections[0], aia.View(frame=7))
     assert np.array_equal(picture[: len(gates)], gates) and len(picture) > len(gates) and np.ptp(picture[len(gates) :])
+
+
+def test_between_answers_a_window_is_asked_whether_to_end(net, inside):
+    shown: list[live.Answer | live.Frame | None] = []
+
+    def show(what: live.Answer | live.Frame | None) -> bool:
+        shown.append(what)
+        return what is not None
+
+    live.run([net], live.open_source("walk.mp4", fast=True), show, seconds=1, interval=60)
+    *_, answer, nothing_new = shown
+    assert isinstance(answer, live.Answer) and nothing_new is None, "the frame after the answer"
 
 
 @pytest.mark.slow

@@ -513,6 +513,22 @@ def test_pixels_that_are_not_square_are_told(tmp_path, name, sides, stretch):
     assert not read(write_video(tmp_path / f"square-{name}", options={"x264-params": "sar=1/1"})).warnings
 
 
+@pytest.mark.parametrize(("of_pictures", "of_container", "stretch"), [("1/1", (4, 3), "1.33"), ("4/3", (1, 1), "")])
+def test_the_shape_of_pixels_that_the_container_states_comes_first(tmp_path, of_pictures, of_container, stretch):
+    path = write_video(tmp_path / "a.mp4", options={"x264-params": f"sar={of_pictures}"})
+    data = bytearray(path.read_bytes())
+    box = struct.pack(">I4sII", 16, b"pasp", *of_container)
+    begin = data.index(b"avcC") - 4
+    assert data.index(b"mdat") < data.index(b"moov"), "so that the pictures stay where they are"
+    for name in (b"avc1", b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        at = data.rindex(name, 0, begin) - 4
+        data[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", data, at)[0] + len(box))
+    data[begin:begin] = box
+    path.write_bytes(data)
+    told = [sentence for sentence in read(path).warnings if "not square" in sentence]
+    assert len(told) == bool(stretch) and all(f"by {stretch} in" in sentence for sentence in told)
+
+
 # ---------------------------------------------------------------- what the chosen frames leave out
 
 

@@ -448,7 +448,10 @@ def test_reading_ends_when_it_is_given_up(make):
 
 
 def test_a_max_side_below_one_is_refused(make):
-    assert "max_side" in refusal(make("clip.mp4", count=2), max_side=0)
+    path = make("clip.mp4", count=2)
+    assert "max_side" in refusal(path, max_side=0)
+    with pytest.raises(AIAError, match="max_side"):
+        next(reader.iterate_frames(path, max_side=0))
 
 
 def test_a_long_video_is_refused(make):

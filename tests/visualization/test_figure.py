@@ -346,3 +346,4 @@ def test_a_gate_with_one_value_for_all_channels_is_not_called_a_mean(inspection)
     said = {gate: view_words(inspection, View("layer2.0", gate)).channel for gate in ("C", "T", "combined")}
     assert said == {"C": "the same for all channels", "T": "mean over channels", "combined": "mean over channels"}
     assert view_words(inspection, View("layer2.0", "H", channel=3)).channel == "channel 3"
+    assert view_words(inspection, View("layer2.0", "H", scale=(0.25, 1))).scale == "scale 0.25 to 1"
