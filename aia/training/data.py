@@ -237,7 +237,8 @@ def reference_clips(folder: Path, count: int, *, training: bool = True) -> tuple
     """Evenly chosen videos to measure what is typical on, and what they are in a word or two.
 
     Args:
-        folder: As for `read_manifest`; its training clips are taken. Or any folder with videos in it.
+        folder: As for `read_manifest`; the clips of its training split are taken, those that a recipe holds out among them.
+            Or any folder with videos in it.
         count: How many at most.
         training: False for the clips that are not trained on.
 

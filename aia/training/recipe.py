@@ -26,6 +26,10 @@ RENAMED = {
     "rendered": "synthetic_per_epoch",
 }  # fields of version 0.1
 _CHOICES = {"optimizer": get_args(Optimizer), "augment": get_args(Augment), "precision": get_args(Precision)}
+_NOT_RESIDENT = (  # fields without a meaning for clips that are made on the device
+    *("flip", "reverse", "flip_reverse"),
+    *("synthetic_per_epoch", "rendered_pool", "recorded_fraction", "negatives"),
+)
 _AT_LEAST = {"epochs": 1, "batch_size": 1, "cache_side": 32}
 _AT_MOST: dict[str, float] = {
     "seed": 2**32 - 1,
@@ -71,8 +75,9 @@ class Recipe:
         negatives: Clips per epoch of the class `background`, made from noise, or from one frame of another clip: still,
             moved as by a camera, or with flat shapes that move over it.
         augment: "warp": rotation, stretch, shift, color, blur and noise; or "published": only TSN's multi-scale crop. Both
-            mirror and reverse by the tables. "camera" and "actions" make their clips on the device, see `resident.py`; the
-            tables above do not apply to them, but `background` and `holdout` do.
+            mirror and reverse by the tables. "camera" and "actions" make their clips on the device, see `resident.py`, and take
+            none of the tables and numbers above; "camera" knows the directions of its own labels, and "actions" mirrors half of
+            the clips and keeps their labels, so it is not for classes such as left and right.
         clips_per_epoch: Of "camera" and "actions".
         epochs: Passes over the real clips.
         batch_size: Clips of one step, over all processes.
@@ -86,7 +91,7 @@ class Recipe:
         label_smoothing: Of the cross-entropy.
         dropout: Before the linear layer.
         ema: Decay per step of the averaged weights that are saved and evaluated; 0 saves the last weights themselves.
-        grad_clip: Largest gradient norm.
+        grad_clip: Largest gradient norm; 0 for no limit.
         gate_scale: Weight that the batch norms of new gates start with. At 1, PyTorch's own, a new gate is anywhere in (0, 1);
             the smaller, the nearer to 0.5; at 0.1 new gates are nearly the same everywhere.
         precision: "float32", or "bfloat16" or (GPU only) "float16" for the operations that autocast selects.
@@ -155,6 +160,8 @@ class Recipe:
             raise AIAError(
                 'The recipe\'s clips_per_epoch must be at least a batch with augment "camera" or "actions", and 0 otherwise.'
             )
+        if self.resident and (unused := next((name for name in _NOT_RESIDENT if getattr(self, name)), None)):
+            raise AIAError(f'The recipe\'s {unused} has no effect with augment "{self.augment}"; leave it out.')
         if self.augment == "camera" and config.num_segments < 2:
             raise AIAError("A camera's movement needs two frames or more; set the recipe's network.num_segments.")
 

@@ -155,7 +155,7 @@ def _gray(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _stills(data: str | Path, samples: Sequence[Sample], recipe: Recipe, held_out: bool) -> list[NDArray[np.uint8]]:
     """The pictures in the folder `stills` to train on, or those that the recipe holds out, by the scenes in their names."""
-    kept = {name.removesuffix(Path(name).suffix) if name.lower().endswith(VIDEOS) else name for name in recipe.holdout}
+    kept = {Path(name).stem if name.lower().endswith(VIDEOS) else name for name in recipe.holdout}
     if not held_out:
         kept |= {s.scene or s.video.stem for s in samples if s.split not in TRAIN_SPLITS}
     found = []

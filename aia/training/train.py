@@ -299,7 +299,7 @@ def _one_epoch(
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # PyTorch's own has no types
         scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(shared.parameters(), recipe.grad_clip)
+        nn.utils.clip_grad_norm_(shared.parameters(), recipe.grad_clip or math.inf)
         scaler.step(optimizer)
         scaler.update()
         parts.schedule.step()
@@ -376,10 +376,15 @@ def _card(recipe: Recipe, init: str, real: int, history: Path) -> dict[str, str]
     """The model card's sections about a run."""
     last = history.read_text(encoding="utf-8").splitlines()[-1]
     held_out = ", on held-out clips" if "held_out" in last else ""
+    clips = (
+        f"{recipe.clips_per_epoch} clips in each epoch, made from the clips of the training split"
+        if recipe.resident
+        else f"{real} real clips and {recipe.synthetic_per_epoch} rendered ones in each epoch"
+    )
     return {
         "origin": (
-            f"Trained with `python -m aia train` for {recipe.epochs} epochs, seed {recipe.seed}, on {real} real clips "
-            f"and {recipe.synthetic_per_epoch} rendered ones in each epoch; start weights: `{Path(init).name}`.\n\n"
+            f"Trained with `python -m aia train` for {recipe.epochs} epochs, seed {recipe.seed}, on {clips}; "
+            f"start weights: `{Path(init).name}`.\n\n"
             f"The recipe:\n\n```json\n{recipe.to_json()}\n```"
         ),
         "results": f"After the last epoch{held_out}: `{last}`.\n\n![Learning curves](curves.svg)",

@@ -119,14 +119,15 @@ def test_a_batch_depends_on_its_seed_alone():
     assert torch.equal(x, again) and torch.equal(y, labels) and not torch.equal(x, other)
 
 
-def test_pictures_of_scenes_that_are_not_trained_on_are_not_rendered_over(tmp_path):
+@pytest.mark.parametrize("file", ["file_1.mp4", "static/file_1.mp4"])
+def test_pictures_of_scenes_that_are_not_trained_on_are_not_rendered_over(tmp_path, file):
     (tmp_path / "stills").mkdir()
     for name in ("kept_1", "held_1", "tested_1", "file_1", "other"):
         cv2.imwrite(str(tmp_path / "stills" / f"{name}.png"), np.full((8, 8, 3), len(name), np.uint8))
     clips = [
         Sample(Path(f"{name}.mp4"), "static", name, split) for name, split in (("kept", "train"), ("tested", "test"))
     ]
-    recipe = Recipe.from_file(ROOT / "aia/training/configs/camera.json", ['holdout=["held", "file_1.mp4"]'])
+    recipe = Recipe.from_file(ROOT / "aia/training/configs/camera.json", [f'holdout=["held", "{file}"]'])
     train_on, held = (len(resident._stills(tmp_path, clips, recipe, held_out)) for held_out in (False, True))
     assert (train_on, held) == (2, 2)
 
@@ -154,6 +155,9 @@ def test_a_camera_model_is_trained_and_evaluated(tmp_path):
     recipe = Recipe.from_file(ROOT / "aia/training/configs/camera.json", changes)
     model = train(recipe, data, tmp_path / "run")
     assert model.config.labels == camera.LABELS and model.config.task == "camera"
+    assert "on 12 clips in each epoch, made from the clips" in (tmp_path / "run" / "README.md").read_text(
+        encoding="utf-8"
+    )
     loaded = aia.load(tmp_path / "run", device="cpu")
     run = measure(loaded, data, recipe_of(tmp_path / "run"), ("test", "copies", "held"))
     assert len(run.splits["test"].clips) == len(run.splits["held"].clips) == 4

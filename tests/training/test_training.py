@@ -472,6 +472,15 @@ def test_a_recipe_that_extends_itself_or_nothing_is_refused(tmp_path):
         Recipe.from_file(tmp_path / "c.json")
 
 
+@pytest.mark.parametrize("task", ["camera", "actions"])
+@pytest.mark.parametrize(
+    "change", ['flip={"static": "archery"}', 'reverse={"*": "*"}', "negatives=3", "synthetic_per_epoch=9"]
+)
+def test_a_field_without_effect_is_refused_and_not_ignored(task, change):
+    with pytest.raises(AIAError, match=rf'{change.partition("=")[0]} has no effect with augment "{task}"'):
+        Recipe.from_file(CONFIGS / f"{task}.json", [change])
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
 def test_a_shipped_recipe_is_valid(path):
     recipe = Recipe.from_file(path).resolve([f"class {i}" for i in range(174)])
