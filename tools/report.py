@@ -48,7 +48,7 @@ DATA = """**Data.** {gestures} clips of gestures and {others} of other hand move
 [EgoGestAR](https://github.com/varunj/EgoGestAR) (folder `testvideo`; Jain, Garg, Perla, Hebbalaguppe: GestARLite, arXiv
 1904.09843), re-encoded to 320x240, and in every epoch {rendered} clips drawn by `aia.synthetic.gestures` and {negatives}
 without a gesture, made from stills, noise and flat shapes. Kept from training: the test scenes; and, to choose recipe,
-temperature and threshold, the scenes and files of `holdout` in [recipe.json](recipe.json).
+temperature and threshold, the scenes and files of `holdout` in [recipe.json](recipe.json).{measured}
 
 **Terms.** Its authors call EgoGestAR a "public dataset" and state no licence. No clip of it is part of this project; you must
 judge whether you may use a model trained on it. Please cite it.
@@ -118,6 +118,7 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
         epochs=recipe.epochs,
         name=name,
         run=run.name,
+        measured=" What is typical for its gates was measured on these, too." if reference.is_file() else "",
         typical=f"\npython -m aia reference {name} --data DATA" if reference.is_file() else "",
         stored=HALF if _is_half(checkpoints / name / WEIGHTS) else SINGLE,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aia.evaluation import metrics
-from aia.evaluation.calibration import Calibration, pool
+from aia.evaluation.calibration import Calibration, by_kind, pool
 from aia.evaluation.camera_clips import COPIES
 from aia.evaluation.evaluate import Logits, Run, Setting, read_results
 from aia.evaluation.metrics import RESAMPLES, Bools, Score, choose_threshold, fit_temperature, intervals, softmax
@@ -287,9 +287,10 @@ def _actions_gain(runs: Mapping[str, Run], control: Mapping[str, Run]) -> str:
 def _refusal(runs: Mapping[str, Run]) -> str:
     """How many clips are refused, rightly and wrongly; empty without held-out clips."""
     held = {name: run for name, run in runs.items() if not run.splits.keys().isdisjoint(HELD_OUT)}
-    rows = [[setting_title(setting), *_cross_fitted(own)] for setting, own in _settings(held)]
-    if not rows:
+    fitted = {setting_title(setting): _cross_fitted(own) for setting, own in _settings(held)}
+    if not fitted:
         return ""
+    rows = [[title, *figures] for title, (figures, _) in fitted.items()]
     header = ["network", "others refused", "known clips lost", "ECE", "ECE of a perfectly calibrated model"]
     return (
         "Refusal at the threshold, and calibration error, on the held-out clips of all seeds, in "
@@ -298,35 +299,52 @@ def _refusal(runs: Mapping[str, Run]) -> str:
         "Others: clips of the label “none of these” and, if measured, unknown clips. Last column: the error that a perfectly "
         "calibrated model would show with these answers (mean, 95th percentile); the seeds' answers to one clip are drawn "
         "together.\n\n"
-        f"{table(header, rows)}"
+        f"{table(header, rows)}{_by_kind({title: kinds for title, (_, kinds) in fitted.items()})}"
     )
 
 
-def _cross_fitted(runs: Sequence[Run]) -> tuple[str, str, str, str]:
-    """The figures of `_refusal`: each fold's clips are answered with a calibration on the clips of the other folds."""
+def _by_kind(fitted: Mapping[str, Mapping[str, Bools]]) -> str:
+    """How many of the others are refused, by what they are; empty if they are of one kind."""
+    kinds = sorted({kind for refused in fitted.values() for kind in refused})
+    rows = [
+        [kind, *(f"{own[kind].sum()} of {len(own[kind])}" if kind in own else UNKNOWN for own in fitted.values())]
+        for kind in kinds
+    ]
+    return f"\n\nOthers refused, by what they are.\n\n{table(['clips', *fitted], rows)}" if len(kinds) > 1 else ""
+
+
+def _cross_fitted(runs: Sequence[Run]) -> tuple[tuple[str, str, str, str], dict[str, Bools]]:
+    """The figures of `_refusal`, and whether each of the others is refused, by kind.
+
+    Each fold's clips are answered with a calibration on the clips of the other folds.
+    """
     folds = _folds(runs)
-    refused, lost, scaled, targets, clips = [], [], [], [], []
+    refused: dict[str, list[Bools]] = {}
+    lost, scaled, targets, clips = [], [], [], []
     for fold in range(FOLDS):
         fit = calibrate_task([_part(run, folds, fold, inside=False) for run in runs])
         for run in (_part(run, folds, fold, inside=True) for run in runs):
             held = _held([run])
             known = _known(run, held)
             gone = fit.unanswered(run, held.logits)
-            refused.append(gone[~known])
+            refused.setdefault(run.labels[run.none], []).append(gone[~known])
             lost.append(gone[known])
-            if "unknown" in run.splits:
-                refused.append(fit.unanswered(run, run.splits["unknown"].logits))
+            for kind, unknown in by_kind(run.splits["unknown"]).items() if "unknown" in run.splits else ():
+                refused.setdefault(kind, []).append(fit.unanswered(run, unknown.logits))
             scaled.append(softmax(held.logits, fit.temperature))
             targets.append(held.targets)
             clips += [clip for split in HELD_OUT if split in run.splits for clip in _clip_keys(run, split)]
-    others, known_ones, probabilities = np.concatenate(refused), np.concatenate(lost), np.concatenate(scaled)
+    kinds = {kind: joined for kind, parts in refused.items() if len(joined := np.concatenate(parts))}
+    others, known_ones = np.concatenate([*kinds.values(), np.empty(0, bool)]), np.concatenate(lost)
+    probabilities = np.concatenate(scaled)
     noise, most = metrics.calibration_noise(probabilities, clips)
-    return (
+    figures = (
         f"{others.sum()} of {len(others)}" if len(others) else UNKNOWN,
         f"{known_ones.sum()} of {len(known_ones)}",
         f"{metrics.calibration_error(probabilities, np.concatenate(targets)):.3f}",
         f"{noise:.3f} (95 %: {most:.3f})",
     )
+    return figures, kinds
 
 
 def _clip_keys(run: Run, split: str) -> list[tuple[object, ...]]:
