@@ -81,7 +81,8 @@ GROUPS = {  # `AIAConfig.task` -> its group
         "Actions",
         "actions",
         "fourteen actions",
-        "what people do, mostly sport and music. Other actions often get one of its labels, too.",
+        "what people do, mostly sport and music. Other actions often get one of its labels, too; so does a talking face "
+        "(“shaving beard”).",
     ),
 }
 OTHER_GROUP = "Other"
