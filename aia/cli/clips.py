@@ -13,6 +13,7 @@ from aia.hub import ALL_MODELS, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from aia.cli.options import Commands
+    from aia.inspection.batch import Classified
     from aia.inspection.inspection import Prediction
 
 
@@ -114,13 +115,8 @@ def _print_error(video: str, error: AIAError, options: argparse.Namespace) -> No
         print(json.dumps({"file": video, "error": str(error)}), flush=True)
 
 
-def _fields(prediction: Prediction, model: str) -> dict[str, Any]:
-    return {
-        **prediction.answer(),
-        "model": model,
-        "frames": prediction.indices.tolist(),
-        "warnings": list(prediction.warnings),
-    }
+def _fields(result: Classified, model: str) -> dict[str, Any]:
+    return {**result.answer(), "model": model, "frames": result.indices.tolist(), "warnings": list(result.warnings)}
 
 
 def _answer(prediction: Prediction) -> str:

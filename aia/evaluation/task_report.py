@@ -299,11 +299,11 @@ def _refusal(runs: Mapping[str, Run]) -> str:
         "Others: clips of the label “none of these” and, if measured, unknown clips. Last column: the error that a perfectly "
         "calibrated model would show with these answers (mean, 95th percentile); the seeds' answers to one clip are drawn "
         "together.\n\n"
-        f"{table(header, rows)}{_by_kind({title: kinds for title, (_, kinds) in fitted.items()})}"
+        f"{table(header, rows)}{_refused_by_kind({title: kinds for title, (_, kinds) in fitted.items()})}"
     )
 
 
-def _by_kind(fitted: Mapping[str, Mapping[str, Bools]]) -> str:
+def _refused_by_kind(fitted: Mapping[str, Mapping[str, Bools]]) -> str:
     """How many of the others are refused, by what they are; empty if they are of one kind."""
     kinds = sorted({kind for refused in fitted.values() for kind in refused})
     rows = [
