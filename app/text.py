@@ -81,8 +81,7 @@ GROUPS = {  # `AIAConfig.task` -> its group
         "Actions",
         "actions",
         "fourteen actions",
-        "what people do, mostly sport and music. Other actions often get one of its labels, too; so does a talking face "
-        "(“shaving beard”).",
+        "mostly sport and music. Other clips often get a label, too: a face is “shaving beard”.",
     ),
 }
 OTHER_GROUP = "Other"
@@ -196,7 +195,7 @@ NOTHING_TO_SWITCH = "This model has no gates to switch; choose a model with AIA,
 NOTHING_TO_LEARN = "This model has no gates to explain; choose a model with AIA, such as one with CinST."
 NO_UNIT = "None of the chosen gates is in this model; choose at least one of {units}."
 COMPARE = (
-    "Two models or two clips on one timeline. “From usual” has a last color for each model; the other scales are shared. "
+    "Two models or two clips on one timeline. In “from usual” each model has its own scale; the others are shared. "
     "Side A is the result above. Choose side B."
 )
 OTHER_MODEL = "Model of side B"
