@@ -81,7 +81,7 @@ GROUPS = {  # `AIAConfig.task` -> its group
         "Actions",
         "actions",
         "fourteen actions",
-        "mostly sport and music. Other clips often get a label, too: a face is “shaving beard”.",
+        "mostly sport and music. Other clips often get a label, too: a talking man got “shaving beard”.",
     ),
 }
 OTHER_GROUP = "Other"

@@ -118,7 +118,7 @@ def card(name: str, runs: Mapping[str, Run], checkpoints: Path = CHECKPOINTS) ->
         epochs=recipe.epochs,
         name=name,
         run=run.name,
-        measured=" What is typical for its gates was measured on these, too." if reference.is_file() else "",
+        measured="\nThe reference of its gates was measured on the held-out clips, too." if reference.is_file() else "",
         typical=f"\npython -m aia reference {name} --data DATA" if reference.is_file() else "",
         stored=HALF if _is_half(checkpoints / name / WEIGHTS) else SINGLE,
     )

